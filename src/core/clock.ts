@@ -1,0 +1,61 @@
+/**
+ * Time and chance, as values that are passed in.
+ *
+ * This is the only file in `src` that may read a clock, start a timer or draw a random number
+ * (`scripts/check-layers.mjs` fails the build otherwise), so every wait and every race can be
+ * scripted in a test without sleeping.
+ */
+import { randomBytes } from 'node:crypto'
+
+export interface Clock {
+  /** Milliseconds on a clock that never steps back; the origin means nothing. */
+  monotonicMs(): number
+  /** Milliseconds since the Unix epoch. Only for values that leave the process; never for deadlines. */
+  wallMs(): number
+  /** Resolves after `ms`. Rejects with `signal.reason` if the signal aborts first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  /** Calls `act` once after `ms` and returns a function that cancels it. Never keeps the process alive. */
+  after(ms: number, act: () => void): () => void
+  /** Calls `act` when everything that is already runnable in this tick has run, so that a tick's work can travel together. */
+  endOfTick(act: () => void): void
+}
+
+export interface Chance {
+  /** A number in [0, 1). */
+  number(): number
+  /** An unguessable token of 16 characters, unique across the fleet. */
+  token(): string
+}
+
+export const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      const onAbort = () => {
+        clearTimeout(timer)
+        reject(signal?.reason)
+      }
+      const timer = setTimeout(() => {
+        signal?.removeEventListener('abort', onAbort)
+        resolve()
+      }, ms)
+      signal?.addEventListener('abort', onAbort, { once: true })
+    }),
+  after: (ms, act) => {
+    const timer = setTimeout(act, ms)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+  // A tick queued from a promise job runs after all promise jobs that are ready, so readers that
+  // were woken by one network reply all get to ask their next question before the batch leaves.
+  endOfTick: (act) => void settled.then(() => process.nextTick(act)),
+}
+
+const settled = Promise.resolve()
+
+export const systemChance: Chance = {
+  number: () => Math.random(),
+  token: () => randomBytes(12).toString('base64url'),
+}

@@ -1,0 +1,109 @@
+/** Every code this library can throw. Codes are public API: match on them, never on messages. */
+export type ErrorCode =
+  | 'CONFIG_INVALID'
+  | 'KEY_INVALID'
+  | 'SOURCE_FAILED'
+  | 'FILL_TIMEOUT'
+  | 'OVERLOADED'
+  | 'CACHE_UNAVAILABLE'
+  | 'STALE_WRITE'
+  | 'QUERY_UNCACHEABLE'
+  | 'TOKEN_INVALID'
+  | 'CLOSED'
+
+const BRAND = Symbol.for('corral.error')
+
+/** Base of every error thrown here. Match on `code`; the class is for humans. */
+export class CorralError extends Error {
+  readonly code: ErrorCode
+  /** True when the same call may succeed if it is made again. */
+  readonly retryable: boolean
+  readonly [BRAND] = true
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; retryable?: boolean } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = new.target.name
+    this.code = code
+    this.retryable = options.retryable ?? false
+  }
+}
+
+/** An option, a table or a connection is not what Corral needs. Thrown at start, or by the first call on a table. */
+export class ConfigError extends CorralError {
+  constructor(option: string, expected: string, found: unknown) {
+    super('CONFIG_INVALID', `option \`${option}\`: expected ${expected}, found ${describe(found)}`)
+  }
+}
+
+/** An id cannot be an id of this table, whatever the table holds: wrong type, missing part, malformed uuid. */
+export class KeyError extends CorralError {
+  constructor(column: string, expected: string, found: unknown) {
+    super('KEY_INVALID', `key column \`${column}\`: expected ${expected}, found ${describe(found)}`)
+  }
+}
+
+/** The database refused or failed a load or a write. `cause` is the driver's own error. */
+export class SourceError extends CorralError {
+  constructor(operation: string, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    super('SOURCE_FAILED', `${operation} failed at the database: ${reason}`, { cause, retryable: true })
+  }
+}
+
+/** A load took longer than `load.hardTimeoutMs` and no stale entry may be served instead. */
+export class FillTimeoutError extends CorralError {
+  constructor(entity: string, timeoutMs: number) {
+    super('FILL_TIMEOUT', `load of ${entity} took longer than load.hardTimeoutMs (${timeoutMs} ms)`, {
+      retryable: true,
+    })
+  }
+}
+
+/** More loads are waiting than `load.queue` allows, or one waited longer than `load.queueMs`. */
+export class OverloadedError extends CorralError {
+  constructor(entity: string, reason: string) {
+    super('OVERLOADED', `load of ${entity} was refused: ${reason}`, { retryable: true })
+  }
+}
+
+/** Redis did not answer within its deadline. Never reaches a reader or a writer: they go on without the cache. */
+export class CacheUnavailableError extends CorralError {
+  constructor(operation: string, cause?: unknown) {
+    super('CACHE_UNAVAILABLE', `${operation} did not reach the cache`, { cause, retryable: true })
+  }
+}
+
+/** `expectVersion` was given and the row has moved on, or is gone (`actual` is then undefined). */
+export class StaleWriteError extends CorralError {
+  readonly expected: string
+  readonly actual: string | undefined
+
+  constructor(entity: string, expected: string, actual: string | undefined) {
+    super('STALE_WRITE', `${entity}: expected version ${expected}, found ${actual ?? 'no row'}; nothing was written`)
+    this.expected = expected
+    this.actual = actual
+  }
+}
+
+/** The instance was closed; nothing was read or written. */
+export class ClosedError extends CorralError {
+  constructor() {
+    super('CLOSED', 'this Corral instance was closed')
+  }
+}
+
+/** Works across duplicate installs of this package, where `instanceof` does not. */
+export function isCorralError(error: unknown, code?: ErrorCode): error is CorralError {
+  return error instanceof Error && BRAND in error && (code === undefined || (error as CorralError).code === code)
+}
+
+/** Says what was found without ever printing more than its type and a short form. */
+function describe(found: unknown): string {
+  if (found === undefined || found === null) return String(found)
+  if (typeof found === 'string') return `string ${JSON.stringify(found.length > 80 ? `${found.slice(0, 80)}…` : found)}`
+  if (typeof found === 'number' || typeof found === 'boolean' || typeof found === 'bigint') {
+    return `${typeof found} ${String(found)}`
+  }
+  if (Array.isArray(found)) return `an array of ${found.length}`
+  return typeof found === 'object' ? `an object (${found.constructor?.name ?? 'no prototype'})` : `a ${typeof found}`
+}

@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto'
+
+declare const brand: unique symbol
+
+/** A complete cache key. Only this module makes one, so no raw id ever reaches a store. */
+export type CacheKey = string & { readonly [brand]: 'CacheKey' }
+
+/** What a key stands for: a row by its key, a row's key by a unique column, or the result of a named query. */
+export type KeyKind = 'row' | 'lookup' | 'query'
+
+const KIND_MARK = { row: '/', lookup: '@', query: '?' } as const
+const SAFE = /^[A-Za-z0-9_.-]*$/
+const UNSAFE = /[^A-Za-z0-9_.-]/gu
+/** Parts longer than this travel as a digest, so that a 10 kB id does not become a 10 kB key. */
+const LONGEST_PART = 200
+
+/**
+ * The part of a key that is the same for all ids of one entity, for example `shop:{public.products/`.
+ *
+ * @param namespace already validated: letters, digits, `_`, `.`, `-`.
+ * @param entity the table's qualified name, or the query's name.
+ * @param column for a lookup: the columns looked up.
+ */
+export function keyPrefix(namespace: string, kind: KeyKind, entity: string, column?: string): string {
+  const within = column === undefined ? '' : `${encodePart(column)}=`
+  return `${namespace}:{${encodePart(entity)}${KIND_MARK[kind]}${within}`
+}
+
+/**
+ * Completes a prefix with the parts of one id: `shop:{public.products/42}`.
+ *
+ * The braces are a Redis Cluster hash tag: the entry and its guard land on one slot, so that one
+ * script can touch both. No id can collide with or escape into another key, because outside
+ * `A-Z a-z 0-9 _ . -` every byte of a part is written as `%XX`, parts are joined by `,`, and the digest
+ * of an overlong part starts with `~`, neither of which an encoded part can contain.
+ */
+export function cacheKey(prefix: string, parts: readonly string[]): CacheKey {
+  const id = parts.length === 1 ? encodePart(parts[0] as string) : parts.map(encodePart).join(',')
+  return `${prefix}${id}}` as CacheKey
+}
+
+/** The key of the short-lived guard (fence and lease) beside an entry; same slot by the shared hash tag. */
+export function guardKey(key: CacheKey): string {
+  return `${key}#`
+}
+
+function encodePart(part: string): string {
+  const encoded = SAFE.test(part) ? part : part.replace(UNSAFE, encodeCharacter)
+  if (encoded.length <= LONGEST_PART) return encoded
+  return `~${createHash('sha256').update(part, 'utf8').digest('base64url')}.${part.length}`
+}
+
+function encodeCharacter(character: string): string {
+  // Half a surrogate pair has no UTF-8 form; Buffer would write U+FFFD for it, which is another id.
+  if (!character.isWellFormed()) return `%u${character.charCodeAt(0).toString(16).toUpperCase()}`
+  let encoded = ''
+  for (const byte of Buffer.from(character, 'utf8')) encoded += `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
+  return encoded
+}

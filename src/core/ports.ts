@@ -1,0 +1,133 @@
+import type { Entry, NewEntry } from './entry.js'
+import type { CacheKey } from './key.js'
+import type { Version } from './version.js'
+
+/**
+ * Every seam between the protocol and the world. The engine acts only through these, so each can be
+ * replaced by the in-process twin, paused at a named point or broken on purpose in a test.
+ */
+
+/** An entry's bytes as they lie in the store. Untrusted: read them through `EntryCodec`. */
+export type StoredBytes = Uint8Array
+
+/**
+ * Where entries and their guards live. Implementations: `adapters/memory/memory-store`, `adapters/redis/redis-store`.
+ *
+ * All operations take batches, because what one tick asks for travels as one round trip. A batch may fail as a
+ * whole (`CacheUnavailableError`); replies come in the order of the requests.
+ */
+export interface CacheStore {
+  read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]>
+  lease(requests: readonly LeaseRequest[]): Promise<LeaseReply[]>
+  fill(requests: readonly FillRequest[]): Promise<FillOutcome[]>
+  /** Gives a lease back without filling. A lease that is no longer ours is left alone. */
+  release(requests: readonly ReleaseRequest[]): Promise<void>
+  fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]>
+  /** The store's own clock, as well as this process knows it: milliseconds since the Unix epoch. */
+  nowMs(): number
+  /** Releases what the store itself opened; never a client it was given. */
+  close(): Promise<void>
+}
+
+export interface LeaseRequest {
+  readonly key: CacheKey
+  readonly token: string
+  /** How long others wait before they may take the lease over. It is revoked by a fence or by a taker, never by time. */
+  readonly leaseMs: number
+  /**
+   * The entry the caller saw and wants to replace (its first bytes decide), or null when it saw none.
+   * If the store holds anything else by now, nothing is leased and the caller gets that to judge.
+   */
+  readonly seen: StoredBytes | null
+  /** A failure of this token's load, if the caller is waiting for it, is reported as `failed`. */
+  readonly waitedFor: string | null
+}
+
+export type LeaseReply =
+  | { readonly outcome: 'leased' }
+  /** Somebody else fills. `token` names that fill; `remainingMs` is what is left of its lease. */
+  | { readonly outcome: 'held'; readonly token: string; readonly remainingMs: number }
+  /** What the caller saw is no longer there; `bytes` is (null: nothing). */
+  | { readonly outcome: 'changed'; readonly bytes: StoredBytes | null }
+  /** The load this caller was waiting for has failed with this code. */
+  | { readonly outcome: 'failed'; readonly code: string }
+
+export interface FillRequest {
+  readonly key: CacheKey
+  readonly token: string
+  /** Header and payload as the codec sealed them; the store adds the fill time. */
+  readonly sealed: SealedEntry
+  readonly version: Version | undefined
+  readonly snapshot: string | undefined
+  /** `primary`: the load began after the lease was granted and saw every committed write. `standby`: it may lag. */
+  readonly loadedFrom: 'primary' | 'standby'
+  /** How long the store keeps the entry, grace included. */
+  readonly keepMs: number
+}
+
+/** `filled`, or why not: the lease is no longer ours, a fence asks for more, or what is stored is newer. */
+export type FillOutcome = 'filled' | 'lease-lost' | 'fenced' | 'older'
+
+export interface ReleaseRequest {
+  readonly key: CacheKey
+  readonly token: string
+  /** Why the load failed, for those who wait for it in other processes: an error code, never a message. */
+  readonly failure: string | null
+}
+
+export interface FenceRequest {
+  readonly key: CacheKey
+  /** Entries older than this are dropped and may not be filled again. Null: unknown, so whatever is there is dropped. */
+  readonly version: Version | null
+  /** The writing transaction, where a version cannot order things (absences, queries, tables without a stamp). */
+  readonly xid: string | null
+  /** How long the fence is remembered. */
+  readonly keepMs: number
+  /** Remember the fence even when neither entry nor guard exists. Needed where fills may read a lagging standby. */
+  readonly rememberAlways: boolean
+  /** The row as written: put in place of an older entry, never where there is none. Null: only drop. */
+  readonly replacement: { readonly sealed: SealedEntry; readonly keepMs: number } | null
+}
+
+/** `dropped`: something older was removed or a fill revoked. `kept`: what is stored is new enough. `replaced`: the new row took its place. `absent`: nothing was there. */
+export type FenceOutcome = 'dropped' | 'kept' | 'replaced' | 'absent'
+
+/** Header (without the fill time) and payload of an entry; opaque to the engine. */
+export type SealedEntry = Uint8Array
+
+/** Entry to bytes and back. Implementation: `adapters/codec/envelope`. */
+export interface EntryCodec {
+  seal(entry: NewEntry): SealedEntry
+  /** Never throws: bytes that are corrupt, foreign or of an unknown format give a reason. */
+  open(bytes: StoredBytes): Entry | Unreadable
+}
+
+export interface Unreadable {
+  readonly unreadable: 'foreign' | 'format' | 'corrupt'
+}
+
+/** One canonical id: the text form of each key column, as Postgres would print it. */
+export type CanonicalId = readonly string[]
+
+/** What one statement saw for one id. `row` is undefined when no row has the key. */
+export interface LoadedRow {
+  readonly row: object | undefined
+  readonly version: Version | undefined
+}
+
+export interface Loaded {
+  /** One for each id, in order. */
+  readonly rows: readonly LoadedRow[]
+  /** `pg_current_snapshot()` of the statement that read the rows. */
+  readonly snapshot: string
+  readonly loadedFrom: 'primary' | 'standby'
+}
+
+/** Rows of one table by key or by one unique column list. Implementation: `adapters/postgres/row-source`. */
+export interface RowSource {
+  /** One statement for all ids; its snapshot covers every row and absence it reports. */
+  load(ids: readonly CanonicalId[]): Promise<Loaded>
+}
+
+/** Receives what happened; must not throw and must not wait. */
+export type EventSink<Event> = (event: Event) => void
