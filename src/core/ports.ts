@@ -58,11 +58,14 @@ export interface FillRequest {
   /** Header and payload as the codec sealed them; the store adds the fill time. */
   readonly sealed: SealedEntry
   readonly version: Version | undefined
-  readonly snapshot: string | undefined
+  /** `pg_current_snapshot()` of the load: `xmin:xmax:xip,…`. */
+  readonly snapshot: string
   /** `primary`: the load began after the lease was granted and saw every committed write. `standby`: it may lag. */
   readonly loadedFrom: 'primary' | 'standby'
   /** How long the store keeps the entry, grace included. */
   readonly keepMs: number
+  /** What was seen was of no use (corrupt, another epoch or shape), so its version need not be respected. */
+  readonly replacesNewer: boolean
 }
 
 /** `filled`, or why not: the lease is no longer ours, a fence asks for more, or what is stored is newer. */

@@ -1,0 +1,186 @@
+import { ConfigError } from './core/errors.js'
+
+/** How long entries live. Times are milliseconds. */
+export interface TtlOptions {
+  /** How long an entry counts as fresh. Raise it for tables that change rarely; it does not bound staleness, fences do. Default 300 000. */
+  readonly freshMs?: number
+  /** Share of `freshMs` by which an entry may expire earlier, drawn for each fill, 0 to 0.9. Default 0.15. */
+  readonly jitter?: number
+  /** How long an absence counts as fresh. Default 15 000. */
+  readonly absentMs?: number
+  /** How long past its fresh time an entry may stand in for a load that fails or is slow. 0: never. Default 0. */
+  readonly graceMs?: number
+}
+
+/** The right to fill a key, one holder in the fleet at a time. */
+export interface LeaseOptions {
+  /** Shortest time a holder is given before another process may take over. Default 200. */
+  readonly minMs?: number
+  /** Longest. Also used while the cost of a load is not known yet. Default 5 000. */
+  readonly maxMs?: number
+  /** How long a reader waits for another process' fill before it loads without filling. Default 5 000. */
+  readonly waitMs?: number
+}
+
+/** Refreshing entries before they expire, behind their readers. */
+export interface RefreshOptions {
+  /** XFetch's beta: larger refreshes earlier; 0 turns it off. Default 1. */
+  readonly beta?: number
+  /** Largest share of the TTL by which a refresh may come early, 0 to 1. Default 0.25. */
+  readonly maxEarliness?: number
+}
+
+/** Loads of this process at the database. */
+export interface LoadOptions {
+  /** Statements at once. Keep it well below the pool's size, so that writes always find a connection. Default 8. */
+  readonly concurrency?: number
+  /** Statements that may wait for their turn. Default 1 000. */
+  readonly queue?: number
+  /** How long one may wait for its turn. Default 5 000. */
+  readonly queueMs?: number
+  /** With an entry in its grace window at hand: how long a reader waits for the load before it takes that. Default 100. */
+  readonly softTimeoutMs?: number
+  /** Without one: how long a reader waits before it gets `FILL_TIMEOUT`. The load goes on. Default 10 000. */
+  readonly hardTimeoutMs?: number
+}
+
+/** Calls to the cache. */
+export interface CacheOptions {
+  /** How long one call may take before the reader goes to the database. Default 50. */
+  readonly deadlineMs?: number
+  /** Failed calls in a row after which none is tried for a while. Default 5. */
+  readonly breakerFailures?: number
+  /** How long until one call is tried again, doubling up to 1 s. Default 100. */
+  readonly breakerProbeMs?: number
+  /** How long a fence is remembered. Must be longer than any fill can take. Default 60 000. */
+  readonly fenceMs?: number
+  /** Fences kept for a cache that is away; beyond this the oldest is given up. Default 100 000. */
+  readonly maxPendingFences?: number
+  /** Keys whose lowest admissible version this process remembers. Default 100 000. */
+  readonly maxFloors?: number
+  /** Without `redis`: bytes the in-process store may hold. Default 67 108 864 (64 MiB). */
+  readonly maxInProcessBytes?: number
+}
+
+/** The option groups of `createCorral`, besides `db`, `redis`, `namespace` and `onEvent`. */
+export interface OptionGroups {
+  readonly ttl?: TtlOptions
+  readonly lease?: LeaseOptions
+  readonly refresh?: RefreshOptions
+  readonly load?: LoadOptions
+  readonly cache?: CacheOptions
+}
+
+type Resolved<Groups> = {
+  readonly [Group in keyof Groups]-?: { readonly [Leaf in keyof NonNullable<Groups[Group]>]-?: number }
+}
+
+/** Options after defaults and checks. Nothing downstream ever sees an undefined one. */
+export type Settings = Resolved<OptionGroups>
+
+/** The one place where a default is written. `docs/reference/options.md` is tested against it. */
+export const DEFAULTS: Settings = deepFreeze({
+  ttl: { freshMs: 300_000, jitter: 0.15, absentMs: 15_000, graceMs: 0 },
+  lease: { minMs: 200, maxMs: 5_000, waitMs: 5_000 },
+  refresh: { beta: 1, maxEarliness: 0.25 },
+  load: { concurrency: 8, queue: 1_000, queueMs: 5_000, softTimeoutMs: 100, hardTimeoutMs: 10_000 },
+  cache: {
+    deadlineMs: 50,
+    breakerFailures: 5,
+    breakerProbeMs: 100,
+    fenceMs: 60_000,
+    maxPendingFences: 100_000,
+    maxFloors: 100_000,
+    maxInProcessBytes: 64 * 1024 * 1024,
+  },
+})
+
+/** Allowed range of every leaf; times and counts are positive unless a zero means "off". */
+const RANGES: { readonly [Path in string]?: readonly [least: number, most: number, kind?: 'integer'] } = {
+  'ttl.freshMs': [1, 10 ** 10 - 1],
+  'ttl.jitter': [0, 0.9],
+  'ttl.absentMs': [1, 10 ** 10 - 1],
+  'ttl.graceMs': [0, 10 ** 10 - 1],
+  'lease.minMs': [1, 3_600_000],
+  'lease.maxMs': [1, 3_600_000],
+  'lease.waitMs': [0, 3_600_000],
+  'refresh.beta': [0, 10],
+  'refresh.maxEarliness': [0, 1],
+  'load.concurrency': [1, 10_000, 'integer'],
+  'load.queue': [1, 10_000_000, 'integer'],
+  'load.queueMs': [1, 3_600_000],
+  'load.softTimeoutMs': [0, 3_600_000],
+  'load.hardTimeoutMs': [1, 3_600_000],
+  'cache.deadlineMs': [1, 60_000],
+  'cache.breakerFailures': [1, 1_000_000, 'integer'],
+  'cache.breakerProbeMs': [1, 60_000],
+  'cache.fenceMs': [1_000, 86_400_000],
+  'cache.maxPendingFences': [1, 100_000_000, 'integer'],
+  'cache.maxFloors': [1, 100_000_000, 'integer'],
+  'cache.maxInProcessBytes': [1024, 2 ** 40, 'integer'],
+}
+
+const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/
+
+/** @throws ConfigError unless it is 1 to 64 characters of `A-Z a-z 0-9 _ . -`. */
+export function checkNamespace(namespace: unknown): asserts namespace is string {
+  if (typeof namespace !== 'string' || !NAMESPACE.test(namespace)) {
+    throw new ConfigError('namespace', '1 to 64 letters, digits, `_`, `.` or `-`', namespace)
+  }
+}
+
+/**
+ * Fills in defaults once and checks everything: unknown groups and leaves, types, ranges, combinations.
+ *
+ * @throws ConfigError naming the option, what was expected and what was found.
+ */
+export function resolveSettings(given: OptionGroups, base: Settings = DEFAULTS): Settings {
+  const resolved: Record<string, Record<string, number>> = {}
+  for (const [group, defaults] of Object.entries(base)) {
+    resolved[group] = { ...defaults, ...leavesOf(group, given[group as keyof OptionGroups], Object.keys(defaults)) }
+  }
+  const settings = resolved as unknown as Settings
+  if (settings.lease.minMs > settings.lease.maxMs) {
+    throw new ConfigError('lease.minMs', `at most lease.maxMs (${settings.lease.maxMs})`, settings.lease.minMs)
+  }
+  if (settings.cache.fenceMs <= settings.lease.maxMs) {
+    throw new ConfigError('cache.fenceMs', `more than lease.maxMs (${settings.lease.maxMs})`, settings.cache.fenceMs)
+  }
+  return deepFreeze(settings)
+}
+
+/** @throws ConfigError for the first key that is not one of `known`. */
+export function refuseUnknown(prefix: string, given: object, known: readonly string[]): void {
+  for (const key of Object.keys(given)) {
+    if (known.includes(key)) continue
+    const path = prefix === '' ? key : `${prefix}.${key}`
+    throw new ConfigError(path, `one of ${known.map((name) => `\`${name}\``).join(', ')}`, `unknown option ${key}`)
+  }
+}
+
+function leavesOf(group: string, given: unknown, known: readonly string[]): Record<string, number> {
+  if (given === undefined) return {}
+  if (typeof given !== 'object' || given === null) throw new ConfigError(group, 'an object of options', given)
+  refuseUnknown(group, given, known)
+  const leaves: Record<string, number> = {}
+  for (const [leaf, value] of Object.entries(given)) {
+    if (value === undefined) continue
+    leaves[leaf] = checkNumber(`${group}.${leaf}`, value)
+  }
+  return leaves
+}
+
+/** @throws ConfigError unless `value` is a number in the range that belongs to the option. */
+export function checkNumber(path: string, value: unknown): number {
+  const [least, most, kind] = RANGES[path] ?? [0, Number.MAX_SAFE_INTEGER]
+  const fits =
+    typeof value === 'number' && value >= least && value <= most && (kind !== 'integer' || Number.isInteger(value))
+  if (!fits)
+    throw new ConfigError(path, `${kind === 'integer' ? 'a whole' : 'a'} number from ${least} to ${most}`, value)
+  return value
+}
+
+function deepFreeze<Value extends object>(value: Value): Value {
+  for (const inner of Object.values(value)) if (typeof inner === 'object' && inner !== null) deepFreeze(inner)
+  return Object.freeze(value)
+}

@@ -1,0 +1,72 @@
+import type { CacheKey } from './key.js'
+
+/** Why a held entry did not answer a read. `nothing`: there was none. */
+export type MissReason =
+  | 'nothing'
+  | 'expired'
+  | 'other-shape'
+  | 'other-epoch'
+  | 'below-floor'
+  | 'unreadable'
+  | 'unavailable'
+
+/**
+ * Everything Corral reports. One closed union feeds logs, telemetry and tests, so that what is tested is what is seen.
+ * Keys appear where an operator needs them to act; values never do.
+ */
+export type CorralEvent =
+  | { readonly type: 'started'; readonly store: 'redis' | 'in-process'; readonly durability: 'ttl-only' }
+  | {
+      readonly type: 'hit'
+      readonly entity: string
+      readonly tier: 'l1' | 'l2'
+      readonly verdict: 'fresh' | 'early' | 'stale'
+    }
+  | { readonly type: 'miss'; readonly entity: string; readonly reason: MissReason }
+  /** A reader joined a fill of this process (`process`) or waited for another's (`fleet`). */
+  | {
+      readonly type: 'coalesced'
+      readonly entity: string
+      readonly scope: 'process' | 'fleet'
+      readonly waitedMs: number
+    }
+  | {
+      readonly type: 'load'
+      readonly entity: string
+      readonly ids: number
+      readonly durationMs: number
+      readonly error?: unknown
+    }
+  | {
+      readonly type: 'fill'
+      readonly entity: string
+      readonly key: CacheKey
+      readonly reason: 'miss' | 'refresh'
+      readonly outcome: 'filled' | 'lease-lost' | 'fenced' | 'older' | 'uncacheable' | 'unavailable'
+    }
+  /** Bytes under one of our keys that we did not write, or not like this. Treated as a miss. */
+  | {
+      readonly type: 'entry.unreadable'
+      readonly entity: string
+      readonly key: CacheKey
+      readonly reason: 'foreign' | 'format' | 'corrupt' | 'payload'
+    }
+  /** A row holds a value the codec cannot bring back unchanged, so it is read from the database every time. */
+  | { readonly type: 'entry.uncacheable'; readonly entity: string; readonly property: string; readonly found: string }
+  /** The table's columns are not what they were; its catalog is read again. */
+  | { readonly type: 'shape.changed'; readonly entity: string }
+  /** The database holds an older version than this process has seen: restored, failed over, or stamped by other means. */
+  | { readonly type: 'floor.reset'; readonly entity: string; readonly key: CacheKey }
+  | {
+      readonly type: 'fence'
+      readonly outcome: 'fenced' | 'pending'
+      readonly keys: number
+      readonly durationMs: number
+    }
+  /** A pending fence was delivered after all, or given up because too many are pending. */
+  | { readonly type: 'fence.settled'; readonly keys: number; readonly outcome: 'fenced' | 'dropped' }
+  | { readonly type: 'breaker'; readonly state: 'closed' | 'open' | 'half-open' }
+  | { readonly type: 'cache.unavailable'; readonly operation: string; readonly error: unknown }
+  | { readonly type: 'background.failed'; readonly task: string; readonly error: unknown }
+
+export type EmitEvent = (event: CorralEvent) => void

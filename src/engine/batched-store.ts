@@ -1,0 +1,50 @@
+import type { Clock } from '../core/clock.js'
+import type { CacheKey } from '../core/key.js'
+import type {
+  CacheStore,
+  FillOutcome,
+  FillRequest,
+  LeaseReply,
+  LeaseRequest,
+  ReleaseRequest,
+  StoredBytes,
+} from '../core/ports.js'
+import { TickBatch } from './tick-batch.js'
+
+/** Keys in one MGET at most: past this a reply blocks Redis and this process for too long at a time. */
+const MAX_BATCH = 512
+
+/** A store asked one key at a time that sends what one tick asks for in one round trip. */
+export class BatchedStore {
+  readonly #reads: TickBatch<CacheKey, StoredBytes | null>
+  readonly #leases: TickBatch<LeaseRequest, LeaseReply>
+  readonly #fills: TickBatch<FillRequest, FillOutcome>
+  readonly #store: CacheStore
+
+  constructor(store: CacheStore, clock: Pick<Clock, 'endOfTick'>) {
+    this.#store = store
+    this.#reads = new TickBatch({ clock, maxSize: MAX_BATCH, send: (keys) => store.read(keys) })
+    this.#leases = new TickBatch({ clock, maxSize: MAX_BATCH, send: (requests) => store.lease(requests) })
+    this.#fills = new TickBatch({ clock, maxSize: MAX_BATCH, send: (requests) => store.fill(requests) })
+  }
+
+  read(key: CacheKey): Promise<StoredBytes | null> {
+    return this.#reads.ask(key)
+  }
+
+  lease(request: LeaseRequest): Promise<LeaseReply> {
+    return this.#leases.ask(request)
+  }
+
+  fill(request: FillRequest): Promise<FillOutcome> {
+    return this.#fills.ask(request)
+  }
+
+  release(request: ReleaseRequest): Promise<void> {
+    return this.#store.release([request])
+  }
+
+  nowMs(): number {
+    return this.#store.nowMs()
+  }
+}

@@ -1,0 +1,286 @@
+import type { Chance, Clock } from '../core/clock.js'
+import type { NewEntry } from '../core/entry.js'
+import { isCorralError, SourceError } from '../core/errors.js'
+import type { EmitEvent } from '../core/events.js'
+import type { CacheKey } from '../core/key.js'
+import type { EntryCodec, StoredBytes } from '../core/ports.js'
+import { compareVersions, type Version } from '../core/version.js'
+import { jittered } from '../policy/jitter.js'
+import { type LoadCost, leaseMs } from '../policy/load-cost.js'
+import type { Floor } from '../policy/verdict.js'
+import { nextPollMs } from '../policy/wait-schedule.js'
+import type { Background } from './background.js'
+import type { BatchedStore } from './batched-store.js'
+import type { Floors } from './floors.js'
+
+/** What a reader reads: one table by its key, one unique column, or one query. */
+export interface ReadSource<Id, Value> {
+  readonly entity: string
+  readonly kind: 'row' | 'lookup' | 'query'
+  /** Fingerprint of what `encode` writes now; entries of another shape are not decoded. */
+  shape(): string
+  /** Reads the database. Loads of one tick may travel in one statement. */
+  load(id: Id): Promise<LoadedValue<Value>>
+  encode(value: Value): Uint8Array | Uncacheable
+  /** Undefined when the payload is malformed. Never throws. */
+  decode(payload: Uint8Array): Value | undefined
+  /** How long this value may count as fresh, before jitter. Undefined value: an absence. */
+  freshMs(value: Value | undefined): number
+  /** An entry of another shape was met, or a value did not fit ours: the table may have been altered. */
+  doubtShape(): void
+}
+
+export interface LoadedValue<Value> {
+  readonly value: Value | undefined
+  readonly version: Version | undefined
+  readonly snapshot: string
+  readonly loadedFrom: 'primary' | 'standby'
+}
+
+export interface Uncacheable {
+  readonly uncacheable: string
+  readonly found: string
+}
+
+export interface FillSettings {
+  readonly jitter: number
+  readonly graceMs: number
+  readonly lease: { readonly minMs: number; readonly maxMs: number; readonly waitMs: number }
+}
+
+/** What the reader held when it decided to fill. */
+export interface Seen {
+  readonly bytes: StoredBytes | null
+  /** The entry could not be used at all, so its version need not be respected by the fill. */
+  readonly useless: boolean
+}
+
+/** Judges what somebody else stored meanwhile: its value if it may be served, or what there is to replace. */
+export type Judge<Value> = (bytes: StoredBytes | null) => { readonly value: Value | undefined } | Seen
+
+/** What every reader and filler of one instance shares. */
+export interface EngineParts {
+  readonly store: BatchedStore
+  readonly codec: EntryCodec
+  readonly clock: Clock
+  readonly chance: Chance
+  readonly floors: Floors
+  readonly background: Background
+  readonly emit: EmitEvent
+  readonly epoch: () => string
+  /** The cache has not acknowledged a fence of this key yet, so what it holds may be what this process has overwritten. */
+  readonly isPending: (key: CacheKey) => boolean
+}
+
+/** How often a reader may find the entry changed under its lease request before it stops competing and just loads. */
+const MAX_CHANGES = 8
+
+/**
+ * The fill: lease, load, store. Once per fleet, because only the holder of the lease loads; never stale, because a fence
+ * revokes the lease and a fill without its lease is refused.
+ */
+export class Filler<Id, Value> {
+  readonly #parts: EngineParts
+  readonly #source: ReadSource<Id, Value>
+  readonly #settings: FillSettings
+  readonly #cost: LoadCost
+
+  constructor(parts: EngineParts, source: ReadSource<Id, Value>, settings: FillSettings, cost: LoadCost) {
+    this.#parts = parts
+    this.#source = source
+    this.#settings = settings
+    this.#cost = cost
+  }
+
+  /**
+   * Answers a miss: takes the lease and loads, or waits for the one who has it.
+   *
+   * @param judge decides whether what somebody else stored meanwhile may be served to this reader.
+   * @throws SourceError when the load fails, here or in the process that held the lease.
+   */
+  async fill(key: CacheKey, id: Id, seen: Seen, judge: Judge<Value>): Promise<Value | undefined> {
+    const { clock, emit } = this.#parts
+    const startedMs = clock.monotonicMs()
+    let held = seen
+    let waitedFor: string | null = null
+    let polls = 0
+    for (let changes = 0; changes < MAX_CHANGES; ) {
+      const token = this.#parts.chance.token()
+      const reply = await this.#lease(key, token, held.bytes, waitedFor)
+      switch (reply.outcome) {
+        case 'leased':
+          return this.#loadAndStore(key, id, token, held.useless, 'miss')
+        case 'changed': {
+          const judged = judge(reply.bytes)
+          if ('value' in judged) {
+            const waitedMs = clock.monotonicMs() - startedMs
+            if (polls > 0) emit({ type: 'coalesced', entity: this.#source.entity, scope: 'fleet', waitedMs })
+            return judged.value
+          }
+          // Gone, expired or not for us: compete again for what is there now.
+          held = judged
+          changes++
+          break
+        }
+        case 'failed':
+          throw new SourceError(`load of ${this.#source.entity}`, new RemoteFailure(reply.code))
+        case 'held': {
+          const pauseMs = this.#pauseMs(clock.monotonicMs() - startedMs, polls, reply.remainingMs)
+          if (pauseMs === undefined) return this.loadOnly(key, id)
+          waitedFor = reply.token
+          polls++
+          await clock.sleep(pauseMs)
+          break
+        }
+        case 'unavailable':
+          return this.loadOnly(key, id)
+      }
+    }
+    return this.loadOnly(key, id)
+  }
+
+  /** Replaces an entry before it expires, behind its readers. Does nothing when somebody else already does or did. */
+  async refresh(key: CacheKey, id: Id, seen: StoredBytes): Promise<void> {
+    const token = this.#parts.chance.token()
+    const reply = await this.#lease(key, token, seen, null)
+    if (reply.outcome === 'leased') await this.#loadAndStore(key, id, token, false, 'refresh')
+  }
+
+  /** Reads the database without touching the cache: Redis is away, or waiting for the lease took too long. */
+  async loadOnly(key: CacheKey, id: Id): Promise<Value | undefined> {
+    const before = this.#parts.floors.get(key)
+    return this.#accept(key, id, await this.#source.load(id), before)
+  }
+
+  /** How long to wait until the next poll; undefined when this reader has waited long enough. */
+  #pauseMs(waitedMs: number, polls: number, leaseRemainingMs: number): number | undefined {
+    const { waitMs: limitMs } = this.#settings.lease
+    const { soonestMs, estimateMs } = this.#cost
+    const heldForMs = Math.max(0, leaseMs(estimateMs, this.#settings.lease) - leaseRemainingMs)
+    const wait = { polls, waitedMs, soonestMs: Math.max(0, soonestMs - heldForMs), leaseRemainingMs, limitMs }
+    return nextPollMs(wait, this.#parts.chance)
+  }
+
+  async #lease(key: CacheKey, token: string, seen: StoredBytes | null, waitedFor: string | null) {
+    try {
+      const length = Math.ceil(leaseMs(this.#cost.estimateMs, this.#settings.lease))
+      return await this.#parts.store.lease({ key, token, leaseMs: length, seen, waitedFor })
+    } catch {
+      return { outcome: 'unavailable' } as const
+    }
+  }
+
+  async #loadAndStore(key: CacheKey, id: Id, token: string, useless: boolean, reason: 'miss' | 'refresh') {
+    const { background, clock } = this.#parts
+    const startedMs = clock.monotonicMs()
+    const before = this.#parts.floors.get(key)
+    let loaded: LoadedValue<Value>
+    try {
+      loaded = await this.#source.load(id)
+    } catch (error) {
+      this.#cost.recordFailure()
+      background.run('release', () => this.#parts.store.release({ key, token, failure: failureCode(error) }))
+      throw error
+    }
+    // The caller has what it asked for; storing it is not its business. The fill leaves before any later read of this
+    // process does, because batches of one connection keep their order.
+    background.run('fill', async () => {
+      await this.#store(key, token, loaded, useless, reason)
+      this.#cost.record(clock.monotonicMs() - startedMs)
+    })
+    return this.#accept(key, id, loaded, before)
+  }
+
+  async #store(key: CacheKey, token: string, loaded: LoadedValue<Value>, useless: boolean, reason: 'miss' | 'refresh') {
+    const { store, codec, emit } = this.#parts
+    const { entity } = this.#source
+    const payload = loaded.value === undefined ? new Uint8Array(0) : this.#source.encode(loaded.value)
+    if ('uncacheable' in payload) {
+      emit({ type: 'entry.uncacheable', entity, property: payload.uncacheable, found: payload.found })
+      emit({ type: 'fill', entity, key, reason, outcome: 'uncacheable' })
+      this.#source.doubtShape()
+      return store.release({ key, token, failure: null })
+    }
+    const freshMs = jittered(this.#source.freshMs(loaded.value), this.#settings.jitter, this.#parts.chance)
+    const sealed = codec.seal(this.#entry(loaded, payload, freshMs))
+    try {
+      const outcome = await store.fill({
+        key,
+        token,
+        sealed,
+        version: loaded.version,
+        snapshot: loaded.snapshot,
+        loadedFrom: loaded.loadedFrom,
+        keepMs: freshMs + this.#settings.graceMs,
+        replacesNewer: useless,
+      })
+      emit({ type: 'fill', entity, key, reason, outcome })
+    } catch {
+      emit({ type: 'fill', entity, key, reason, outcome: 'unavailable' })
+    }
+  }
+
+  #entry(loaded: LoadedValue<Value>, payload: Uint8Array, freshMs: number): NewEntry {
+    return {
+      kind: loaded.value === undefined ? 'absent' : this.#source.kind,
+      shape: this.#source.shape(),
+      version: loaded.version,
+      snapshot: loaded.version === undefined ? loaded.snapshot : undefined,
+      freshMs,
+      loadMs: this.#cost.estimateMs ?? 0,
+      epoch: this.#parts.epoch(),
+      payload,
+    }
+  }
+
+  /**
+   * Holds a load against what this process has shown or written. If the floor rose while the load was under way (an own
+   * write, a message), the load may have missed that write and is made once more. Otherwise the database is right,
+   * even where it contradicts the floor: it was restored, or another primary took over.
+   */
+  async #accept(
+    key: CacheKey,
+    id: Id,
+    first: LoadedValue<Value>,
+    before: Floor | undefined,
+  ): Promise<Value | undefined> {
+    if (this.#source.kind !== 'row') return first.value
+    const { floors, emit } = this.#parts
+    const rose = floors.get(key) !== before
+    const loaded = rose && isBelow(floors.get(key), first) ? await this.#source.load(id) : first
+    if (loaded.value === undefined) {
+      floors.seeAbsence(key)
+      return undefined
+    }
+    if (isBelow(floors.get(key), loaded)) {
+      floors.clear(key)
+      emit({ type: 'floor.reset', entity: this.#source.entity, key })
+    }
+    if (loaded.version !== undefined) floors.raise(key, loaded.version, false)
+    return loaded.value
+  }
+}
+
+function isBelow(floor: Floor | undefined, loaded: LoadedValue<unknown>): boolean {
+  if (floor === undefined) return false
+  if (loaded.value === undefined) return !floor.absent
+  return loaded.version !== undefined && compareVersions(loaded.version, floor.version) < 0
+}
+
+/** The load failed in the process that held the lease; its error stays there, because messages may carry values. */
+class RemoteFailure extends Error {
+  readonly code: string
+
+  constructor(code: string) {
+    super(`the load failed in another process with code ${code}`)
+    this.name = 'RemoteFailure'
+    this.code = code
+  }
+}
+
+/** A SQLSTATE or an error code of ours; never a message. */
+function failureCode(error: unknown): string {
+  const cause = isCorralError(error, 'SOURCE_FAILED') ? error.cause : error
+  const code = (cause as { code?: unknown } | null | undefined)?.code
+  return typeof code === 'string' && /^[A-Z0-9_]{1,40}$/.test(code) ? code : 'UNKNOWN'
+}

@@ -1,0 +1,52 @@
+import type { CacheKey } from '../core/key.js'
+import { compareVersions, successor, type Version } from '../core/version.js'
+import type { Floor } from '../policy/verdict.js'
+
+/**
+ * What this process has seen and written, per key, so that its reads of a key never go back in time and always include
+ * its own writes, whatever the cache holds.
+ *
+ * Bounded: beyond `maxKeys` the key raised longest ago is forgotten, and with it the promise for that key.
+ */
+export class Floors {
+  readonly #floors = new Map<CacheKey, Floor>()
+  readonly #maxKeys: number
+
+  constructor(maxKeys: number) {
+    this.#maxKeys = maxKeys
+  }
+
+  get(key: CacheKey): Floor | undefined {
+    return this.#floors.get(key)
+  }
+
+  /** Raises the floor to a version that was shown, written or announced. A lower or equal one changes nothing. */
+  raise(key: CacheKey, version: Version, absent: boolean): void {
+    const floor = this.#floors.get(key)
+    if (floor !== undefined) {
+      const order = compareVersions(version, floor.version)
+      if (order < 0 || (order === 0 && floor.absent === absent)) return
+      this.#floors.delete(key)
+    }
+    this.#floors.set(key, { version, absent })
+    if (this.#floors.size > this.#maxKeys) this.#floors.delete(this.#floors.keys().next().value as CacheKey)
+  }
+
+  /**
+   * This process has seen for itself, at the database, that the row is gone. From here on an absence may be shown;
+   * what was shown before may not come back.
+   */
+  seeAbsence(key: CacheKey): void {
+    const floor = this.#floors.get(key)
+    if (floor && !floor.absent) this.#floors.set(key, { version: successor(floor.version), absent: true })
+  }
+
+  /** Forgets a floor that the database itself contradicts. */
+  clear(key: CacheKey): void {
+    this.#floors.delete(key)
+  }
+
+  clearAll(): void {
+    this.#floors.clear()
+  }
+}

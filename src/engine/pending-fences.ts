@@ -1,0 +1,107 @@
+import type { Clock } from '../core/clock.js'
+import type { EmitEvent } from '../core/events.js'
+import type { CacheKey } from '../core/key.js'
+import type { CacheStore, FenceRequest } from '../core/ports.js'
+import { compareVersions } from '../core/version.js'
+
+const FIRST_RETRY_MS = 50
+const MAX_RETRY_MS = 1_000
+const BATCH = 256
+
+/**
+ * Fences the cache has not acknowledged, sent again until it does. One per key: fences merge by maximum, so the newest
+ * says it all. Bounded: beyond `maxKeys` the oldest is given up with an event, and its key falls back to its lifetime.
+ *
+ * They live in this process only; a process that dies takes them along. The outbox is what survives that.
+ */
+export class PendingFences {
+  readonly #store: CacheStore
+  readonly #clock: Clock
+  readonly #maxKeys: number
+  readonly #emit: EmitEvent
+  readonly #fences = new Map<CacheKey, FenceRequest>()
+  #retryMs = FIRST_RETRY_MS
+  #cancelRetry: (() => void) | undefined
+  #flushing: Promise<void> | undefined
+
+  constructor(options: { store: CacheStore; clock: Clock; maxKeys: number; emit: EmitEvent }) {
+    this.#store = options.store
+    this.#clock = options.clock
+    this.#maxKeys = options.maxKeys
+    this.#emit = options.emit
+  }
+
+  get size(): number {
+    return this.#fences.size
+  }
+
+  /** Whether this key's fence still waits. Bound, so that it can be handed on as a function. */
+  readonly has = (key: CacheKey): boolean => this.#fences.has(key)
+
+  add(requests: readonly FenceRequest[]): void {
+    for (const request of requests) {
+      const known = this.#fences.get(request.key)
+      this.#fences.delete(request.key)
+      this.#fences.set(request.key, known ? merge(known, request) : request)
+    }
+    let dropped = 0
+    for (const key of this.#fences.keys()) {
+      if (this.#fences.size <= this.#maxKeys) break
+      this.#fences.delete(key)
+      dropped++
+    }
+    if (dropped > 0) this.#emit({ type: 'fence.settled', keys: dropped, outcome: 'dropped' })
+    this.#schedule()
+  }
+
+  /** Tries everything that is pending now, once. Resolves when tried; what failed stays pending. */
+  flush(): Promise<void> {
+    this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = undefined
+      this.#schedule()
+    })
+    return this.#flushing
+  }
+
+  /** Stops retrying. What is still pending is forgotten with this process. */
+  stop(): void {
+    this.#cancelRetry?.()
+    this.#cancelRetry = undefined
+    this.#fences.clear()
+  }
+
+  async #flush(): Promise<void> {
+    const waiting = [...this.#fences.values()]
+    for (let at = 0; at < waiting.length; at += BATCH) {
+      const batch = waiting.slice(at, at + BATCH)
+      try {
+        await this.#store.fence(batch)
+      } catch {
+        this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS)
+        return
+      }
+      this.#retryMs = FIRST_RETRY_MS
+      let settled = 0
+      for (const request of batch) {
+        // A fence that was merged with a newer one while this was under way still waits for its own turn.
+        if (this.#fences.get(request.key) === request && this.#fences.delete(request.key)) settled++
+      }
+      this.#emit({ type: 'fence.settled', keys: settled, outcome: 'fenced' })
+    }
+  }
+
+  #schedule(): void {
+    if (this.#cancelRetry || this.#fences.size === 0) return
+    this.#cancelRetry = this.#clock.after(this.#retryMs, () => {
+      this.#cancelRetry = undefined
+      void this.flush()
+    })
+  }
+}
+
+/** One fence that invalidates what either would: an unknown version drops everything, so it wins. */
+function merge(a: FenceRequest, b: FenceRequest): FenceRequest {
+  const newer =
+    a.version === null || b.version === null ? null : compareVersions(a.version, b.version) > 0 ? a.version : b.version
+  return { ...b, version: newer, replacement: null }
+}

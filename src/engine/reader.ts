@@ -1,0 +1,203 @@
+import type { Entry } from '../core/entry.js'
+import { FillTimeoutError } from '../core/errors.js'
+import type { MissReason } from '../core/events.js'
+import type { CacheKey } from '../core/key.js'
+import type { StoredBytes } from '../core/ports.js'
+import { type Demands, type Floor, judge, type Verdict } from '../policy/verdict.js'
+import type { EngineParts, Filler, ReadSource, Seen } from './filler.js'
+import type { Singleflight } from './singleflight.js'
+
+export interface ReadSettings {
+  readonly graceMs: number
+  /** XFetch's beta; 0 turns early refresh off. */
+  readonly beta: number
+  /** Largest share of the TTL by which a refresh may come early. */
+  readonly maxEarliness: number
+  /** With a stale entry in hand: how long a reader waits for the fill before it takes the stale one. */
+  readonly softTimeoutMs: number
+  /** Without one: how long a reader waits before it gives up. The load goes on. */
+  readonly hardTimeoutMs: number
+}
+
+type Held<Value> =
+  | {
+      readonly usable: true
+      readonly verdict: 'fresh' | 'early' | 'stale'
+      readonly entry: Entry
+      readonly value: Value | undefined
+    }
+  | { readonly usable: false; readonly reason: MissReason; readonly seen: Seen }
+
+/**
+ * The cache-aside read of one source, top to bottom:
+ *
+ * 1. look for the entry;
+ * 2. judge it: shape, epoch, this process' floor, age;
+ * 3. serve it if it is fresh;
+ * 4. serve it and refresh it behind the reader if it will soon expire and this reader drew the lot;
+ * 5. if it has expired but may still help out, fill, and serve it only if the fill fails or takes too long;
+ * 6. otherwise fill: once per process, once per fleet.
+ *
+ * A cache that does not answer is a miss that cannot be filled. Nothing it does or holds makes a read fail.
+ */
+export class Reader<Id, Value> {
+  readonly #parts: EngineParts
+  readonly #source: ReadSource<Id, Value>
+  readonly #filler: Filler<Id, Value>
+  readonly #flights: Singleflight<Value | undefined>
+  readonly #settings: ReadSettings
+  #held: Demands | undefined
+
+  constructor(
+    parts: EngineParts,
+    source: ReadSource<Id, Value>,
+    filler: Filler<Id, Value>,
+    flights: Singleflight<unknown>,
+    settings: ReadSettings,
+  ) {
+    this.#parts = parts
+    this.#source = source
+    this.#filler = filler
+    // Keys of different sources differ, so one map of flights serves all of them.
+    this.#flights = flights as Singleflight<Value | undefined>
+    this.#settings = settings
+  }
+
+  async read(key: CacheKey, id: Id): Promise<Value | undefined> {
+    if (this.#parts.isPending(key)) return this.#loadWithoutCache(key, id)
+    let bytes: StoredBytes | null
+    try {
+      bytes = await this.#parts.store.read(key) //                                        1 look
+    } catch {
+      return this.#loadWithoutCache(key, id)
+    }
+    const held = this.#inspect(key, bytes) //                                             2 judge
+    if (!held.usable) {
+      this.#parts.emit({ type: 'miss', entity: this.#source.entity, reason: held.reason })
+      return this.#withinHardTimeout(this.#fill(key, id, held.seen)) //                   6 fill
+    }
+    this.#parts.emit({ type: 'hit', entity: this.#source.entity, tier: 'l2', verdict: held.verdict })
+    switch (held.verdict) {
+      case 'fresh':
+        return held.value //                                                              3 serve
+      case 'early':
+        this.#refresh(key, id, bytes as StoredBytes) //                                   4 serve and refresh
+        return held.value
+      case 'stale':
+        return this.#fillOrServeStale(key, id, held, bytes as StoredBytes) //             5 fill, or help out
+    }
+  }
+
+  /** Reads the database and brings the cache up to it, whatever it holds. */
+  async reload(key: CacheKey, id: Id): Promise<Value | undefined> {
+    const bytes = await this.#parts.store.read(key).catch(() => null)
+    this.#flights.forget(key)
+    return this.#withinHardTimeout(this.#fill(key, id, { bytes, useless: false }))
+  }
+
+  /** Reads the database and leaves the cache alone. */
+  loadOnly(key: CacheKey, id: Id): Promise<Value | undefined> {
+    return this.#withinHardTimeout(this.#filler.loadOnly(key, id))
+  }
+
+  #loadWithoutCache(key: CacheKey, id: Id): Promise<Value | undefined> {
+    this.#parts.emit({ type: 'miss', entity: this.#source.entity, reason: 'unavailable' })
+    return this.#withinHardTimeout(this.#join(key, () => this.#filler.loadOnly(key, id)))
+  }
+
+  #fill(key: CacheKey, id: Id, seen: Seen): Promise<Value | undefined> {
+    return this.#join(key, () =>
+      this.#filler.fill(key, id, seen, (bytes) => {
+        const held = this.#inspect(key, bytes)
+        if (!held.usable) return held.seen
+        return held.verdict === 'stale' ? { bytes, useless: false } : { value: held.value }
+      }),
+    )
+  }
+
+  #join(key: CacheKey, fill: () => Promise<Value | undefined>): Promise<Value | undefined> {
+    const current = this.#flights.current(key)
+    if (current === undefined) return this.#flights.run(key, fill)
+    this.#parts.emit({ type: 'coalesced', entity: this.#source.entity, scope: 'process', waitedMs: 0 })
+    return current
+  }
+
+  #refresh(key: CacheKey, id: Id, seen: StoredBytes): void {
+    this.#parts.background.run('refresh', () => this.#filler.refresh(key, id, seen))
+  }
+
+  async #fillOrServeStale(
+    key: CacheKey,
+    id: Id,
+    held: Held<Value> & { usable: true },
+    bytes: StoredBytes,
+  ): Promise<Value | undefined> {
+    const { clock, floors } = this.#parts
+    const fill = this.#fill(key, id, { bytes, useless: false })
+    const late = Symbol('late')
+    let cancel = () => {}
+    const softTimeout = new Promise<typeof late>((resolve) => {
+      cancel = clock.after(this.#settings.softTimeoutMs, () => resolve(late))
+    })
+    const answer = await Promise.race([fill, softTimeout]).catch((error: unknown) => {
+      // A fence that arrived meanwhile has raised the floor: what was admissible then is not any more.
+      if (this.#verdict(held.entry, floors.get(key)) === 'stale') return late
+      throw error
+    })
+    cancel()
+    if (answer !== late) return answer as Value | undefined
+    if (this.#verdict(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill)
+    // The fill goes on behind; its failure has been reported by the load.
+    fill.catch(() => {})
+    return held.value
+  }
+
+  /** Opens bytes nobody vouches for and says whether this reader may have what is in them. */
+  #inspect(key: CacheKey, bytes: StoredBytes | null): Held<Value> {
+    if (bytes === null) return { usable: false, reason: 'nothing', seen: { bytes, useless: false } }
+    const { codec, emit, floors } = this.#parts
+    const { entity } = this.#source
+    const entry = codec.open(bytes)
+    if ('unreadable' in entry) {
+      emit({ type: 'entry.unreadable', entity, key, reason: entry.unreadable })
+      return { usable: false, reason: 'unreadable', seen: { bytes, useless: true } }
+    }
+    const verdict = this.#verdict(entry, floors.get(key))
+    if (verdict === 'other-shape') this.#source.doubtShape()
+    if (verdict !== 'fresh' && verdict !== 'early' && verdict !== 'stale') {
+      return { usable: false, reason: verdict, seen: { bytes, useless: verdict.startsWith('other') } }
+    }
+    if (entry.kind === 'absent') return { usable: true, verdict, entry, value: undefined }
+    const value = entry.kind === this.#source.kind ? this.#source.decode(entry.payload) : undefined
+    if (value === undefined) {
+      emit({ type: 'entry.unreadable', entity, key, reason: 'payload' })
+      return { usable: false, reason: 'unreadable', seen: { bytes, useless: true } }
+    }
+    if (entry.version !== undefined && entry.kind === 'row') floors.raise(key, entry.version, false)
+    return { usable: true, verdict, entry, value }
+  }
+
+  #verdict(entry: Entry, floor: Floor | undefined): Verdict {
+    return judge(entry, this.#parts.store.nowMs(), floor, this.#demands(), this.#parts.chance)
+  }
+
+  /** One object for all reads, made anew only when the table's shape or the epoch has changed. */
+  #demands(): Demands {
+    const shape = this.#source.shape()
+    const epoch = this.#parts.epoch()
+    if (this.#held?.shape === shape && this.#held.epoch === epoch) return this.#held
+    const { graceMs, beta, maxEarliness } = this.#settings
+    this.#held = { shape, epoch, graceMs, early: { beta, maxEarliness } }
+    return this.#held
+  }
+
+  #withinHardTimeout(answer: Promise<Value | undefined>): Promise<Value | undefined> {
+    const { hardTimeoutMs } = this.#settings
+    return new Promise((resolve, reject) => {
+      const cancel = this.#parts.clock.after(hardTimeoutMs, () =>
+        reject(new FillTimeoutError(this.#source.entity, hardTimeoutMs)),
+      )
+      answer.then(resolve, reject).finally(cancel)
+    })
+  }
+}
