@@ -62,6 +62,24 @@ export interface CacheOptions {
   readonly maxInProcessBytes?: number
 }
 
+/** The tier in this process' own memory, one for each repository. */
+export interface L1Options {
+  /** Rows held at most. 0 turns the tier off. Default 10 000. */
+  readonly maxEntries?: number
+  /** Bytes held at most, measured on the encoded rows. Default 33 554 432 (32 MiB). */
+  readonly maxBytes?: number
+  /** Longest time a row answers without a look at the cache, whatever its TTL. Default 10 000. */
+  readonly maxAgeMs?: number
+}
+
+/** Messages between the processes of a namespace. */
+export interface BusOptions {
+  /** How often a process makes itself heard. Default 1 000. */
+  readonly heartbeatMs?: number
+  /** How long after its last returned heartbeat was sent a process trusts its own memory. Default 3 000. */
+  readonly trustMs?: number
+}
+
 /** The option groups of `createCorral`, besides `db`, `redis`, `namespace` and `onEvent`. */
 export interface OptionGroups {
   readonly ttl?: TtlOptions
@@ -69,6 +87,8 @@ export interface OptionGroups {
   readonly refresh?: RefreshOptions
   readonly load?: LoadOptions
   readonly cache?: CacheOptions
+  readonly l1?: L1Options
+  readonly bus?: BusOptions
 }
 
 type Resolved<Groups> = {
@@ -93,6 +113,8 @@ export const DEFAULTS: Settings = deepFreeze({
     maxFloors: 100_000,
     maxInProcessBytes: 64 * 1024 * 1024,
   },
+  l1: { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024, maxAgeMs: 10_000 },
+  bus: { heartbeatMs: 1_000, trustMs: 3_000 },
 })
 
 /** Allowed range of every leaf; times and counts are positive unless a zero means "off". */
@@ -118,6 +140,11 @@ const RANGES: { readonly [Path in string]?: readonly [least: number, most: numbe
   'cache.maxPendingFences': [1, 100_000_000, 'integer'],
   'cache.maxFloors': [1, 100_000_000, 'integer'],
   'cache.maxInProcessBytes': [1024, 2 ** 40, 'integer'],
+  'l1.maxEntries': [0, 100_000_000, 'integer'],
+  'l1.maxBytes': [1024, 2 ** 40, 'integer'],
+  'l1.maxAgeMs': [1, 86_400_000],
+  'bus.heartbeatMs': [10, 60_000],
+  'bus.trustMs': [20, 600_000],
 }
 
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/
@@ -145,6 +172,13 @@ export function resolveSettings(given: OptionGroups, base: Settings = DEFAULTS):
   }
   if (settings.cache.fenceMs <= settings.lease.maxMs) {
     throw new ConfigError('cache.fenceMs', `more than lease.maxMs (${settings.lease.maxMs})`, settings.cache.fenceMs)
+  }
+  if (settings.bus.trustMs <= settings.bus.heartbeatMs) {
+    throw new ConfigError(
+      'bus.trustMs',
+      `more than bus.heartbeatMs (${settings.bus.heartbeatMs})`,
+      settings.bus.trustMs,
+    )
   }
   return deepFreeze(settings)
 }

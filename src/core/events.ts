@@ -67,6 +67,12 @@ export type CorralEvent =
   | { readonly type: 'fence.settled'; readonly keys: number; readonly outcome: 'fenced' | 'dropped' }
   | { readonly type: 'breaker'; readonly state: 'closed' | 'open' | 'half-open' }
   | { readonly type: 'cache.unavailable'; readonly operation: string; readonly error: unknown }
+  /** The near tier was emptied because something may have been missed. */
+  | { readonly type: 'bus.flush'; readonly reason: 'gap' | 'subscribed' | 'interrupted' | 'unknown-format' }
+  /** A message that is malformed, forged or replayed; it changed nothing. */
+  | { readonly type: 'bus.refused'; readonly reason: 'malformed' | 'forged' | 'replayed' }
+  /** A message could not be published; the others will notice the gap. */
+  | { readonly type: 'bus.unsent'; readonly changes: number }
   | { readonly type: 'background.failed'; readonly task: string; readonly error: unknown }
 
 export type EmitEvent = (event: CorralEvent) => void

@@ -23,6 +23,11 @@ export interface CacheStore {
   /** Gives a lease back without filling. A lease that is no longer ours is left alone. */
   release(requests: readonly ReleaseRequest[]): Promise<void>
   fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]>
+  /**
+   * The mark under each key; where there is none, `fresh` becomes it. A mark stands for a state of a table: `fence` removes it,
+   * so that a result which was read under it can never be taken for current again. Losing one is a miss.
+   */
+  mark(requests: readonly MarkRequest[]): Promise<string[]>
   /** The store's own clock, as well as this process knows it: milliseconds since the Unix epoch. */
   nowMs(): number
   /** Releases what the store itself opened; never a client it was given. */
@@ -70,6 +75,13 @@ export interface FillRequest {
 
 /** `filled`, or why not: the lease is no longer ours, a fence asks for more, or what is stored is newer. */
 export type FillOutcome = 'filled' | 'lease-lost' | 'fenced' | 'older'
+
+export interface MarkRequest {
+  readonly key: CacheKey
+  /** Unique across the fleet and over time. */
+  readonly fresh: string
+  readonly keepMs: number
+}
 
 export interface ReleaseRequest {
   readonly key: CacheKey
@@ -134,3 +146,23 @@ export interface RowSource {
 
 /** Receives what happened; must not throw and must not wait. */
 export type EventSink<Event> = (event: Event) => void
+
+/**
+ * A broadcast channel between the processes of a namespace: at most once, in order per publisher, and with no word about what
+ * was lost. The bus on top of it finds that out. Implementation: `adapters/redis/redis-channel`.
+ */
+export interface Channel {
+  /** Rejects when the message certainly or possibly did not leave. */
+  publish(message: string): Promise<void>
+  /** Subscribes, and again after every interruption. */
+  open(listener: ChannelListener): void
+  close(): Promise<void>
+}
+
+export interface ChannelListener {
+  onMessage(message: string): void
+  /** Subscribed from now on; whatever was published before may have been missed. */
+  onUp(): void
+  /** Not subscribed any more, or the topology under the subscription has changed. */
+  onDown(): void
+}

@@ -1,25 +1,10 @@
+import type { Change } from '../core/change.js'
 import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
-import type { CacheKey } from '../core/key.js'
 import type { CacheStore, FenceRequest } from '../core/ports.js'
-import type { Version } from '../core/version.js'
 import type { Background } from './background.js'
-import type { Floors } from './floors.js'
+import type { Invalidation } from './invalidation.js'
 import type { PendingFences } from './pending-fences.js'
-import type { Singleflight } from './singleflight.js'
-
-/** One key that a committed (or possibly committed) write made old. */
-export interface Change {
-  readonly key: CacheKey
-  /** The row's stamp after the write; after a delete, the least a re-created row will have. Null: unknown. */
-  readonly version: Version | null
-  /** The writing transaction. Null: unknown. */
-  readonly xid: string | null
-  /** The write left no row under this key. */
-  readonly absent: boolean
-  /** A row's own key has a floor; a lookup or a query has none. */
-  readonly hasFloor: boolean
-}
 
 /** `fenced`: every later cached read, anywhere, is at least as new. `pending`: the cache did not answer; it is told later. */
 export type FenceState = 'fenced' | 'pending'
@@ -36,7 +21,7 @@ const COMMIT_POLL_LIMIT_MS = 120_000
 /**
  * What follows a commit, in this order and never before it:
  *
- * 1. floors rise and running fills can no longer be joined, so that this process reads its own write whatever comes next;
+ * 1. this process is brought up to the change, so that it reads its own write whatever comes next;
  * 2. the cache is fenced, all keys at once;
  * 3. other processes are told.
  *
@@ -45,8 +30,7 @@ const COMMIT_POLL_LIMIT_MS = 120_000
 export class Fencer {
   readonly #store: CacheStore
   readonly #clock: Clock
-  readonly #floors: Floors
-  readonly #flights: Singleflight<unknown>
+  readonly #invalidation: Invalidation
   readonly #pending: PendingFences
   readonly #background: Background
   readonly #keepMs: number
@@ -56,8 +40,7 @@ export class Fencer {
   constructor(options: {
     store: CacheStore
     clock: Clock
-    floors: Floors
-    flights: Singleflight<unknown>
+    invalidation: Invalidation
     pending: PendingFences
     background: Background
     /** How long a fence is remembered: longer than any fill that began before it can still be under way. */
@@ -68,8 +51,7 @@ export class Fencer {
   }) {
     this.#store = options.store
     this.#clock = options.clock
-    this.#floors = options.floors
-    this.#flights = options.flights
+    this.#invalidation = options.invalidation
     this.#pending = options.pending
     this.#background = options.background
     this.#keepMs = options.keepMs
@@ -79,10 +61,7 @@ export class Fencer {
 
   async afterCommit(changes: readonly Change[]): Promise<FenceState> {
     if (changes.length === 0) return 'fenced'
-    for (const change of changes) {
-      if (change.hasFloor && change.version !== null) this.#floors.raise(change.key, change.version, change.absent)
-      this.#flights.forget(change.key)
-    }
+    for (const change of changes) this.#invalidation.apply(change)
     const startedMs = this.#clock.monotonicMs()
     // Several writes of one transaction to one key are one fence: the last stamp is the highest.
     const requests = [...new Map(changes.map((change) => [change.key, this.#request(change)])).values()]

@@ -12,6 +12,8 @@ import { nextPollMs } from '../policy/wait-schedule.js'
 import type { Background } from './background.js'
 import type { BatchedStore } from './batched-store.js'
 import type { Floors } from './floors.js'
+import type { FreshValue } from './l1.js'
+import type { FlightProgress } from './singleflight.js'
 
 /** What a reader reads: one table by its key, one unique column, or one query. */
 export interface ReadSource<Id, Value> {
@@ -67,9 +69,19 @@ export interface EngineParts {
   readonly floors: Floors
   readonly background: Background
   readonly emit: EmitEvent
+  /** `emit` for hits, or undefined when nobody listens: a hit must not even build an event then. */
+  readonly onHit: EmitEvent | undefined
   readonly epoch: () => string
   /** The cache has not acknowledged a fence of this key yet, so what it holds may be what this process has overwritten. */
   readonly isPending: (key: CacheKey) => boolean
+}
+
+/** The in-process copies of a source's entries, as the fill sees them. Implementation: `engine/l1`. */
+export interface NearTier<Id, Value> {
+  /** Changes with every invalidation that could concern this id. Taken before the value is read, compared when it is kept. */
+  generation(id: Id): number
+  /** Keeps the value unless it was invalidated since `generation` was taken. */
+  remember(id: Id, fresh: FreshValue<Value>, generation: number): void
 }
 
 /** How often a reader may find the entry changed under its lease request before it stops competing and just loads. */
@@ -84,12 +96,20 @@ export class Filler<Id, Value> {
   readonly #source: ReadSource<Id, Value>
   readonly #settings: FillSettings
   readonly #cost: LoadCost
+  readonly #tier: NearTier<Id, Value> | undefined
 
-  constructor(parts: EngineParts, source: ReadSource<Id, Value>, settings: FillSettings, cost: LoadCost) {
-    this.#parts = parts
-    this.#source = source
-    this.#settings = settings
-    this.#cost = cost
+  constructor(options: {
+    parts: EngineParts
+    source: ReadSource<Id, Value>
+    settings: FillSettings
+    cost: LoadCost
+    tier?: NearTier<Id, Value> | undefined
+  }) {
+    this.#parts = options.parts
+    this.#source = options.source
+    this.#settings = options.settings
+    this.#cost = options.cost
+    this.#tier = options.tier
   }
 
   /**
@@ -98,7 +118,13 @@ export class Filler<Id, Value> {
    * @param judge decides whether what somebody else stored meanwhile may be served to this reader.
    * @throws SourceError when the load fails, here or in the process that held the lease.
    */
-  async fill(key: CacheKey, id: Id, seen: Seen, judge: Judge<Value>): Promise<Value | undefined> {
+  async fill(
+    key: CacheKey,
+    id: Id,
+    seen: Seen,
+    judge: Judge<Value>,
+    progress: FlightProgress,
+  ): Promise<Value | undefined> {
     const { clock, emit } = this.#parts
     const startedMs = clock.monotonicMs()
     let held = seen
@@ -109,12 +135,14 @@ export class Filler<Id, Value> {
       const reply = await this.#lease(key, token, held.bytes, waitedFor)
       switch (reply.outcome) {
         case 'leased':
-          return this.#loadAndStore(key, id, token, held.useless, 'miss')
+          return this.#loadAndStore(key, id, token, held.useless, 'miss', progress)
         case 'changed': {
           const judged = judge(reply.bytes)
           if ('value' in judged) {
             const waitedMs = clock.monotonicMs() - startedMs
             if (polls > 0) emit({ type: 'coalesced', entity: this.#source.entity, scope: 'fleet', waitedMs })
+            // It was in the cache after everyone who waits had asked for it.
+            progress.landed = Promise.resolve(true)
             return judged.value
           }
           // Gone, expired or not for us: compete again for what is there now.
@@ -126,28 +154,29 @@ export class Filler<Id, Value> {
           throw new SourceError(`load of ${this.#source.entity}`, new RemoteFailure(reply.code))
         case 'held': {
           const pauseMs = this.#pauseMs(clock.monotonicMs() - startedMs, polls, reply.remainingMs)
-          if (pauseMs === undefined) return this.loadOnly(key, id)
+          if (pauseMs === undefined) return this.loadOnly(key, id, progress)
           waitedFor = reply.token
           polls++
           await clock.sleep(pauseMs)
           break
         }
         case 'unavailable':
-          return this.loadOnly(key, id)
+          return this.loadOnly(key, id, progress)
       }
     }
-    return this.loadOnly(key, id)
+    return this.loadOnly(key, id, progress)
   }
 
   /** Replaces an entry before it expires, behind its readers. Does nothing when somebody else already does or did. */
   async refresh(key: CacheKey, id: Id, seen: StoredBytes): Promise<void> {
     const token = this.#parts.chance.token()
     const reply = await this.#lease(key, token, seen, null)
-    if (reply.outcome === 'leased') await this.#loadAndStore(key, id, token, false, 'refresh')
+    if (reply.outcome === 'leased') await this.#loadAndStore(key, id, token, false, 'refresh', undefined)
   }
 
   /** Reads the database without touching the cache: Redis is away, or waiting for the lease took too long. */
-  async loadOnly(key: CacheKey, id: Id): Promise<Value | undefined> {
+  async loadOnly(key: CacheKey, id: Id, progress?: FlightProgress): Promise<Value | undefined> {
+    if (progress) progress.loadBegan = true
     const before = this.#parts.floors.get(key)
     return this.#accept(key, id, await this.#source.load(id), before)
   }
@@ -170,10 +199,19 @@ export class Filler<Id, Value> {
     }
   }
 
-  async #loadAndStore(key: CacheKey, id: Id, token: string, useless: boolean, reason: 'miss' | 'refresh') {
-    const { background, clock } = this.#parts
+  async #loadAndStore(
+    key: CacheKey,
+    id: Id,
+    token: string,
+    useless: boolean,
+    reason: 'miss' | 'refresh',
+    progress?: FlightProgress,
+  ): Promise<Value | undefined> {
+    const { background, clock, floors } = this.#parts
     const startedMs = clock.monotonicMs()
-    const before = this.#parts.floors.get(key)
+    const before = floors.get(key)
+    const generation = this.#tier?.generation(id)
+    if (progress) progress.loadBegan = true
     let loaded: LoadedValue<Value>
     try {
       loaded = await this.#source.load(id)
@@ -184,14 +222,24 @@ export class Filler<Id, Value> {
     }
     // The caller has what it asked for; storing it is not its business. The fill leaves before any later read of this
     // process does, because batches of one connection keep their order.
-    background.run('fill', async () => {
-      await this.#store(key, token, loaded, useless, reason)
+    const landed = this.#store(key, token, loaded, useless, reason).then((fresh) => {
       this.#cost.record(clock.monotonicMs() - startedMs)
+      if (fresh !== undefined && generation !== undefined) this.#tier?.remember(id, fresh, generation)
+      return fresh !== undefined
     })
+    if (progress) progress.landed = landed.catch(() => false)
+    background.run('fill', () => landed)
     return this.#accept(key, id, loaded, before)
   }
 
-  async #store(key: CacheKey, token: string, loaded: LoadedValue<Value>, useless: boolean, reason: 'miss' | 'refresh') {
+  /** What was stored; undefined when it was not. */
+  async #store(
+    key: CacheKey,
+    token: string,
+    loaded: LoadedValue<Value>,
+    useless: boolean,
+    reason: 'miss' | 'refresh',
+  ): Promise<FreshValue<Value> | undefined> {
     const { store, codec, emit } = this.#parts
     const { entity } = this.#source
     const payload = loaded.value === undefined ? new Uint8Array(0) : this.#source.encode(loaded.value)
@@ -199,25 +247,24 @@ export class Filler<Id, Value> {
       emit({ type: 'entry.uncacheable', entity, property: payload.uncacheable, found: payload.found })
       emit({ type: 'fill', entity, key, reason, outcome: 'uncacheable' })
       this.#source.doubtShape()
-      return store.release({ key, token, failure: null })
+      await store.release({ key, token, failure: null })
+      return undefined
     }
     const freshMs = jittered(this.#source.freshMs(loaded.value), this.#settings.jitter, this.#parts.chance)
-    const sealed = codec.seal(this.#entry(loaded, payload, freshMs))
-    try {
-      const outcome = await store.fill({
-        key,
-        token,
-        sealed,
-        version: loaded.version,
-        snapshot: loaded.snapshot,
-        loadedFrom: loaded.loadedFrom,
-        keepMs: freshMs + this.#settings.graceMs,
-        replacesNewer: useless,
-      })
-      emit({ type: 'fill', entity, key, reason, outcome })
-    } catch {
-      emit({ type: 'fill', entity, key, reason, outcome: 'unavailable' })
+    const request = {
+      key,
+      token,
+      sealed: codec.seal(this.#entry(loaded, payload, freshMs)),
+      version: loaded.version,
+      snapshot: loaded.snapshot,
+      loadedFrom: loaded.loadedFrom,
+      keepMs: freshMs + this.#settings.graceMs,
+      replacesNewer: useless,
     }
+    const outcome = await store.fill(request).catch(() => 'unavailable' as const)
+    emit({ type: 'fill', entity, key, reason, outcome })
+    if (outcome !== 'filled') return undefined
+    return { value: loaded.value, remainingMs: freshMs, freshMs, sizeBytes: payload.length }
   }
 
   #entry(loaded: LoadedValue<Value>, payload: Uint8Array, freshMs: number): NewEntry {

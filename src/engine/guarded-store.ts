@@ -10,6 +10,7 @@ import type {
   FillRequest,
   LeaseReply,
   LeaseRequest,
+  MarkRequest,
   ReleaseRequest,
   StoredBytes,
 } from '../core/ports.js'
@@ -61,6 +62,10 @@ export class GuardedStore implements CacheStore {
 
   fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]> {
     return this.#guard('fence', () => this.#store.fence(requests))
+  }
+
+  mark(requests: readonly MarkRequest[]): Promise<string[]> {
+    return this.#guard('mark', () => this.#store.mark(requests))
   }
 
   nowMs(): number {

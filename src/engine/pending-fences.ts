@@ -3,6 +3,7 @@ import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { CacheStore, FenceRequest } from '../core/ports.js'
 import { compareVersions } from '../core/version.js'
+import type { AnnouncedChange } from './bus-message.js'
 
 const FIRST_RETRY_MS = 50
 const MAX_RETRY_MS = 1_000
@@ -19,16 +20,25 @@ export class PendingFences {
   readonly #clock: Clock
   readonly #maxKeys: number
   readonly #emit: EmitEvent
+  readonly #announce: (changes: readonly AnnouncedChange[]) => void
   readonly #fences = new Map<CacheKey, FenceRequest>()
   #retryMs = FIRST_RETRY_MS
   #cancelRetry: (() => void) | undefined
   #flushing: Promise<void> | undefined
 
-  constructor(options: { store: CacheStore; clock: Clock; maxKeys: number; emit: EmitEvent }) {
+  constructor(options: {
+    store: CacheStore
+    clock: Clock
+    maxKeys: number
+    emit: EmitEvent
+    /** Tells the other processes once a fence has arrived after all: until then they may have read the old entry again. */
+    announce: (changes: readonly AnnouncedChange[]) => void
+  }) {
     this.#store = options.store
     this.#clock = options.clock
     this.#maxKeys = options.maxKeys
     this.#emit = options.emit
+    this.#announce = options.announce
   }
 
   get size(): number {
@@ -81,6 +91,7 @@ export class PendingFences {
         return
       }
       this.#retryMs = FIRST_RETRY_MS
+      this.#announce(batch.map(({ key, version }) => ({ key, version, absent: false, hasFloor: false })))
       let settled = 0
       for (const request of batch) {
         // A fence that was merged with a newer one while this was under way still waits for its own turn.

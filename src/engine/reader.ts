@@ -4,8 +4,8 @@ import type { MissReason } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { StoredBytes } from '../core/ports.js'
 import { type Demands, type Floor, judge, type Verdict } from '../policy/verdict.js'
-import type { EngineParts, Filler, ReadSource, Seen } from './filler.js'
-import type { Singleflight } from './singleflight.js'
+import type { EngineParts, Filler, NearTier, ReadSource, Seen } from './filler.js'
+import type { FlightProgress, Singleflight } from './singleflight.js'
 
 export interface ReadSettings {
   readonly graceMs: number
@@ -28,6 +28,14 @@ type Held<Value> =
     }
   | { readonly usable: false; readonly reason: MissReason; readonly seen: Seen }
 
+/** The fill this reader joined may have missed a write that came before the reader: it has to read again. */
+const MISSED_A_WRITE = Symbol('missed a write')
+type Answer<Value> = Value | undefined | typeof MISSED_A_WRITE
+/** Two estimates of one entry's remaining life differ by less than this; more means that it was filled anew. */
+const YOUNGER_BY_MS = 50
+/** Each reread means that a write was fenced meanwhile. Past this many, the reader asks the database for itself. */
+const MAX_REREADS = 16
+
 /**
  * The cache-aside read of one source, top to bottom:
  *
@@ -46,25 +54,52 @@ export class Reader<Id, Value> {
   readonly #filler: Filler<Id, Value>
   readonly #flights: Singleflight<Value | undefined>
   readonly #settings: ReadSettings
+  readonly #tier: NearTier<Id, Value> | undefined
+  /** Keys whose refresh was drawn from a copy in this process and is under way. */
+  readonly #refreshing = new Set<CacheKey>()
   #held: Demands | undefined
 
-  constructor(
-    parts: EngineParts,
-    source: ReadSource<Id, Value>,
-    filler: Filler<Id, Value>,
-    flights: Singleflight<unknown>,
-    settings: ReadSettings,
-  ) {
-    this.#parts = parts
-    this.#source = source
-    this.#filler = filler
-    // Keys of different sources differ, so one map of flights serves all of them.
-    this.#flights = flights as Singleflight<Value | undefined>
-    this.#settings = settings
+  constructor(options: {
+    parts: EngineParts
+    source: ReadSource<Id, Value>
+    filler: Filler<Id, Value>
+    /** Shared by all readers: keys of different sources differ, so one map of flights serves all of them. */
+    flights: Singleflight<unknown>
+    settings: ReadSettings
+    tier?: NearTier<Id, Value> | undefined
+  }) {
+    this.#parts = options.parts
+    this.#source = options.source
+    this.#filler = options.filler
+    this.#flights = options.flights as Singleflight<Value | undefined>
+    this.#settings = options.settings
+    this.#tier = options.tier
   }
 
   async read(key: CacheKey, id: Id): Promise<Value | undefined> {
+    for (let attempt = 0; attempt < MAX_REREADS; attempt++) {
+      const answer = await this.#readOnce(key, id)
+      if (answer !== MISSED_A_WRITE) return answer
+    }
+    return this.loadOnly(key, id)
+  }
+
+  /** Reads the database and brings the cache up to it, whatever it holds. */
+  async reload(key: CacheKey, id: Id): Promise<Value | undefined> {
+    const bytes = await this.#parts.store.read(key).catch(() => null)
+    this.#flights.forget(key)
+    const answer = await this.#withinHardTimeout(this.#fill(key, id, { bytes, useless: false }))
+    return answer === MISSED_A_WRITE ? this.loadOnly(key, id) : answer
+  }
+
+  /** Reads the database and leaves the cache alone. */
+  loadOnly(key: CacheKey, id: Id): Promise<Value | undefined> {
+    return this.#withinHardTimeout(this.#filler.loadOnly(key, id))
+  }
+
+  async #readOnce(key: CacheKey, id: Id): Promise<Answer<Value>> {
     if (this.#parts.isPending(key)) return this.#loadWithoutCache(key, id)
+    const generation = this.#tier?.generation(id)
     let bytes: StoredBytes | null
     try {
       bytes = await this.#parts.store.read(key) //                                        1 look
@@ -76,50 +111,75 @@ export class Reader<Id, Value> {
       this.#parts.emit({ type: 'miss', entity: this.#source.entity, reason: held.reason })
       return this.#withinHardTimeout(this.#fill(key, id, held.seen)) //                   6 fill
     }
-    this.#parts.emit({ type: 'hit', entity: this.#source.entity, tier: 'l2', verdict: held.verdict })
-    switch (held.verdict) {
-      case 'fresh':
-        return held.value //                                                              3 serve
-      case 'early':
-        this.#refresh(key, id, bytes as StoredBytes) //                                   4 serve and refresh
-        return held.value
-      case 'stale':
-        return this.#fillOrServeStale(key, id, held, bytes as StoredBytes) //             5 fill, or help out
-    }
+    this.#parts.onHit?.({ type: 'hit', entity: this.#source.entity, tier: 'l2', verdict: held.verdict })
+    if (held.verdict === 'stale') return this.#fillOrServeStale(key, id, held, bytes as StoredBytes) // 5 fill, or help out
+    if (generation !== undefined) this.#remember(id, held, generation)
+    if (held.verdict === 'early') this.#refresh(key, id, bytes as StoredBytes) //         4 serve and refresh
+    return held.value //                                                                  3 serve
   }
 
-  /** Reads the database and brings the cache up to it, whatever it holds. */
-  async reload(key: CacheKey, id: Id): Promise<Value | undefined> {
-    const bytes = await this.#parts.store.read(key).catch(() => null)
-    this.#flights.forget(key)
-    return this.#withinHardTimeout(this.#fill(key, id, { bytes, useless: false }))
-  }
-
-  /** Reads the database and leaves the cache alone. */
-  loadOnly(key: CacheKey, id: Id): Promise<Value | undefined> {
-    return this.#withinHardTimeout(this.#filler.loadOnly(key, id))
-  }
-
-  #loadWithoutCache(key: CacheKey, id: Id): Promise<Value | undefined> {
-    this.#parts.emit({ type: 'miss', entity: this.#source.entity, reason: 'unavailable' })
-    return this.#withinHardTimeout(this.#join(key, () => this.#filler.loadOnly(key, id)))
-  }
-
-  #fill(key: CacheKey, id: Id, seen: Seen): Promise<Value | undefined> {
-    return this.#join(key, () =>
-      this.#filler.fill(key, id, seen, (bytes) => {
+  /**
+   * Refreshes an entry whose copy in this process is about to expire in `remainingMs`, behind its readers. If another
+   * process has done that already, the younger entry is taken over.
+   */
+  refreshBehind(key: CacheKey, id: Id, remainingMs: number): void {
+    if (this.#refreshing.has(key)) return
+    this.#refreshing.add(key)
+    const { background, store } = this.#parts
+    background.run('refresh', async () => {
+      try {
+        const generation = this.#tier?.generation(id)
+        const bytes = await store.read(key)
         const held = this.#inspect(key, bytes)
-        if (!held.usable) return held.seen
-        return held.verdict === 'stale' ? { bytes, useless: false } : { value: held.value }
-      }),
+        if (!held.usable) return
+        const isYounger = remainingOf(held.entry, store.nowMs()) > remainingMs + YOUNGER_BY_MS
+        if (isYounger && generation !== undefined) this.#remember(id, held, generation)
+        else await this.#filler.refresh(key, id, bytes as StoredBytes)
+      } finally {
+        this.#refreshing.delete(key)
+      }
+    })
+  }
+
+  #remember(id: Id, { entry, value }: Held<Value> & { usable: true }, generation: number): void {
+    const remainingMs = remainingOf(entry, this.#parts.store.nowMs())
+    const { freshMs, payload } = entry
+    this.#tier?.remember(id, { value, remainingMs, freshMs, sizeBytes: payload.length }, generation)
+  }
+
+  #loadWithoutCache(key: CacheKey, id: Id): Promise<Answer<Value>> {
+    this.#parts.emit({ type: 'miss', entity: this.#source.entity, reason: 'unavailable' })
+    return this.#withinHardTimeout(this.#join(key, (progress) => this.#filler.loadOnly(key, id, progress)))
+  }
+
+  #fill(key: CacheKey, id: Id, seen: Seen): Promise<Answer<Value>> {
+    return this.#join(key, (progress) =>
+      this.#filler.fill(
+        key,
+        id,
+        seen,
+        (bytes) => {
+          const held = this.#inspect(key, bytes)
+          if (!held.usable) return held.seen
+          return held.verdict === 'stale' ? { bytes, useless: false } : { value: held.value }
+        },
+        progress,
+      ),
     )
   }
 
-  #join(key: CacheKey, fill: () => Promise<Value | undefined>): Promise<Value | undefined> {
-    const current = this.#flights.current(key)
-    if (current === undefined) return this.#flights.run(key, fill)
+  /**
+   * Joins the fill in flight, or starts one. A reader who joins after the database was asked may have started after a
+   * write that the load did not see. Then the fence of that write has revoked the lease, the fill does not land, and the
+   * reader has to read again.
+   */
+  async #join(key: CacheKey, fill: (progress: FlightProgress) => Promise<Value | undefined>): Promise<Answer<Value>> {
+    const flight = this.#flights.current(key)
+    if (flight === undefined) return this.#flights.start(key, fill).value
     this.#parts.emit({ type: 'coalesced', entity: this.#source.entity, scope: 'process', waitedMs: 0 })
-    return current
+    const joinedInTime = !flight.loadBegan
+    const value = await flight.value
+    return joinedInTime || (await flight.landed) ? value : MISSED_A_WRITE
   }
 
   #refresh(key: CacheKey, id: Id, seen: StoredBytes): void {
@@ -131,7 +191,7 @@ export class Reader<Id, Value> {
     id: Id,
     held: Held<Value> & { usable: true },
     bytes: StoredBytes,
-  ): Promise<Value | undefined> {
+  ): Promise<Answer<Value>> {
     const { clock, floors } = this.#parts
     const fill = this.#fill(key, id, { bytes, useless: false })
     const late = Symbol('late')
@@ -145,7 +205,7 @@ export class Reader<Id, Value> {
       throw error
     })
     cancel()
-    if (answer !== late) return answer as Value | undefined
+    if (answer !== late) return answer as Answer<Value>
     if (this.#verdict(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill)
     // The fill goes on behind; its failure has been reported by the load.
     fill.catch(() => {})
@@ -191,7 +251,7 @@ export class Reader<Id, Value> {
     return this.#held
   }
 
-  #withinHardTimeout(answer: Promise<Value | undefined>): Promise<Value | undefined> {
+  #withinHardTimeout<Result>(answer: Promise<Result>): Promise<Result> {
     const { hardTimeoutMs } = this.#settings
     return new Promise((resolve, reject) => {
       const cancel = this.#parts.clock.after(hardTimeoutMs, () =>
@@ -200,4 +260,8 @@ export class Reader<Id, Value> {
       answer.then(resolve, reject).finally(cancel)
     })
   }
+}
+
+function remainingOf(entry: Entry, nowMs: number): number {
+  return entry.filledAtMs + entry.freshMs - nowMs
 }

@@ -1,27 +1,58 @@
 import type { CacheKey } from '../core/key.js'
 
+/** A fill under way, and what somebody who joins it may conclude. */
+export interface Flight<Value> {
+  readonly value: Promise<Value>
+  /**
+   * Whether the fill landed, that is: no fence arrived between its lease and its end. Settles after `value`, and never
+   * rejects.
+   */
+  readonly landed: Promise<boolean>
+  /** The database has been asked. Whoever joins from here on may have started after a write the load did not see. */
+  readonly loadBegan: boolean
+}
+
+/** What a fill reports about itself while it is under way. */
+export interface FlightProgress {
+  loadBegan: boolean
+  /** Set by a fill that stores something; what is served from the cache, or not stored at all, needs no waiting for. */
+  landed: Promise<boolean>
+}
+
 /**
  * Lets concurrent readers of one key share one fill.
  *
- * Guarantee: at most one fill per key is running that a new reader may join, also while loads are failing: a
- * failure reaches everyone who joined, and only then may the next fill start.
+ * Guarantee: at most one fill per key is running that a new reader may join, also while loads are failing: a failure
+ * reaches everyone who joined, and only then may the next fill start.
  */
 export class Singleflight<Value> {
-  readonly #flights = new Map<CacheKey, Promise<Value>>()
+  readonly #flights = new Map<CacheKey, Flight<Value>>()
 
   /** The fill in flight for this key, if a new reader may join it. */
-  current(key: CacheKey): Promise<Value> | undefined {
+  current(key: CacheKey): Flight<Value> | undefined {
     return this.#flights.get(key)
   }
 
-  run(key: CacheKey, fill: () => Promise<Value>): Promise<Value> {
-    const current = this.#flights.get(key)
-    if (current) return current
-    const flight = (async () => fill())().finally(() => {
-      // Compare before deleting: after forget() this place may belong to a newer flight.
-      if (this.#flights.get(key) === flight) this.#flights.delete(key)
-    })
+  /** Starts a fill. The caller has made sure that there is none to join. */
+  start(key: CacheKey, fill: (progress: FlightProgress) => Promise<Value>): Flight<Value> {
+    const progress: FlightProgress = { loadBegan: false, landed: Promise.resolve(false) }
+    const value = (async () => fill(progress))()
+    const flight: Flight<Value> = {
+      value,
+      landed: value.then(
+        () => progress.landed,
+        () => false,
+      ),
+      get loadBegan() {
+        return progress.loadBegan
+      },
+    }
     this.#flights.set(key, flight)
+    // Compare before deleting: after forget() this place may belong to a newer flight.
+    const remove = () => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key)
+    }
+    value.then(remove, remove)
     return flight
   }
 

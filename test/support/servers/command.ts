@@ -31,9 +31,15 @@ export function runCommand(file: string, args: readonly string[], options: Comma
     child.once('close', (code, signal) => {
       if (code === 0) return resolve(printed)
       const ending = signal === null ? `exit code ${code}` : `signal ${signal}`
-      reject(new Error(`${[file, ...args].join(' ')} ended with ${ending}: ${(complaint || printed).trim().slice(-2000)}`))
+      reject(new Error(`${[file, ...args].join(' ')} ended with ${ending}: ${lastWords(complaint || printed)}`))
     })
   })
+}
+
+/** What is worth reading of a failed program's output: no advertisements, no stack traces, the last lines. */
+function lastWords(output: string): string {
+  const lines = output.split('\n').filter((line) => !/^npm notice|^(npm error)?\s+at |^(npm error)?\s*$/.test(line))
+  return lines.slice(-15).join('\n')
 }
 
 /** The full path of a program, looked for in PATH and then in `folders`; undefined when there is none. */

@@ -35,7 +35,9 @@ async function draw(highest: number, offsets: readonly number[]): Promise<number
     for (const each of wanted) taken.add(each)
     return port
   }
-  throw new Error(`No free loopback port found between ${LOWEST} and ${highest} in 200 tries: is something holding them all?`)
+  throw new Error(
+    `No free loopback port found between ${LOWEST} and ${highest} in 200 tries: is something holding them all?`,
+  )
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -1,0 +1,49 @@
+import type { AtRest } from './at-rest.js'
+import { findStaleReads, findTornReads, type ReadRecord, type StaleRead } from './checker.js'
+import type { WorkerLog } from './messages.js'
+
+/** What one side did under the traffic. */
+export interface Figures {
+  readonly reads: number
+  readonly writes: number
+  /** Writes whose writer was told that the cache could not be reached. */
+  readonly unfenced: number
+  readonly readsPerSecond: number
+  /** 0 to 1. */
+  readonly hitRatio: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly loads: number
+  readonly stale: readonly StaleRead[]
+  /** How long the oldest of the stale rows had been out of date; 0 without one. */
+  readonly oldestMs: number
+  readonly torn: readonly ReadRecord[]
+  readonly atRest: AtRest
+}
+
+export function figuresOf(logs: readonly WorkerLog[], durationMs: number, atRest: AtRest): Figures {
+  const reads = logs.flatMap((log) => log.reads)
+  const writes = logs.flatMap((log) => log.writes)
+  const latencies = reads.map(({ startedMs, endedMs }) => endedMs - startedMs)
+  const stale = findStaleReads(reads, writes)
+  return {
+    reads: reads.length,
+    writes: writes.length,
+    unfenced: writes.filter(({ fenced }) => !fenced).length,
+    readsPerSecond: (reads.length * 1_000) / durationMs,
+    hitRatio: logs.reduce((sum, { hits }) => sum + hits, 0) / reads.length,
+    p50Ms: percentile(latencies, 0.5),
+    p99Ms: percentile(latencies, 0.99),
+    loads: logs.reduce((sum, { loads }) => sum + loads, 0),
+    stale,
+    oldestMs: stale.reduce((oldest, { ageMs }) => Math.max(oldest, ageMs), 0),
+    torn: findTornReads(reads),
+    atRest,
+  }
+}
+
+/** The least value that at least this share of all values does not exceed; NaN of none. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = Float64Array.from(values).sort()
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
+}

@@ -1,0 +1,44 @@
+/**
+ * `npm run demo`: shows on real servers what a cache does to the truth, and what it costs not to let it. Ends by itself.
+ *
+ * Exits with 0 only when Corral kept every promise that the acts put to the test.
+ */
+import { startPostgres } from '../../test/support/servers/postgres.js'
+import { startRedis } from '../../test/support/servers/redis.js'
+import type { Act, Stage } from './act.js'
+import { Narrator } from './narrator.js'
+import { sameTrafficTwice } from './same-traffic-twice.js'
+import { formatSeconds } from './table.js'
+
+const ACTS: readonly Act[] = [sameTrafficTwice]
+
+const narrator = new Narrator()
+
+async function openStage(): Promise<Stage> {
+  narrator.say('Starting a Postgres and a Redis for this demonstration ...')
+  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()])
+  narrator.say(
+    `  Postgres (${postgres.origin}) on port ${postgres.port}, Redis (${redis.origin}) on port ${redis.port}`,
+  )
+  return { postgres, redis, narrator }
+}
+
+async function performAll(stage: Stage): Promise<string[]> {
+  const failures: string[] = []
+  for (const act of ACTS) {
+    narrator.title(act.title)
+    failures.push(...(await act.perform(stage)))
+  }
+  return failures
+}
+
+const startedMs = performance.now()
+const stage = await openStage()
+try {
+  const failures = await performAll(stage)
+  narrator.say('', `Done in ${formatSeconds(performance.now() - startedMs)}. The servers and their data are gone.`)
+  for (const failure of failures) narrator.say(failure)
+  process.exitCode = failures.length === 0 ? 0 : 1
+} finally {
+  await Promise.all([stage.postgres.stop(), stage.redis.stop()])
+}

@@ -1,0 +1,100 @@
+import type { Act } from './act.js'
+import type { Figures } from './figures.js'
+import { NETWORK, runSide } from './run-side.js'
+import { PRODUCT_COUNT } from './shop.js'
+import { formatCount, formatMs, formatSeconds, formatShare, formatTable, type TableRow } from './table.js'
+import { TRAFFIC } from './traffic.js'
+
+/** Offending reads and rows that are printed at most. */
+const EXAMPLES = 5
+
+/** One shop, the same visitors and writers twice: once over hand-written cache-aside, once over Corral. */
+export const sameTrafficTwice: Act = {
+  title: 'The same traffic twice: hand-written cache-aside, then Corral',
+
+  async perform(stage) {
+    const { narrator } = stage
+    narrator.say(...introduction())
+    narrator.say('', 'First, cache-aside as most services write it: GET, on a miss SELECT and SET; after a write, DEL.')
+    const byHand = await runSide('hand-written', stage)
+    narrator.say(
+      '',
+      'Now Corral, with its defaults: same seeds, same plan, same network, a fresh shop, an empty cache.',
+    )
+    const corral = await runSide('corral', stage)
+
+    narrator.say('', ...formatTable(['', 'hand-written', 'Corral'], rowsOf(byHand, corral)))
+    narrator.say('', ...meaning(byHand, corral))
+    return failuresOf(corral)
+  },
+}
+
+function introduction(): string[] {
+  const { processes, visitorsPerProcess, clerksPerProcess, durationMs } = TRAFFIC
+  const { latencyMs, jitterMs } = NETWORK
+  const people = processes * visitorsPerProcess
+  return [
+    `A shop with ${formatCount(PRODUCT_COUNT)} products and their stock lives in Postgres; Redis holds copies.`,
+    `${processes} processes serve ${people} visitors, who open product pages (a few products far more often than the rest),`,
+    `while ${processes * clerksPerProcess} clerks change prices and sell. Each side gets ${formatSeconds(durationMs)} of it. Postgres is ${latencyMs} to ${latencyMs + jitterMs} ms away,`,
+    'each way, as on a real network. Neither side is slowed down, paused or broken in any other way.',
+    '',
+    'Every row carries a revision that the database counts up. Every process writes down which revision each',
+    'read returned and when each write was confirmed. A read is stale if it began after a newer revision had been',
+    'confirmed. No cache is asked; the processes share one clock.',
+  ]
+}
+
+function rowsOf(byHand: Figures, corral: Figures): TableRow[] {
+  const row = (label: string, format: (figures: Figures) => string): TableRow => [label, format(byHand), format(corral)]
+  return [
+    row('reads a second', ({ readsPerSecond }) => formatCount(readsPerSecond)),
+    row('writes', ({ writes }) => formatCount(writes)),
+    row('hit ratio', ({ hitRatio }) => formatShare(hitRatio)),
+    row('read time, half below', ({ p50Ms }) => formatMs(p50Ms)),
+    row('read time, 99 % below', ({ p99Ms }) => formatMs(p99Ms)),
+    row('database loads', ({ loads }) => formatCount(loads)),
+    row('stale reads', ({ stale }) => formatCount(stale.length)),
+    row('  longest out of date', ({ oldestMs }) => (oldestMs > 0 ? formatSeconds(oldestMs) : '-')),
+    row('torn rows read', ({ torn }) => formatCount(torn.length)),
+    row('rows stale at rest', ({ atRest }) => `${formatCount(atRest.stale.length)} of ${formatCount(atRest.cached)}`),
+  ]
+}
+
+function meaning(byHand: Figures, corral: Figures): string[] {
+  const lines = [
+    `By hand, ${formatCount(byHand.stale.length)} reads returned a row that was known to be out of date, and ${formatCount(byHand.atRest.stale.length)} rows are still wrong in`,
+    'the cache now, and stay wrong until their time to live ends: a reader that loaded the old row stored it after the',
+    `writer's DEL. Under the same traffic Corral had ${formatCount(corral.stale.length)} stale reads and ${formatCount(corral.atRest.stale.length)} wrong rows, because a fill needs a`,
+    'lease that every write revokes.',
+  ]
+  if (corral.unfenced > 0) {
+    lines.push(
+      `(${formatCount(corral.unfenced)} writes were reported as \`pending\`: Redis had not answered in time. They make no read stale.)`,
+    )
+  }
+  return lines
+}
+
+function failuresOf(corral: Figures): string[] {
+  const { stale, torn, atRest } = corral
+  return [
+    ...summary(stale.length, 'stale reads'),
+    ...stale.slice(0, EXAMPLES).map(({ read, missed, ageMs }) => {
+      const at = formatSeconds(read.startedMs)
+      return `  process ${read.worker} read ${read.row} at ${at} and got revision ${read.revision}; process ${missed.worker} had had revision ${missed.revision} confirmed, and what was read was ${formatMs(ageMs)} out of date`
+    }),
+    ...summary(torn.length, 'torn rows'),
+    ...torn
+      .slice(0, EXAMPLES)
+      .map((read) => `  process ${read.worker} read ${read.row} with revision ${read.revision}`),
+    ...summary(atRest.stale.length, 'rows stale at rest'),
+    ...atRest.stale
+      .slice(0, EXAMPLES)
+      .map((row) => `  ${row.row} is cached as revision ${row.cachedRevision}, stored as ${row.storedRevision}`),
+  ]
+}
+
+function summary(count: number, what: string): string[] {
+  return count === 0 ? [] : [`Corral: ${formatCount(count)} ${what}`]
+}

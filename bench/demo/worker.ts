@@ -1,0 +1,113 @@
+/** One of the shop's processes: runs its part of the traffic against one side and writes down what it saw. */
+import type { ReadRecord, WriteRecord } from './checker.js'
+import { type OpenSide, openSide } from './connect.js'
+import type { Order, Report, WorkerLog } from './messages.js'
+import { SharedClock } from './shared-clock.js'
+import { rowName, type ShopTable } from './shop.js'
+import type { Acknowledged } from './side.js'
+import { type Happening, type Planned, planOf } from './traffic.js'
+
+const PROGRESS_EVERY_MS = 500
+
+class Worker {
+  readonly #worker: number
+  readonly #clock: SharedClock
+  readonly #open: OpenSide
+  readonly #reads: ReadRecord[] = []
+  readonly #writes: WriteRecord[] = []
+
+  constructor(worker: number, clock: SharedClock, open: OpenSide) {
+    this.#worker = worker
+    this.#clock = clock
+    this.#open = open
+  }
+
+  /** Makes the first connections, so that the traffic does not start with them. */
+  async warmUp(): Promise<void> {
+    await this.#perform({ what: 'page', id: 1 })
+    this.#reads.length = 0
+  }
+
+  async run(startMs: number): Promise<WorkerLog> {
+    const { side, statements } = this.#open
+    const before = { loads: statements.loads, hits: side.hits }
+    const progress = setInterval(() => {
+      send({ report: 'progress', reads: this.#reads.length, writes: this.#writes.length })
+    }, PROGRESS_EVERY_MS)
+    await Promise.all(planOf(this.#worker).map((plan) => this.#follow(plan, startMs)))
+    clearInterval(progress)
+    const [loads, hits] = [statements.loads - before.loads, side.hits - before.hits]
+    await this.#open.close()
+    const { transactions } = statements
+    return { reads: this.#reads, writes: this.#writes, loads, hits, transactions }
+  }
+
+  /** One person at a time: whoever is late does the next thing at once, so that nothing of the plan is left out. */
+  async #follow(plan: readonly Planned[], startMs: number): Promise<void> {
+    for (const { dueMs, happening } of plan) {
+      await this.#clock.until(startMs + dueMs)
+      await this.#perform(happening)
+    }
+  }
+
+  async #perform(happening: Happening): Promise<void> {
+    const { side } = this.#open
+    const { id } = happening
+    if (happening.what === 'price') await this.#write('products', id, side.changePrice(id, happening.priceCents))
+    if (happening.what === 'sale') await this.#write('inventory', id, side.sellOne(id))
+    // Whoever wrote looks at the result, as a browser does that is sent back to the page.
+    await Promise.all([
+      this.#read('products', id, () => side.product(id)),
+      this.#read('inventory', id, () => side.stock(id)),
+    ])
+  }
+
+  async #read(
+    table: ShopTable,
+    id: number,
+    read: () => Promise<{ revision: number; imprint: string } | undefined>,
+  ): Promise<void> {
+    const row = rowName(table, id)
+    const startedMs = this.#clock.nowMs()
+    const found = await read()
+    const endedMs = this.#clock.nowMs()
+    const revision = found?.revision ?? 0
+    const intact = found?.imprint === `${row}@${revision}`
+    this.#reads.push({ worker: this.#worker, row, startedMs, endedMs, revision, intact })
+  }
+
+  async #write(table: ShopTable, id: number, write: Promise<Acknowledged>): Promise<void> {
+    const acknowledged = await write
+    const acknowledgedMs = this.#clock.nowMs()
+    this.#writes.push({ worker: this.#worker, row: rowName(table, id), acknowledgedMs, ...acknowledged })
+  }
+}
+
+function send(report: Report): void {
+  process.send?.(report)
+}
+
+let clock = new SharedClock()
+let worker: Worker | undefined
+
+async function obey(order: Order): Promise<void> {
+  switch (order.order) {
+    case 'open':
+      clock = new SharedClock(order.originNs)
+      worker = new Worker(order.worker, clock, openSide(order.side, order.place))
+      await worker.warmUp()
+      return send({ report: 'open' })
+    case 'tell the time':
+      return send({ report: 'time', nowMs: clock.nowMs() })
+    case 'run': {
+      if (worker === undefined) throw new Error('told to run before it was opened')
+      return send({ report: 'done', log: await worker.run(order.startMs) })
+    }
+  }
+}
+
+process.on('message', (order: Order) => {
+  obey(order).catch((error: Error) => send({ report: 'failed', reason: error.stack ?? String(error) }))
+})
+// The demonstration is gone: nobody is left to report to.
+process.on('disconnect', () => process.exit())

@@ -1,0 +1,133 @@
+import { type Kysely, sql } from 'kysely'
+import { SourceError } from '../../core/errors.js'
+import { STAMP_TRIGGER } from './stamp-sql.js'
+
+// biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository; here tables are values
+export type AnyDatabase = Kysely<any>
+
+/** What the catalog says about one relation, by real names. */
+export interface Relation {
+  readonly schema: string
+  readonly name: string
+  /** `pg_class.relkind`: r table, p partitioned table, v view, m materialised view, f foreign table. */
+  readonly kind: string
+  readonly temporary: boolean
+  /** Other tables inherit from it (partitions do not count). */
+  readonly inherited: boolean
+  readonly encoding: string
+  /** In table order. */
+  readonly columns: readonly RelationColumn[]
+  /** Unique indexes that hold for every row at once: valid, immediate, not partial, no expression. Primary key included. */
+  readonly uniques: readonly (readonly string[])[]
+  /** Corral's stamp trigger. Undefined when there is none. */
+  readonly stamp: { readonly column: string; readonly always: boolean } | undefined
+}
+
+export interface RelationColumn {
+  readonly column: string
+  /** As `format_type` prints it. */
+  readonly type: string
+  readonly notNull: boolean
+  readonly generated: boolean
+  /** The type below all domains. */
+  readonly base: {
+    /** Of a type in `pg_catalog` its internal name (`int8`, `bpchar`); otherwise empty. */
+    readonly builtin: string
+    /** Quoted and schema-qualified. */
+    readonly sqlName: string
+    readonly isEnum: boolean
+    /** `atttypmod`: for character types the length + 4; -1 when there is none. */
+    readonly modifier: number
+  }
+  readonly deterministic: boolean
+}
+
+/**
+ * Looks a relation up as a query on this connection would find it: without a schema, along the search path.
+ * Undefined when there is none. One statement, so that the facts belong together.
+ */
+export async function readRelation(
+  db: AnyDatabase,
+  { schema, name }: { schema: string | undefined; name: string },
+): Promise<Relation | undefined> {
+  const path = (schema === undefined ? [name] : [schema, name]).map(quoteName).join('.')
+  let text: string | null | undefined
+  try {
+    // Without plugins and as one JSON text: no plugin and no type parser of the user's has a say in what we read here.
+    const result = await catalogQuery(path).execute(db.withoutPlugins())
+    text = result.rows[0]?.relation
+  } catch (error) {
+    throw new SourceError(`reading the catalog for ${path}`, error)
+  }
+  if (text === undefined || text === null) return undefined
+  const { stamp, ...relation } = JSON.parse(text) as Found
+  if (stamp === null) return { ...relation, stamp: undefined }
+  // Trigger arguments lie in the catalog as bytes, each ended by a NUL.
+  const [column = ''] = Buffer.from(stamp.arguments, 'hex').toString('utf8').split('\0')
+  return { ...relation, stamp: { column, always: stamp.always } }
+}
+
+type Found = Omit<Relation, 'stamp'> & { stamp: { arguments: string; always: boolean } | null }
+
+function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+function catalogQuery(path: string) {
+  return sql<{ relation: string | null }>`
+    select json_build_object(
+      'schema', n.nspname,
+      'name', c.relname,
+      'kind', c.relkind,
+      'temporary', c.relpersistence = 't',
+      'inherited', c.relkind <> 'p' and exists (select from pg_inherits where inhparent = c.oid),
+      'encoding', current_setting('server_encoding'),
+      'columns', coalesce((select json_agg(json_build_object(
+          'column', a.attname,
+          'type', format_type(a.atttypid, a.atttypmod),
+          'notNull', a.attnotnull,
+          'generated', a.attgenerated <> '',
+          'deterministic', coalesce(l.collisdeterministic, true),
+          'base', b.base
+        ) order by a.attnum)
+        from pg_attribute a
+        left join pg_collation l on l.oid = a.attcollation
+        cross join lateral (
+          with recursive below(type, modifier) as (
+            select a.atttypid, a.atttypmod
+            union all
+            select t.typbasetype, greatest(d.modifier, t.typtypmod)
+            from below d join pg_type t on t.oid = d.type where t.typtype = 'd'
+          )
+          select json_build_object(
+            'builtin', case when t.typnamespace = 'pg_catalog'::regnamespace then t.typname else '' end,
+            'sqlName', format('%I.%I', s.nspname, t.typname),
+            'isEnum', t.typtype = 'e',
+            'modifier', d.modifier
+          ) as base
+          from below d join pg_type t on t.oid = d.type join pg_namespace s on s.oid = t.typnamespace
+          where t.typtype <> 'd'
+        ) b
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped), '[]'),
+      'uniques', coalesce((select json_agg((
+          select json_agg(a.attname order by k.place)
+          from unnest(i.indkey::int2[]) with ordinality as k(number, place)
+          join pg_attribute a on a.attrelid = c.oid and a.attnum = k.number
+          where k.place <= i.indnkeyatts
+        ))
+        from pg_index i
+        where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indimmediate
+          and not i.indisexclusion and i.indpred is null and i.indexprs is null), '[]'),
+      'stamp', (select json_build_object(
+          'arguments', encode(g.tgargs, 'hex'),
+          'always', g.tgenabled = 'A' and not exists (
+            select from pg_partition_tree(c.oid) p
+            where p.isleaf and not exists (
+              select from pg_trigger h
+              where h.tgrelid = p.relid and h.tgname = ${STAMP_TRIGGER} and h.tgenabled = 'A'))
+        )
+        from pg_trigger g where g.tgrelid = c.oid and g.tgname = ${STAMP_TRIGGER})
+    )::text as relation
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.oid = to_regclass(${path})`
+}

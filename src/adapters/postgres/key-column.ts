@@ -1,0 +1,153 @@
+import { KeyError } from '../../core/errors.js'
+import type { CanonicalId } from '../../core/ports.js'
+
+/** Answer of `canonical` for a well-formed id that no row of the table can have. The reader answers `undefined` without a query. */
+export const IMPOSSIBLE: unique symbol = Symbol('an id no row can have')
+export type Impossible = typeof IMPOSSIBLE
+
+/** The column types an id may have; a domain counts as the type it is over. Lengths are in characters. */
+export type KeyType =
+  | { readonly name: 'smallint' | 'integer' | 'bigint' | 'uuid' | 'text' | 'boolean' }
+  | { readonly name: 'varchar' | 'char'; readonly length: number | undefined }
+  /** `sqlName`: quoted and schema-qualified. */
+  | { readonly name: 'enum'; readonly sqlName: string }
+
+/**
+ * One column of a key or of a unique column list, and the one spelling each of its values has in a cache key.
+ *
+ * Two spellings of one id must give one cache key: a write fences one key only, and an entry under the other
+ * would stay stale. So `canonical` gives what `column::text` gives in Postgres, and two values have the same canonical
+ * form exactly when Postgres finds them equal.
+ */
+export class KeyColumn {
+  /** Real name in the database. */
+  readonly column: string
+  /** Name in row objects, and in queries on the user's own Kysely. */
+  readonly property: string
+  readonly type: KeyType
+
+  constructor({ column, property, type }: { column: string; property: string; type: KeyType }) {
+    this.column = column
+    this.property = property
+    this.type = Object.freeze(type)
+    Object.freeze(this)
+  }
+
+  /** Throws `KeyError` for what is no id of this type at all: a bad id must not fail the batch it would travel in. */
+  canonical(value: unknown): string | Impossible {
+    switch (this.type.name) {
+      case 'smallint':
+      case 'integer':
+      case 'bigint':
+        return this.#integer(value, RANGE[this.type.name])
+      case 'uuid':
+        return this.#uuid(value)
+      case 'boolean':
+        return this.#boolean(value)
+      case 'text':
+      case 'enum':
+        // Not checked against the labels: one may be added while we run. A text that is no label finds no row.
+        return this.#text(value, undefined)
+      case 'varchar':
+        return this.#text(value, this.type.length)
+      case 'char':
+        // Trailing blanks of a character(n) are padding: they count neither in comparisons nor in `::text`.
+        return this.#text(typeof value === 'string' ? value.replace(TRAILING_BLANKS, '') : value, this.type.length)
+    }
+  }
+
+  /**
+   * The canonical form of this column in a row that was loaded through the user's Kysely; undefined when it is null.
+   * Throws `KeyError` when a type parser of the user's has made something of it that does not tell ids apart.
+   */
+  fromRow(row: object): string | undefined {
+    const value = (row as Record<string, unknown>)[this.property]
+    if (value === null) return undefined
+    const canonical = this.canonical(value)
+    if (canonical === IMPOSSIBLE) throw this.#malformed(`a ${this.type.name} as the database holds it`, value)
+    return canonical
+  }
+
+  #integer(value: unknown, { least, most }: { least: bigint; most: bigint }): string | Impossible {
+    const text =
+      typeof value === 'string'
+        ? value
+        : typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value))
+          ? String(value)
+          : ''
+    const [, sign, digits] = INTEGER.exec(text) ?? []
+    if (digits === undefined) throw this.#malformed('a safe integer, a bigint or a string of decimal digits', value)
+    if (digits.length > LONGEST_BIGINT) return IMPOSSIBLE
+    const integer = BigInt(sign === '-' ? `-${digits}` : digits)
+    return integer < least || integer > most ? IMPOSSIBLE : String(integer)
+  }
+
+  #uuid(value: unknown): string {
+    const text = typeof value === 'string' ? value : ''
+    const inner = text.startsWith('{') && text.endsWith('}') ? text.slice(1, -1) : text
+    if (!UUID.test(inner)) throw this.#malformed('a uuid', value)
+    return inner.replaceAll('-', '').toLowerCase().replace(UUID_GROUPS, '$1-$2-$3-$4-$5')
+  }
+
+  #boolean(value: unknown): string {
+    const spelled = typeof value === 'string' ? value.toLowerCase() : value
+    if (spelled === true || spelled === 'true' || spelled === 't') return 'true'
+    if (spelled === false || spelled === 'false' || spelled === 'f') return 'false'
+    throw this.#malformed('a boolean', value)
+  }
+
+  #text(value: unknown, length: number | undefined): string | Impossible {
+    if (typeof value !== 'string') throw this.#malformed('a string', value)
+    // Postgres stores neither; sent to it, a NUL fails the statement and half a surrogate pair becomes U+FFFD, another id.
+    if (value.includes('\0') || !value.isWellFormed()) return IMPOSSIBLE
+    return length !== undefined && isLongerThan(value, length) ? IMPOSSIBLE : value
+  }
+
+  #malformed(expected: string, found: unknown): KeyError {
+    return new KeyError(this.property, expected, found)
+  }
+}
+
+/**
+ * The canonical form of an id as a caller gives it: for one column the bare value or `{ property: value }`, for several
+ * an object with exactly their properties. Throws `KeyError` for anything else.
+ */
+export function canonicalId(columns: readonly KeyColumn[], id: unknown): CanonicalId | Impossible {
+  const values = partsOf(columns, id)
+  const parts = columns.map((column, at) => column.canonical(values[at]))
+  return parts.includes(IMPOSSIBLE) ? IMPOSSIBLE : (parts as string[])
+}
+
+/** The id a loaded row has in these columns; undefined when one of them is null, as a unique column may be. */
+export function idFromRow(columns: readonly KeyColumn[], row: object): CanonicalId | undefined {
+  const parts = columns.map((column) => column.fromRow(row))
+  return parts.includes(undefined) ? undefined : (parts as string[])
+}
+
+const RANGE = {
+  smallint: { least: -(2n ** 15n), most: 2n ** 15n - 1n },
+  integer: { least: -(2n ** 31n), most: 2n ** 31n - 1n },
+  bigint: { least: -(2n ** 63n), most: 2n ** 63n - 1n },
+}
+const LONGEST_BIGINT = 19
+const INTEGER = /^([+-]?)0*(\d+)$/
+const TRAILING_BLANKS = / +$/
+// As uuid_in reads it: 32 digits, a hyphen allowed after every fourth, optionally all in braces.
+const UUID = /^[0-9a-f]{4}(?:-?[0-9a-f]{4}){7}$/i
+const UUID_GROUPS = /^(.{8})(.{4})(.{4})(.{4})(.{12})$/
+
+function partsOf(columns: readonly KeyColumn[], id: unknown): readonly unknown[] {
+  const isObject = typeof id === 'object' && id !== null && !Array.isArray(id)
+  if (!isObject && columns.length === 1) return [id]
+  const properties = columns.map((column) => column.property)
+  if (!isObject) throw new KeyError(properties.join(', '), 'an object with these properties', id)
+  for (const name of Object.keys(id)) {
+    if (!properties.includes(name)) throw new KeyError(name, `only ${properties.join(', ')} in an id`, id)
+  }
+  return properties.map((property) => (id as Record<string, unknown>)[property])
+}
+
+/** Counts what Postgres counts, code points, but only where UTF-16 units leave a doubt. */
+function isLongerThan(text: string, length: number): boolean {
+  return text.length > length && [...text].length > length
+}

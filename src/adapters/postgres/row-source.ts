@@ -1,0 +1,190 @@
+import { type RawBuilder, sql } from 'kysely'
+import { SourceError } from '../../core/errors.js'
+import type { CanonicalId, Loaded, LoadedRow, RowSource } from '../../core/ports.js'
+import { compareVersions, toVersion } from '../../core/version.js'
+import type { TableFacts } from './catalog.js'
+import type { AnyDatabase } from './catalog-query.js'
+import type { KeyColumn, KeyType } from './key-column.js'
+
+/** Ids in one statement; more travel as several. Larger arrays gain nothing and make one slow load of many. */
+const MOST_IDS = 1_000
+
+/**
+ * Names of what the statement returns beside the row. No underscores: name-mapping plugins leave them alone. The
+ * catalog refuses tables with columns named like these.
+ */
+const SNAPSHOT = 'corralsnapshot'
+const SOURCE = 'corralsource'
+const VERSION = 'corralversion'
+const KEY = 'corralkey'
+const ROW = 'corralrow'
+
+const ABSENT: LoadedRow = Object.freeze({ row: undefined, version: undefined })
+
+/**
+ * Loads rows of one table by key or by a unique column list, each with its stamp, and reports the snapshot that saw them.
+ *
+ * One statement reads all of it (races A14 and A16): a stamp from another statement could label an older row. It goes
+ * through the user's Kysely, so a row is deep-equal to what `selectFrom(table).selectAll()` gives; it is a fresh object
+ * that the caller owns, shared only among ids that repeat within one call. Ids must be canonical and possible.
+ *
+ * Above 1,000 ids several statements run one after the other, and the snapshot reported is one that claims to have seen
+ * nothing that any of them missed. Driver errors come as `SourceError` with the original as cause.
+ */
+export class PostgresRowSource implements RowSource {
+  readonly #db: AnyDatabase
+  readonly #facts: TableFacts
+  readonly #by: readonly KeyColumn[]
+
+  /** @param by the columns the ids are made of; default: the table's key. */
+  constructor({ db, facts, by = facts.key }: { db: AnyDatabase; facts: TableFacts; by?: readonly KeyColumn[] }) {
+    this.#db = db
+    this.#facts = facts
+    this.#by = by
+  }
+
+  async load(ids: readonly CanonicalId[]): Promise<Loaded> {
+    const parts = [await this.#loadTogether(ids.slice(0, MOST_IDS))]
+    for (let at = MOST_IDS; at < ids.length; at += MOST_IDS) {
+      parts.push(await this.#loadTogether(ids.slice(at, at + MOST_IDS)))
+    }
+    return {
+      rows: parts.flatMap(({ rows }) => rows),
+      snapshot: parts.map(({ snapshot }) => snapshot).reduce(commonSnapshot),
+      loadedFrom: parts.some(({ loadedFrom }) => loadedFrom === 'standby') ? 'standby' : 'primary',
+    }
+  }
+
+  async #loadTogether(ids: readonly CanonicalId[]): Promise<Loaded> {
+    let rows: Record<string, unknown>[]
+    try {
+      rows = await this.#statement(ids).execute()
+    } catch (error) {
+      throw new SourceError(`load of ${this.#facts.entity}`, error)
+    }
+    const found = new Map<string, LoadedRow>()
+    for (const row of rows) {
+      const id = this.#by.map((_, at) => row[keyAlias(at)])
+      if (!id.includes(null)) found.set(identityOf(id), { row: this.#rowIn(row), version: toVersion(row[VERSION]) })
+    }
+    const [first] = rows as [Record<string, unknown>]
+    return {
+      rows: ids.map((id) => found.get(identityOf(id)) ?? ABSENT),
+      snapshot: String(first[SNAPSHOT]),
+      loadedFrom: first[SOURCE] === 'primary' ? 'primary' : 'standby',
+    }
+  }
+
+  /** The left join gives a row also when no id is found: every answer carries its snapshot. */
+  #statement(ids: readonly CanonicalId[]) {
+    const context = sql<Record<string, string>>`(select pg_current_snapshot()::text as ${sql.raw(SNAPSHOT)},
+      case when pg_is_in_recovery() then 'standby' else 'primary' end as ${sql.raw(SOURCE)})`
+    // Ids and stamp once more as text: what a type parser of the user's makes of them may not tell two of them apart.
+    const key = this.#by.map((column, at) => sql`${inRow(column)}::text`.as(keyAlias(at)))
+    const version = this.#facts.version ? sql`${inRow(this.#facts.version)}::text` : sql`null::text`
+    return this.#db
+      .selectFrom(context.as('corralcontext'))
+      .leftJoin(`${this.#facts.table} as ${ROW}`, (join) => join.on(this.#hasOneOf(ids)))
+      .selectAll('corralcontext')
+      .select([...key, version.as(VERSION)])
+      .selectAll(ROW)
+  }
+
+  #hasOneOf(ids: readonly CanonicalId[]): RawBuilder<boolean> {
+    const values = this.#by.map((_, at) => arrayText(ids.map((id) => id[at] as string)))
+    const [column, ...more] = this.#by as [KeyColumn, ...KeyColumn[]]
+    if (more.length === 0) return sql<boolean>`${keyIn(column)} = any(${castAll(column.type, values[0] as string)})`
+
+    const arrays = sql.join(this.#by.map(({ type }, at) => sql`${values[at]}::text::${sql.raw(arrayType(type))}`))
+    const columns = sql.join(this.#by.map(({ type }, at) => castOne(type, sql.raw(`corralid.c${at}`))))
+    const names = sql.raw(this.#by.map((_, at) => `c${at}`).join(', '))
+    return sql<boolean>`(${sql.join(this.#by.map(keyIn))}) in (select ${columns} from unnest(${arrays}) as corralid(${names}))`
+  }
+
+  /** Only the table's columns, in its order, without what the statement returned beside them. */
+  #rowIn(returned: Record<string, unknown>): object {
+    const row: Record<string, unknown> = {}
+    for (const { property } of this.#facts.columns) {
+      // A column dropped while we run is missing from `selectAll()` too.
+      if (property in returned) row[property] = returned[property]
+    }
+    return row
+  }
+}
+
+/**
+ * The newest snapshot that sees nothing either of two does not see: `xmin:xmax:` and the transactions open between.
+ * Holds also for snapshots of a standby, of which only the part below xmin counts.
+ */
+export function commonSnapshot(some: string, other: string): string {
+  if (some === other) return some
+  const [a, b] = [some, other].map(parseSnapshot) as [Snapshot, Snapshot]
+  const xmin = lower(a.xmin, b.xmin)
+  const xmax = lower(a.xmax, b.xmax)
+  const open = [...new Set([...a.open, ...b.open])].filter((xid) => compareVersions(xid, xmax) < 0)
+  return `${lower(xmin, xmax)}:${xmax}:${open.sort(compareVersions).join(',')}`
+}
+
+interface Snapshot {
+  readonly xmin: string
+  readonly xmax: string
+  readonly open: readonly string[]
+}
+
+function parseSnapshot(text: string): Snapshot {
+  const [xmin = '', xmax = '', open = ''] = text.split(':')
+  return { xmin, xmax, open: open === '' ? [] : open.split(',') }
+}
+
+function lower(some: string, other: string): string {
+  return compareVersions(some, other) <= 0 ? some : other
+}
+
+function inRow({ property }: { property: string }): RawBuilder<unknown> {
+  return sql`${sql.id(ROW, property)}`
+}
+
+/** Postgres finds no `=` between an enum and a domain over it; of other domains it sees the type below by itself. */
+function keyIn(column: KeyColumn): RawBuilder<unknown> {
+  return column.type.name === 'enum' ? sql`${inRow(column)}::${sql.raw(column.type.sqlName)}` : inRow(column)
+}
+
+function keyAlias(at: number): string {
+  return KEY + 'x'.repeat(at)
+}
+
+/** No part of an id holds a NUL: such an id is impossible. */
+function identityOf(id: readonly unknown[]): string {
+  return id.join('\0')
+}
+
+/** An array as one text, so that the statement's text and its parameters' types do not depend on how many ids there are, or on the driver. */
+function arrayText(values: readonly string[]): string {
+  return `{${values.map((value) => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
+}
+
+function castAll(type: KeyType, values: string): RawBuilder<unknown> {
+  const array = sql`${values}::text::${sql.raw(arrayType(type))}`
+  if (type.name !== 'enum') return array
+  // Cast one by one, a text that is no label would fail the whole batch.
+  return sql`array(select label from unnest(enum_range(null::${sql.raw(type.sqlName)})) as label where label::text = any(${array}))`
+}
+
+function castOne(type: KeyType, value: RawBuilder<unknown>): RawBuilder<unknown> {
+  if (type.name !== 'enum') return value
+  return sql`(select label from unnest(enum_range(null::${sql.raw(type.sqlName)})) as label where label::text = ${value})`
+}
+
+/** The base type's, not a domain's: an id that a domain's check refuses is just not found. */
+function arrayType({ name }: KeyType): string {
+  switch (name) {
+    case 'char':
+      // `character` alone would mean character(1).
+      return 'bpchar[]'
+    case 'varchar':
+    case 'enum':
+      return 'text[]'
+    default:
+      return `${name}[]`
+  }
+}

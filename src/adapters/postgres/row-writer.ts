@@ -1,0 +1,139 @@
+import { type Kysely, sql } from 'kysely'
+import type { CanonicalId } from '../../core/ports.js'
+import { toVersion, type Version } from '../../core/version.js'
+import type { TableFacts } from './catalog.js'
+import { idFromRow, type KeyColumn } from './key-column.js'
+
+// biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository; here tables are values
+export type AnyDatabase = Kysely<any>
+
+/** A row as the database returned it from a write, and what the write is known by. */
+export interface Written {
+  /** Fresh object, not yet frozen. After a delete: the row as it was. */
+  readonly row: object
+  readonly id: CanonicalId
+  readonly version: Version | undefined
+  readonly xid: string
+}
+
+/** Alias of the writing transaction's id in RETURNING; no underscore, so that name-mapping plugins leave it alone. */
+const XID = 'corralxid'
+
+/**
+ * The statements that change rows of one table. Each returns the row, its stamp and the transaction id from the same
+ * statement, so that nothing about a write has to be read (or guessed) afterwards.
+ *
+ * Database errors pass through untouched: a caller who handles `23505` today goes on doing so.
+ */
+export class RowWriter {
+  readonly #facts: TableFacts
+
+  constructor(facts: TableFacts) {
+    this.#facts = facts
+  }
+
+  async insert(db: AnyDatabase, values: object): Promise<Written> {
+    const query = db.insertInto(this.#facts.table).values(values)
+    return this.#written(await this.#returning(query).executeTakeFirstOrThrow())
+  }
+
+  /** Inserts, or where the key exists sets every column that `values` names. */
+  async upsert(db: AnyDatabase, values: object): Promise<Written> {
+    const key = this.#facts.key.map((column) => column.property)
+    const rest = Object.keys(values).filter((property) => !key.includes(property))
+    const query = db
+      .insertInto(this.#facts.table)
+      .values(values)
+      .onConflict((conflict) => {
+        const target = conflict.columns(key)
+        // With nothing else to set, the key is set to itself: DO NOTHING would return no row.
+        const columns = rest.length > 0 ? rest : key
+        return target.doUpdateSet((excluded) =>
+          Object.fromEntries(columns.map((property) => [property, excluded.ref(`excluded.${property}`)])),
+        )
+      })
+    return this.#written(await this.#returning(query).executeTakeFirstOrThrow())
+  }
+
+  /** @param expectVersion only a row with this stamp is updated. */
+  async update(db: AnyDatabase, id: CanonicalId, patch: object, expectVersion?: string): Promise<Written | undefined> {
+    let query = this.#byKey(db.updateTable(this.#facts.table).set(patch), id)
+    if (expectVersion !== undefined) query = query.where(this.#versionProperty(), '=', expectVersion)
+    const row = await this.#returning(query).executeTakeFirst()
+    return row && this.#written(row)
+  }
+
+  async delete(db: AnyDatabase, id: CanonicalId, expectVersion?: string): Promise<Written | undefined> {
+    let query = this.#byKey(db.deleteFrom(this.#facts.table), id)
+    if (expectVersion !== undefined) query = query.where(this.#versionProperty(), '=', expectVersion)
+    const row = await this.#returning(query).executeTakeFirst()
+    return row && this.#written(row)
+  }
+
+  /** The row, locked until the transaction ends. Undefined when there is none. */
+  async lock(db: AnyDatabase, id: CanonicalId): Promise<object | undefined> {
+    return this.#byKey(db.selectFrom(this.#facts.table).selectAll(), id).forUpdate().executeTakeFirst()
+  }
+
+  /** The stamp a row has now; undefined when there is no row. */
+  async versionOf(db: AnyDatabase, id: CanonicalId): Promise<Version | undefined> {
+    const property = this.#versionProperty()
+    const row = await this.#byKey(db.selectFrom(this.#facts.table).select(property), id).executeTakeFirst()
+    return row && toVersion((row as Record<string, unknown>)[property])
+  }
+
+  /** The id of the row as `columns` of it stand in `row`; undefined when one of them is null. */
+  static idBy(columns: readonly KeyColumn[], row: object): CanonicalId | undefined {
+    return idFromRow(columns, row)
+  }
+
+  #versionProperty(): string {
+    // The repository refuses `expectVersion` on a table without a stamp before it gets here.
+    return (this.#facts.version as { property: string }).property
+  }
+
+  #byKey<Query extends { where(column: string, operator: '=', value: string): Query }>(query: Query, id: CanonicalId) {
+    return this.#facts.key.reduce(
+      (narrowed, column, at) => narrowed.where(column.property, '=', id[at] as string),
+      query,
+    )
+  }
+
+  #returning<Query extends { returningAll(): { returning(extra: unknown): unknown } }>(query: Query) {
+    const xid = sql<string>`pg_current_xact_id()::text`.as(XID)
+    return query.returningAll().returning(xid) as {
+      executeTakeFirst(): Promise<Record<string, unknown> | undefined>
+      executeTakeFirstOrThrow(): Promise<Record<string, unknown>>
+    }
+  }
+
+  #written(returned: Record<string, unknown>): Written {
+    const { [XID]: xid, ...row } = returned
+    const { key, version } = this.#facts
+    return {
+      row,
+      id: idFromRow(key, row) as CanonicalId,
+      version: version && toVersion(returned[version.property]),
+      xid: String(xid),
+    }
+  }
+}
+
+/**
+ * Whether a failed statement may have been committed after all: the connection broke before the server answered. An
+ * answer of the server (it carries a severity) settles it, unless the answer is that the server itself is going away.
+ */
+export function outcomeIsUnknown(error: unknown): boolean {
+  const { severity, code } = (error ?? {}) as { severity?: unknown; code?: unknown }
+  if (typeof severity !== 'string' || typeof code !== 'string') return true
+  return code.startsWith('08') || code.startsWith('57P')
+}
+
+/** How a transaction ended, by its id. `unknown`: too long ago for the server to remember. */
+export async function commitStatus(
+  db: AnyDatabase,
+  xid: string,
+): Promise<'committed' | 'aborted' | 'in progress' | 'unknown'> {
+  const { rows } = await sql<{ status: string | null }>`select pg_xact_status(${xid}::xid8) as status`.execute(db)
+  return (rows[0]?.status ?? 'unknown') as 'committed' | 'aborted' | 'in progress' | 'unknown'
+}

@@ -1,0 +1,313 @@
+import { createHash } from 'node:crypto'
+
+/** The column Corral stamps unless told otherwise. */
+export const STAMP_COLUMN = 'corral_version'
+/** Sorts behind the triggers people write, so that the stamp is set last and `suppress_redundant_updates_trigger` still works. */
+export const STAMP_TRIGGER = 'zz_corral_stamp'
+
+const TOMBSTONE_TRIGGER = 'zz_corral_tombstone'
+const REKEY_TRIGGER = 'zz_corral_rekey'
+const COLUMN_COMMENT = 'Version stamp set by Corral; made by its migration.'
+const SCHEMA_COMMENT = 'Made by Corral.'
+/** Bytes of a Postgres identifier; a longer one is cut off in silence. */
+const LONGEST_NAME = 63
+
+/** Everything a stamp's statements depend on: the database's own names. */
+export interface Stamp {
+  readonly schema: string
+  readonly table: string
+  readonly key: readonly string[]
+  readonly column: string
+  readonly tombstones: boolean
+  readonly corralSchema: string
+}
+
+/**
+ * The statements that give a table its stamp, each safe to run twice and safe to run on its own: whichever was the
+ * last to run, writers work. In one transaction they appear all at once.
+ */
+export function stampUp(stamp: Stamp): string[] {
+  return [
+    createSchema(stamp),
+    createStampFunction(stamp),
+    ...(stamp.tombstones ? [createTombstones(stamp), createPruneFunction(stamp), createTombstoneFunction(stamp)] : []),
+    addColumn(stamp),
+    createTriggers(stamp),
+  ]
+}
+
+/** The statements that take away what `stampUp` made, and nothing else; the last stamped table takes the shared parts along. */
+export function stampDown(stamp: Stamp): string[] {
+  return [dropTriggersAndColumn(stamp), dropFunctions(stamp), dropSharedParts(stamp)]
+}
+
+function createSchema({ corralSchema }: Stamp): string {
+  // Not IF NOT EXISTS: that asks for the privilege to create schemas even when there is nothing to create.
+  return block(`
+    begin
+      if to_regnamespace(${literal(name(corralSchema))}) is null then
+        create schema ${name(corralSchema)};
+        comment on schema ${name(corralSchema)} is ${literal(SCHEMA_COMMENT)};
+      end if;
+    end`)
+}
+
+/**
+ * Runs with the row lock held and the latest OLD in hand, so stamps of one row follow its commit order, also when the
+ * clock steps back. A value the statement supplies never survives.
+ */
+function createStampFunction(stamp: Stamp): string {
+  const column = name(stamp.column)
+  // Only the tombstone function sets corral.restamp, for the one UPDATE it makes; NULL and '' count for nothing here.
+  const restamp = stamp.tombstones ? `, nullif(current_setting('corral.restamp', true), '')::bigint` : ''
+  return triggerFunction(
+    stamp,
+    'stamp',
+    '',
+    `
+    begin
+      if TG_OP = 'UPDATE' then
+        NEW.${column} := greatest(OLD.${column} + 1, ${MICROSECONDS}${restamp});
+      else
+        NEW.${column} := ${MICROSECONDS};
+      end if;
+      return NEW;
+    end`,
+  )
+}
+
+function createTombstones({ corralSchema }: Stamp): string {
+  return `create table if not exists ${name(corralSchema)}.tombstones (
+      entity text collate "C" not null,
+      key text[] collate "C" not null,
+      version bigint not null,
+      primary key (entity, key)
+    )`
+}
+
+function createPruneFunction({ corralSchema }: Stamp): string {
+  const body = `
+    declare
+      pruned bigint;
+    begin
+      if keep < interval '1 hour' then
+        raise exception 'corral: tombstones must outlive the longest statement and any step of the clock: keep % is less than an hour', keep;
+      end if;
+      delete from ${name(corralSchema)}.tombstones
+        where version < (extract(epoch from clock_timestamp() - keep) * 1000000)::bigint;
+      get diagnostics pruned = row_count;
+      return pruned;
+    end`
+  return `create or replace function ${name(corralSchema)}.prune_tombstones(keep interval default '7 days')
+    returns bigint language plpgsql set search_path = pg_catalog, pg_temp as ${dollarQuote(body)}`
+}
+
+/**
+ * Keeps stamps of one key rising across DELETE and re-INSERT. The stamp of an INSERT is drawn before its unique check
+ * waits for a concurrent deleter, so the comparison with what was deleted must come afterwards, in an AFTER trigger.
+ */
+function createTombstoneFunction(stamp: Stamp): string {
+  const column = name(stamp.column)
+  const entity = literal(`${stamp.schema}.${stamp.table}`)
+  const tombstones = `${name(stamp.corralSchema)}.tombstones`
+  // The explicit collation also keeps a key column's own from clashing with that of the tombstones.
+  const keyOf = (row: string) =>
+    `array[${stamp.key.map((part) => `${row}.${name(part)}::text`).join(', ')}] collate "C"`
+  const sameKey = stamp.key.map((part, at) => `${name(part)} = $${at + 1}`).join(' and ')
+  return triggerFunction(
+    stamp,
+    'tombstone',
+    // The writer needs no rights on the tombstones: the function has its owner's, and a fixed search path because of that.
+    'security definer set search_path = pg_catalog, pg_temp',
+    `
+    declare
+      buried bigint;
+    begin
+      if TG_OP <> 'INSERT' then
+        insert into ${tombstones} as t (entity, key, version)
+          values (${entity}, ${keyOf('OLD')}, greatest(OLD.${column} + 1, ${MICROSECONDS}))
+          on conflict (entity, key) do update set version = greatest(t.version, excluded.version);
+      end if;
+      if TG_OP = 'DELETE' then
+        return null;
+      end if;
+
+      if current_setting('transaction_isolation') in ('read committed', 'read uncommitted') then
+        -- Sees the deleter's tombstone: the unique check has waited for its commit, and this statement's snapshot is younger.
+        select version into buried from ${tombstones} where entity = ${entity} and key = ${keyOf('NEW')};
+      else
+        -- This transaction's snapshot may be older than the tombstone, and a plain read would not see it. An upsert
+        -- meets it in the index and fails with 40001, as it should. 0: there was none, so take it away again.
+        insert into ${tombstones} as t (entity, key, version) values (${entity}, ${keyOf('NEW')}, 0)
+          on conflict (entity, key) do update set version = t.version
+          returning t.version into buried;
+        if buried = 0 then
+          delete from ${tombstones} where entity = ${entity} and key = ${keyOf('NEW')};
+        end if;
+      end if;
+
+      if buried >= NEW.${column} then
+        perform set_config('corral.restamp', (buried + 1)::text, true);
+        execute 'update ' || TG_RELID::regclass::text || ${literal(` set ${column} = $${stamp.key.length + 1} where ${sameKey}`)}
+          using ${stamp.key.map((part) => `NEW.${name(part)}`).join(', ')}, buried + 1;
+        perform set_config('corral.restamp', '', true);
+      end if;
+      return null;
+    end`,
+  )
+}
+
+/** A constant default fills the column of existing rows without rewriting the table (Postgres 11 and later). */
+function addColumn({ schema, table, column }: Stamp): string {
+  const relation = qualified(schema, table)
+  return block(`
+    declare
+      found text;
+      complete boolean;
+    begin
+      select format_type(atttypid, atttypmod), attnotnull into found, complete from pg_attribute
+        where attrelid = ${literal(relation)}::regclass and attname = ${literal(column)} and not attisdropped;
+      if found is null then
+        execute format('alter table %s add column %I bigint not null default %s',
+          ${literal(relation)}, ${literal(column)}, ${MICROSECONDS});
+        comment on column ${relation}.${name(column)} is ${literal(COLUMN_COMMENT)};
+        -- Nobody ever sees the default: the trigger is always there. A row that has it betrays that it was not.
+        alter table ${relation} alter column ${name(column)} set default 0;
+      elsif found <> 'bigint' or not complete then
+        raise exception using
+          message = ${literal(`corral: column ${column} of ${relation} must be bigint not null to carry the stamp, found `)} || found,
+          hint = 'Alter it first, or pass stampTable another column.';
+      end if;
+    end`)
+}
+
+function createTriggers({ schema, table, key, column, tombstones, corralSchema }: Stamp): string {
+  const relation = qualified(schema, table)
+  const call = (role: string) => `${name(corralSchema)}.${functionName(schema, table, role)}`
+  const changed = key.map((part) => `OLD.${name(part)} is distinct from NEW.${name(part)}`).join(' or ')
+  const triggers = [STAMP_TRIGGER, ...(tombstones ? [TOMBSTONE_TRIGGER, REKEY_TRIGGER] : [])]
+  return block(`
+    declare
+      part regclass;
+    begin
+      ${
+        tombstones
+          ? ''
+          : `if (select relkind from pg_class where oid = ${literal(relation)}::regclass) = 'p' then
+        raise exception using message = ${literal(
+          `corral: partitioned table ${relation} needs tombstones: a row that moves between partitions is deleted and inserted`,
+        )};
+      end if;`
+      }
+      ${dropTriggers(relation)}
+      create trigger ${STAMP_TRIGGER} before insert or update on ${relation}
+        for each row execute function ${call('stamp')}(${literal(column)});
+      ${
+        tombstones
+          ? `create trigger ${TOMBSTONE_TRIGGER} after insert or delete on ${relation}
+        for each row execute function ${call('tombstone')}();
+      create trigger ${REKEY_TRIGGER} after update on ${relation}
+        for each row when (${changed}) execute function ${call('tombstone')}();`
+          : ''
+      }
+      -- ALWAYS: also under session_replication_role = replica. Partitions have triggers of their own.
+      for part in select ${literal(relation)}::regclass union select relid from pg_partition_tree(${literal(relation)}::regclass) loop
+        ${triggers.map((trigger) => `execute format('alter table %s enable always trigger ${trigger}', part);`).join('\n        ')}
+      end loop;
+    end`)
+}
+
+function dropTriggersAndColumn({ schema, table, column }: Stamp): string {
+  const relation = qualified(schema, table)
+  return block(`
+    begin
+      if to_regclass(${literal(relation)}) is null then
+        return;
+      end if;
+      ${dropTriggers(relation)}
+      if exists (select from pg_attribute where attrelid = ${literal(relation)}::regclass and attname = ${literal(column)}
+          and not attisdropped and col_description(attrelid, attnum) = ${literal(COLUMN_COMMENT)}) then
+        alter table ${relation} drop column ${name(column)};
+      end if;
+    end`)
+}
+
+function dropFunctions({ schema, table, corralSchema }: Stamp): string {
+  const functions = ['stamp', 'tombstone'].map((role) => `${name(corralSchema)}.${functionName(schema, table, role)}()`)
+  return block(`
+    begin
+      ${functions.map((each) => `drop function if exists ${each};`).join('\n      ')}
+      if to_regclass(${literal(`${name(corralSchema)}.tombstones`)}) is not null then
+        delete from ${name(corralSchema)}.tombstones where entity = ${literal(`${schema}.${table}`)};
+      end if;
+    end`)
+}
+
+function dropSharedParts({ corralSchema }: Stamp): string {
+  const shared = name(corralSchema)
+  return block(`
+    begin
+      if not exists (select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+          where g.tgname = ${literal(TOMBSTONE_TRIGGER)} and p.pronamespace = to_regnamespace(${literal(shared)})) then
+        drop function if exists ${shared}.prune_tombstones(interval);
+        drop table if exists ${shared}.tombstones;
+      end if;
+      if obj_description(to_regnamespace(${literal(shared)}), 'pg_namespace') = ${literal(SCHEMA_COMMENT)} then
+        begin
+          drop schema ${shared};
+        exception when dependent_objects_still_exist then
+          null;
+        end;
+      end if;
+    end`)
+}
+
+function dropTriggers(relation: string): string {
+  return [STAMP_TRIGGER, TOMBSTONE_TRIGGER, REKEY_TRIGGER]
+    .map((trigger) => `drop trigger if exists ${trigger} on ${relation};`)
+    .join('\n      ')
+}
+
+/** Microseconds since 1970: rises with real time, stays exact in a double until the year 2255. */
+const MICROSECONDS = '(extract(epoch from clock_timestamp()) * 1000000)::bigint'
+
+function triggerFunction(
+  { schema, table, corralSchema }: Stamp,
+  role: string,
+  attributes: string,
+  body: string,
+): string {
+  return `create or replace function ${name(corralSchema)}.${functionName(schema, table, role)}()
+    returns trigger language plpgsql ${attributes} as ${dollarQuote(body)}`
+}
+
+/** One function for each table, so that its columns are named in plain SQL. The digest tells apart names that had to be cut. */
+function functionName(schema: string, table: string, role: string): string {
+  const digest = createHash('sha256').update(`${schema}.${table}`).digest('hex').slice(0, 8)
+  let start = table
+  while (Buffer.byteLength(`${start}_${role}_${digest}`) > LONGEST_NAME) start = [...start].slice(0, -1).join('')
+  return name(`${start}_${role}_${digest}`)
+}
+
+function qualified(schema: string, table: string): string {
+  return `${name(schema)}.${name(table)}`
+}
+
+function name(identifier: string): string {
+  return `"${identifier.replaceAll('"', '""')}"`
+}
+
+function literal(text: string): string {
+  const quoted = `'${text.replaceAll("'", "''")}'`
+  return text.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted
+}
+
+function block(body: string): string {
+  return `do ${dollarQuote(body)}`
+}
+
+function dollarQuote(body: string): string {
+  let tag = '$corral$'
+  for (let serial = 1; body.includes(tag); serial++) tag = `$corral${serial}$`
+  return `${tag}${body}\n${tag}`
+}

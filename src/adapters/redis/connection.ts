@@ -1,0 +1,101 @@
+import { CacheUnavailableError, ConfigError } from '../../core/errors.js'
+
+/**
+ * What Corral asks of the client it is given: ioredis `Redis` or `Cluster`, or anything shaped like them.
+ *
+ * The client itself is never used for commands and never closed. Corral opens connections of its own from it,
+ * because its rules differ from an application's: no offline queue, no resending, nothing that can run late.
+ */
+export interface RedisClient {
+  readonly isCluster: boolean
+  readonly status: string
+  readonly options: { readonly keyPrefix?: string | undefined }
+  duplicate(...overrides: never[]): unknown
+}
+
+/** The slice of an ioredis connection the adapters use. */
+export interface RedisConnection {
+  readonly isCluster: boolean
+  readonly status: string
+  /** Cluster only: for each slot its nodes, primary first. */
+  readonly slots?: readonly (readonly string[] | undefined)[]
+  connect(): Promise<unknown>
+  disconnect(): void
+  on(event: string, listener: (...values: never[]) => void): unknown
+  once(event: string, listener: (...values: never[]) => void): unknown
+  off(event: string, listener: (...values: never[]) => void): unknown
+  defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void
+  mgetBuffer(keys: readonly string[]): Promise<(Buffer | null)[]>
+  pipeline(commands: readonly (readonly string[])[]): {
+    exec(): Promise<readonly [Error | null, unknown][] | null>
+  }
+  call(command: string, ...values: (string | Uint8Array | number)[]): Promise<unknown>
+}
+
+/**
+ * Settings of every cache connection:
+ * - no offline queue and no resending: a command either runs now or not at all. A fill or a fence that ran minutes
+ *   later, after a reconnect, would act on a world that has moved on;
+ * - no retries per request: the caller has a deadline and the database to fall back on;
+ * - reconnecting never gives up, and is never slower than once a second.
+ */
+const SETTINGS = {
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  enableAutoPipelining: false,
+  retryStrategy: (attempt: number) => Math.min(50 * attempt, 1_000),
+} as const
+
+/** Opens a connection like `client`, with the settings above. Errors are left to the commands that meet them. */
+export function openConnection(
+  client: RedisClient,
+  name: string,
+  extra: Record<string, unknown> = {},
+): RedisConnection {
+  const settings = { ...SETTINGS, connectionName: name, lazyConnect: true, ...extra }
+  const duplicate = client.duplicate as (...overrides: unknown[]) => RedisConnection
+  const connection = client.isCluster
+    ? duplicate.call(client, [], {
+        enableOfflineQueue: false,
+        lazyConnect: true,
+        scaleReads: 'master',
+        clusterRetryStrategy: SETTINGS.retryStrategy,
+        redisOptions: { ...SETTINGS, connectionName: name },
+        ...extra,
+      })
+    : duplicate.call(client, settings)
+  // Without a listener ioredis prints every reconnect attempt; what matters reaches the event sink as failed commands.
+  connection.on('error', () => {})
+  connection.connect().catch(() => {})
+  return connection
+}
+
+/** Refuses what is not a usable client, and a key prefix that would move an entry and its guard to one common slot. */
+export function assertRedisClient(client: RedisClient): void {
+  if (typeof client !== 'object' || client === null || typeof client.duplicate !== 'function') {
+    throw new ConfigError('redis', 'an ioredis `Redis` or `Cluster` instance', client)
+  }
+  if (client.options?.keyPrefix?.includes('{')) {
+    throw new ConfigError('redis.options.keyPrefix', 'a prefix without `{`', client.options.keyPrefix)
+  }
+}
+
+/** Resolves once the connection can take commands; rejects when it will not do so by itself. The caller bounds the wait. */
+export function whenReady(connection: RedisConnection): Promise<void> {
+  if (connection.status === 'ready') return Promise.resolve()
+  if (connection.status === 'end') return Promise.reject(new CacheUnavailableError('connection is closed'))
+  return new Promise((resolve, reject) => {
+    const settle = (act: () => void) => () => {
+      connection.off('ready', onReady)
+      connection.off('end', onEnd)
+      connection.off('close', onEnd)
+      act()
+    }
+    const onReady = settle(resolve)
+    const onEnd = settle(() => reject(new CacheUnavailableError('connection was lost')))
+    connection.on('ready', onReady)
+    connection.on('end', onEnd)
+    connection.on('close', onEnd)
+  })
+}

@@ -1,0 +1,193 @@
+import { Buffer } from 'node:buffer'
+import type { Clock } from '../../core/clock.js'
+import { type CacheKey, guardKey } from '../../core/key.js'
+import type {
+  CacheStore,
+  FenceOutcome,
+  FenceRequest,
+  FillOutcome,
+  FillRequest,
+  LeaseReply,
+  LeaseRequest,
+  MarkRequest,
+  ReleaseRequest,
+  StoredBytes,
+} from '../../core/ports.js'
+import { VERSION_DIGITS } from '../../core/version.js'
+import { SEEN_BYTES } from '../../core/wire.js'
+import { keySlot } from '../../policy/slot-copies.js'
+import { openConnection, type RedisClient, type RedisConnection, whenReady } from './connection.js'
+import { SCRIPTS, type ScriptName } from './scripts.js'
+
+/** How long the failure of a load stays readable for those who wait for it. */
+const FAILURE_KEEP_MS = 5_000
+const NOTHING = Buffer.alloc(0)
+
+/** `CacheStore` in Redis, standalone or cluster. Every operation either runs now or rejects; deadlines are the caller's. */
+export class RedisStore implements CacheStore {
+  readonly #clock: Clock
+  readonly #connection: RedisConnection
+  readonly #run: ScriptRunner
+  readonly #time: StoreTime
+
+  constructor(options: { client: RedisClient; namespace: string; clock: Clock }) {
+    this.#clock = options.clock
+    this.#connection = openConnection(options.client, `corral:${options.namespace}`)
+    for (const [name, lua] of Object.entries(SCRIPTS)) this.#connection.defineCommand(name, { numberOfKeys: 2, lua })
+    this.#run = this.#connection as unknown as ScriptRunner
+    this.#time = new StoreTime(options.clock)
+  }
+
+  async read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
+    await whenReady(this.#connection)
+    if (!this.#connection.isCluster) return this.#connection.mgetBuffer(keys)
+    return this.#readFromNodes(keys)
+  }
+
+  lease(requests: readonly LeaseRequest[]): Promise<LeaseReply[]> {
+    return this.#each(requests, async (request) => {
+      const seen = request.seen === null ? NOTHING : request.seen.subarray(0, SEEN_BYTES)
+      const [outcome, first, second] = await this.#script('corralLease', request.key, [
+        request.token,
+        request.leaseMs,
+        seen,
+        request.waitedFor ?? '',
+      ])
+      switch (outcome) {
+        case 'leased':
+          return { outcome }
+        case 'changed':
+          return { outcome, bytes: first ?? null }
+        case 'failed':
+          return { outcome, code: String(first) }
+        default:
+          return { outcome: 'held', token: String(first), remainingMs: Number(second) }
+      }
+    })
+  }
+
+  fill(requests: readonly FillRequest[]): Promise<FillOutcome[]> {
+    return this.#each(requests, async (request) => {
+      const [outcome] = await this.#script('corralFill', request.key, [
+        request.token,
+        request.sealed,
+        padded(request.version),
+        request.keepMs,
+        request.loadedFrom === 'standby' ? '1' : '0',
+        padded(request.snapshot.split(':')[0]),
+        request.replacesNewer ? '1' : '0',
+      ])
+      return outcome as FillOutcome
+    })
+  }
+
+  async release(requests: readonly ReleaseRequest[]): Promise<void> {
+    await this.#each(requests, (request) =>
+      this.#script('corralRelease', request.key, [request.token, request.failure ?? '', FAILURE_KEEP_MS]),
+    )
+  }
+
+  fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]> {
+    return this.#each(requests, async (request) => {
+      const [outcome] = await this.#script('corralFence', request.key, [
+        padded(request.version),
+        padded(request.xid),
+        request.keepMs,
+        request.rememberAlways ? '1' : '0',
+        request.replacement?.sealed ?? '',
+        request.replacement?.keepMs ?? '',
+      ])
+      return outcome as FenceOutcome
+    })
+  }
+
+  mark(requests: readonly MarkRequest[]): Promise<string[]> {
+    return this.#each(requests, async ({ key, fresh, keepMs }) => {
+      const [mark] = await this.#script('corralMark', key, [fresh, keepMs])
+      return mark
+    })
+  }
+
+  nowMs(): number {
+    return this.#time.nowMs()
+  }
+
+  async close(): Promise<void> {
+    this.#connection.disconnect()
+  }
+
+  async #each<Request, Reply>(requests: readonly Request[], act: (request: Request) => Promise<Reply>) {
+    await whenReady(this.#connection)
+    return Promise.all(requests.map(act))
+  }
+
+  async #script(name: ScriptName, key: CacheKey, values: readonly ScriptValue[]): Promise<[string, ...Buffer[]]> {
+    const sentAtMs = this.#clock.monotonicMs()
+    const [outcome, now, ...rest] = await this.#run[`${name}Buffer`](key, guardKey(key), ...values)
+    this.#time.observe(Number(now), sentAtMs)
+    return [String(outcome), ...rest]
+  }
+
+  /** One pipeline for each node that owns some of the keys: MGET across slots is refused by a cluster. */
+  async #readFromNodes(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
+    const prefix = (this.#connection as unknown as { options?: { keyPrefix?: string } }).options?.keyPrefix ?? ''
+    const groups = new Map<string, number[]>()
+    keys.forEach((key, index) => {
+      const node = this.#connection.slots?.[keySlot(prefix + key)]?.join() ?? ''
+      const group = groups.get(node)
+      if (group) group.push(index)
+      else groups.set(node, [index])
+    })
+    const found: (StoredBytes | null)[] = new Array(keys.length).fill(null)
+    await Promise.all(
+      [...groups.values()].map(async (group) => {
+        const replies = await this.#connection.pipeline(group.map((i) => ['getBuffer', keys[i] as string])).exec()
+        group.forEach((index, at) => {
+          const [error, bytes] = replies?.[at] ?? [null, null]
+          // A value of another type under our key is a miss, as it is for MGET; any other error is the batch's.
+          if (error && !error.message.startsWith('WRONGTYPE')) throw error
+          found[index] = error ? null : (bytes as StoredBytes | null)
+        })
+      }),
+    )
+    return found
+  }
+}
+
+type ScriptValue = string | number | Uint8Array
+type ScriptRunner = Record<`${ScriptName}Buffer`, (...values: ScriptValue[]) => Promise<Buffer[]>>
+
+/**
+ * The store's clock as this process knows it. Every script tells the time; the estimate keeps the reply with the
+ * shortest round trip, whose error is at most half of that, and forgets it slowly because clocks drift.
+ */
+class StoreTime {
+  readonly #clock: Clock
+  #offsetMs: number
+  #errorMs = Number.POSITIVE_INFINITY
+  #observedAtMs = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#offsetMs = clock.wallMs() - clock.monotonicMs()
+  }
+
+  nowMs(): number {
+    return this.#clock.monotonicMs() + this.#offsetMs
+  }
+
+  observe(storeMs: number, sentAtMs: number): void {
+    const receivedAtMs = this.#clock.monotonicMs()
+    const errorMs = (receivedAtMs - sentAtMs) / 2
+    // An estimate grows doubtful by 1 ms for each 10 s of age: 100 ppm, more than two quartz clocks drift apart.
+    const doubtMs = this.#errorMs + (receivedAtMs - this.#observedAtMs) / 10_000
+    if (errorMs > doubtMs) return
+    this.#offsetMs = storeMs - (sentAtMs + errorMs)
+    this.#errorMs = errorMs
+    this.#observedAtMs = receivedAtMs
+  }
+}
+
+function padded(digits: string | null | undefined): string {
+  return digits ? digits.padStart(VERSION_DIGITS, '0') : ''
+}

@@ -1,0 +1,170 @@
+import { SEEN_BYTES, WIRE } from '../../core/wire.js'
+
+/**
+ * The changes of the protocol as Lua: lease, fill, release, fence, mark. Each runs on one slot:
+ * KEYS[1] is the entry (a string, see core/wire.ts), KEYS[2] its guard, a short-lived hash:
+ *
+ * | field | holds |
+ * | --- | --- |
+ * | `f`  | fence: the highest version invalidated up to, 20 digits |
+ * | `x`  | fences of writers a version cannot order: their transaction ids, 20 digits each, newest last |
+ * | `xh` | the highest transaction id that no longer fitted into `x` |
+ * | `l`, `le` | lease: its token, and the store time after which another process may take it over |
+ * | `ft`, `fc` | failure: the token whose load failed, and the code of the failure |
+ *
+ * Stamps and transaction ids are decimal strings padded to 20 digits, so that string order is number order. They never
+ * become Lua numbers: a double loses the last digits of a large one.
+ *
+ * Losing the entry, the guard or both to eviction is safe: a fill needs its token to be *present*, so a lost guard
+ * refuses it, and an entry that is gone is only a miss.
+ */
+const PRELUDE = `
+local function nowMs()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function digits(ms) return string.format('%013.0f', ms) end
+local function bytesOf(key, first, last)
+  local bytes = redis.pcall('GETRANGE', key, first, last)
+  if type(bytes) == 'table' then redis.call('DEL', key) return '' end
+  return bytes
+end
+local function guardFields(key, ...)
+  local fields = redis.pcall('HMGET', key, ...)
+  if fields.err then redis.call('DEL', key) return {} end
+  return fields
+end
+local function keepGuard(key, ms)
+  if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
+end
+local function storedVersion(header)
+  local version = string.sub(header, ${WIRE.version.at + 1}, ${WIRE.version.at + WIRE.version.width})
+  if string.find(version, '^%d+$') then return version end
+end
+`
+
+/**
+ * LEASE entry guard | token leaseMs seen waitedFor
+ *
+ * Replies {outcome, now, ...}: `leased`; `held` token remainingMs; `changed` bytes; `failed` code.
+ * A lease that ran out is not revoked by time: its holder may still fill until somebody takes it over.
+ */
+const LEASE = `${PRELUDE}
+local now = nowMs()
+if bytesOf(KEYS[1], 0, ${SEEN_BYTES - 1}) ~= ARGV[3] then
+  return {'changed', digits(now), redis.call('GET', KEYS[1])}
+end
+local guard = guardFields(KEYS[2], 'l', 'le', 'ft', 'fc')
+if ARGV[4] ~= '' and guard[3] == ARGV[4] then return {'failed', digits(now), guard[4]} end
+if guard[1] and tonumber(guard[2]) > now then
+  return {'held', digits(now), guard[1], tostring(tonumber(guard[2]) - now)}
+end
+redis.call('HSET', KEYS[2], 'l', ARGV[1], 'le', digits(now + ARGV[2]))
+keepGuard(KEYS[2], 4 * ARGV[2])
+return {'leased', digits(now)}
+`
+
+/**
+ * FILL entry guard | token sealed version keepMs standby xmin replacesNewer
+ *
+ * Replies {outcome, now}. The token decides first: it proves that no fence arrived since the lease was granted, and so,
+ * for a load from the primary that began after it, that no committed write was missed. The fences decide for what the
+ * token cannot know: a standby that lags behind the writes that were fenced before the lease. There, only a writer
+ * below the snapshot's `xmin` is surely visible: a standby's snapshot does not list the transactions in progress.
+ */
+const FILL = `${PRELUDE}
+local now = nowMs()
+local guard = guardFields(KEYS[2], 'l', 'f', 'x', 'xh')
+if guard[1] ~= ARGV[1] then return {'lease-lost', digits(now)} end
+redis.call('HDEL', KEYS[2], 'l', 'le')
+local version = ARGV[3]
+if version ~= '' then
+  if guard[2] and version < guard[2] then return {'fenced', digits(now)} end
+elseif ARGV[5] == '1' then
+  local xmin, xids, lost = ARGV[6], guard[3], guard[4]
+  if guard[2] and not xids and not lost then return {'fenced', digits(now)} end
+  if lost and lost >= xmin then return {'fenced', digits(now)} end
+  for xid in string.gmatch(xids or '', '%d+') do
+    if xid >= xmin then return {'fenced', digits(now)} end
+  end
+end
+if ARGV[7] ~= '1' and version ~= '' then
+  local stored = storedVersion(bytesOf(KEYS[1], 0, ${WIRE.body - 1}))
+  if stored and stored > version then return {'older', digits(now)} end
+end
+redis.call('SET', KEYS[1], '${WIRE.magic}' .. digits(now) .. ARGV[2], 'PX', ARGV[4])
+return {'filled', digits(now)}
+`
+
+/** RELEASE entry guard | token failure keepMs */
+const RELEASE = `${PRELUDE}
+if guardFields(KEYS[2], 'l')[1] ~= ARGV[1] then return {'lost', digits(nowMs())} end
+redis.call('HDEL', KEYS[2], 'l', 'le')
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[2], 'ft', ARGV[1], 'fc', ARGV[2])
+  keepGuard(KEYS[2], tonumber(ARGV[3]))
+end
+return {'released', digits(nowMs())}
+`
+
+/**
+ * FENCE entry guard | version xid keepMs rememberAlways replacement replacementKeepMs
+ *
+ * Replies {outcome, now}. Merged by maximum, so that fences may arrive twice, late and in any order. An entry that is
+ * at least as new as the fence stays, and so does a fill in flight beside it: both were read after the write.
+ */
+const FENCE = `${PRELUDE}
+local now = nowMs()
+local header = bytesOf(KEYS[1], 0, ${WIRE.body - 1})
+if header == '' and ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[2]) == 0 then return {'absent', digits(now)} end
+local guard = guardFields(KEYS[2], 'f', 'x', 'xh')
+local version = ARGV[1]
+if version ~= '' and not (guard[1] and guard[1] >= version) then redis.call('HSET', KEYS[2], 'f', version) end
+if ARGV[2] ~= '' and not string.find(guard[2] or '', ARGV[2], 1, true) then
+  local xids = (guard[2] or '') .. ARGV[2] .. ' '
+  if #xids > 16 * 21 then
+    local dropped = string.sub(xids, 1, 20)
+    if not guard[3] or guard[3] < dropped then redis.call('HSET', KEYS[2], 'xh', dropped) end
+    xids = string.sub(xids, 22)
+  end
+  redis.call('HSET', KEYS[2], 'x', xids)
+end
+local stored = storedVersion(header)
+local isRow = string.sub(header, ${WIRE.kind.at + 1}, ${WIRE.kind.at + 1}) == 'r'
+local outcome = 'kept'
+if not (version ~= '' and isRow and stored and stored >= version) then
+  redis.call('HDEL', KEYS[2], 'l', 'le')
+  if ARGV[5] ~= '' and isRow and stored and stored < version then
+    redis.call('SET', KEYS[1], '${WIRE.magic}' .. digits(now) .. ARGV[5], 'PX', ARGV[6])
+    outcome = 'replaced'
+  else
+    redis.call('DEL', KEYS[1])
+    outcome = 'dropped'
+  end
+end
+if redis.call('EXISTS', KEYS[2]) == 1 then keepGuard(KEYS[2], tonumber(ARGV[3])) end
+return {outcome, digits(now)}
+`
+
+/** MARK mark guard | fresh keepMs. Replies {mark, now}. Keeps what is there and its lifetime at least as long. */
+const MARK = `${PRELUDE}
+local mark = bytesOf(KEYS[1], 0, -1)
+if mark == '' then
+  mark = ARGV[1]
+  redis.call('SET', KEYS[1], mark, 'PX', ARGV[2])
+elseif redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
+return {mark, digits(nowMs())}
+`
+
+/** Names under which the scripts are defined on Corral's own connections. ioredis sends EVALSHA, and EVAL where a node does not know a script yet. */
+export const SCRIPTS = {
+  corralLease: LEASE,
+  corralFill: FILL,
+  corralRelease: RELEASE,
+  corralFence: FENCE,
+  corralMark: MARK,
+} as const
+
+export type ScriptName = keyof typeof SCRIPTS

@@ -1,0 +1,129 @@
+import { Envelope } from './adapters/codec/envelope.js'
+import { IntervalClass } from './adapters/codec/interval-class.js'
+import { MemoryStore } from './adapters/memory/memory-store.js'
+import type { AnyDatabase } from './adapters/postgres/row-writer.js'
+import type { RedisClient } from './adapters/redis/connection.js'
+import { RedisChannel } from './adapters/redis/redis-channel.js'
+import { RedisStore } from './adapters/redis/redis-store.js'
+import type { TableParts } from './cached-table.js'
+import type { Settings } from './config.js'
+import { type Chance, type Clock, systemChance, systemClock } from './core/clock.js'
+import type { EmitEvent } from './core/events.js'
+import type { CacheStore, Channel } from './core/ports.js'
+import { Background } from './engine/background.js'
+import { BatchedStore } from './engine/batched-store.js'
+import { Bus } from './engine/bus.js'
+import { CircuitBreaker } from './engine/circuit-breaker.js'
+import { Fencer } from './engine/fencer.js'
+import { Floors } from './engine/floors.js'
+import { GuardedStore } from './engine/guarded-store.js'
+import { Invalidation } from './engine/invalidation.js'
+import { LoadGate } from './engine/load-gate.js'
+import { PendingFences } from './engine/pending-fences.js'
+import { Singleflight } from './engine/singleflight.js'
+
+/** What tests and simulations replace. Not part of the public API. */
+export interface Seams {
+  readonly clock?: Clock
+  readonly chance?: Chance
+  readonly store?: CacheStore
+  /** Null: no bus, as without Redis. */
+  readonly channel?: Channel | null
+}
+
+export interface AssemblyOptions {
+  readonly db: AnyDatabase
+  readonly redis: RedisClient | undefined
+  readonly namespace: string
+  readonly secret: string | undefined
+  readonly settings: Settings
+  /** Undefined: nobody listens. */
+  readonly onEvent: EmitEvent | undefined
+}
+
+/** One instance's wired parts. The only place where parts are chosen and constructed. */
+export interface Assembly {
+  readonly table: TableParts
+  readonly fencer: Fencer
+  readonly gate: LoadGate
+  readonly pending: PendingFences
+  readonly store: GuardedStore
+  close(): Promise<void>
+}
+
+export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
+  const { db, redis, namespace, settings, onEvent, secret } = options
+  const clock = seams.clock ?? systemClock
+  const chance = seams.chance ?? systemChance
+  const emit = onEvent ?? (() => {})
+
+  const inner = seams.store ?? openStore(options, clock)
+  const { deadlineMs, fenceMs: keepMs, maxFloors, maxPendingFences: maxKeys } = settings.cache
+  const store = new GuardedStore({ store: inner, clock, breaker: openBreaker(settings, clock, emit), deadlineMs, emit })
+  const floors = new Floors(maxFloors)
+  const flights = new Singleflight<unknown>()
+  const invalidation = new Invalidation({ floors, flights })
+  const background = new Background(emit)
+  const gate = new LoadGate({ clock, ...settings.load })
+
+  const channel = seams.channel === undefined && redis ? new RedisChannel({ client: redis, namespace }) : seams.channel
+  const bus = channel
+    ? new Bus({ channel, clock, chance, invalidation, settings: settings.bus, emit, secret })
+    : undefined
+  const announce: Bus['announce'] = (changes) => bus?.announce(changes)
+  const pending = new PendingFences({ store, clock, maxKeys, emit, announce })
+  const fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce })
+  bus?.start()
+
+  return {
+    fencer,
+    gate,
+    pending,
+    store,
+    table: {
+      db,
+      namespace,
+      gate,
+      flights,
+      floors,
+      invalidation,
+      background,
+      clock,
+      chance,
+      emit,
+      onHit: onEvent,
+      store: new BatchedStore(store, clock),
+      codec: new Envelope(),
+      intervals: new IntervalClass(),
+      epoch: () => NO_EPOCH,
+      isPending: pending.has,
+      // Without a bus there is no other process, and every write of this one is applied as it is made.
+      isLive: bus ? (nowMs) => bus.isLive(nowMs) : () => true,
+    },
+    async close() {
+      await background.idle()
+      if (pending.size > 0) await pending.flush()
+      pending.stop()
+      await bus?.close()
+      await store.close()
+    },
+  }
+}
+
+/** Written where no relay keeps an epoch. */
+const NO_EPOCH = '00000000'
+
+function openStore({ redis, namespace, settings }: AssemblyOptions, clock: Clock): CacheStore {
+  if (redis) return new RedisStore({ client: redis, namespace, clock })
+  return new MemoryStore({ clock, maxBytes: settings.cache.maxInProcessBytes })
+}
+
+function openBreaker({ cache }: Settings, clock: Clock, emit: EmitEvent): CircuitBreaker {
+  return new CircuitBreaker({
+    clock,
+    failures: cache.breakerFailures,
+    probeMs: cache.breakerProbeMs,
+    maxProbeMs: Math.max(1_000, cache.breakerProbeMs),
+    onChange: (state) => emit({ type: 'breaker', state }),
+  })
+}

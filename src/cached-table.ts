@@ -1,0 +1,247 @@
+import type { IntervalClass } from './adapters/codec/interval-class.js'
+import { freezeRow, handOut } from './adapters/codec/read-only.js'
+import { readTable, type TableFacts, type TableRequest } from './adapters/postgres/catalog.js'
+import { canonicalId, IMPOSSIBLE, idFromRow, type KeyColumn } from './adapters/postgres/key-column.js'
+import { PostgresRowSource } from './adapters/postgres/row-source.js'
+import { type AnyDatabase, RowWriter, type Written } from './adapters/postgres/row-writer.js'
+import type { Change } from './core/change.js'
+import type { CanonicalId } from './core/ports.js'
+import { compareVersions, toVersion, type Version } from './core/version.js'
+import { type EngineParts, Filler, type FillSettings, type NearTier, type ReadSource } from './engine/filler.js'
+import type { Invalidation } from './engine/invalidation.js'
+import { L1 } from './engine/l1.js'
+import type { LoadGate } from './engine/load-gate.js'
+import { Reader, type ReadSettings } from './engine/reader.js'
+import type { Singleflight } from './engine/singleflight.js'
+import { LoadCost } from './policy/load-cost.js'
+import { longestHeadStartMs, shouldRefreshEarly } from './policy/xfetch.js'
+import { RowTier } from './row-tier.js'
+import { type ChangeDetails, TableChanges } from './table-changes.js'
+import { type Found, lookupSource, planOf, rowSource, type SourceParts, type TablePlan } from './table-sources.js'
+
+export interface TableOptions extends TableRequest {
+  readonly schemaVersion: string
+  readonly read: ReadSettings
+  readonly fill: FillSettings
+  readonly absentMs: number
+  readonly freshMs: number | ((row: object) => number)
+  readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly maxAgeMs: number }
+}
+
+export interface TableParts extends EngineParts {
+  readonly db: AnyDatabase
+  readonly namespace: string
+  readonly gate: LoadGate
+  readonly flights: Singleflight<unknown>
+  readonly invalidation: Invalidation
+  readonly intervals: IntervalClass
+  /** Whether what this process holds may be trusted at this monotonic time. */
+  readonly isLive: (nowMs: number) => boolean
+}
+
+/** An altered table is looked at again, but a flood of foreign shapes must not become a flood of catalog queries. */
+const CATALOG_PAUSE_MS = 1_000
+
+/** One table as the cache knows it: its facts, its keys, its readers. Opened once, when a repository is first used. */
+export class CachedTable {
+  readonly #parts: TableParts
+  readonly #options: TableOptions
+  readonly #changes: TableChanges
+  readonly #rows: Reader<CanonicalId, object>
+  readonly #lookups: readonly Reader<CanonicalId, Found>[]
+  readonly #tier: RowTier | undefined
+  readonly #cost = new LoadCost()
+  #plan: TablePlan
+  #writer: RowWriter
+  #lookedAtMs: number
+
+  static async open(parts: TableParts, options: TableOptions): Promise<CachedTable> {
+    return new CachedTable(parts, options, await readTable(parts.db, options))
+  }
+
+  private constructor(parts: TableParts, options: TableOptions, facts: TableFacts) {
+    this.#parts = parts
+    this.#options = options
+    this.#plan = planOf(facts, { ...parts, ...options })
+    this.#writer = new RowWriter(facts)
+    this.#lookedAtMs = parts.clock.monotonicMs()
+    this.#changes = new TableChanges(parts.namespace, facts)
+    this.#tier = options.l1.maxEntries > 0 ? this.#openTier() : undefined
+    const sources: SourceParts = { ...parts, ...options, plan: () => this.#plan, doubtShape: () => this.#doubtShape() }
+    this.#rows = this.#reader(rowSource(sources), this.#cost, this.#tier)
+    this.#lookups = facts.unique.map((_, at) => this.#reader(lookupSource(sources, at), new LoadCost(), undefined))
+  }
+
+  get facts(): TableFacts {
+    return this.#plan.facts
+  }
+
+  get writer(): RowWriter {
+    return this.#writer
+  }
+
+  /** The id as Postgres would print it; undefined when no row can have it. Throws KeyError for what is no id at all. */
+  idOf(id: unknown): CanonicalId | undefined {
+    const canonical = canonicalId(this.facts.key, id)
+    return canonical === IMPOSSIBLE ? undefined : canonical
+  }
+
+  /**
+   * The answer this process holds for an id just as the caller gave it, if it may be trusted now. Undefined: ask `read`, which
+   * knows the other spellings of an id.
+   */
+  recall(id: unknown): Promise<object | undefined> | undefined {
+    if (this.#tier === undefined || (typeof id !== 'number' && typeof id !== 'string')) return undefined
+    const nowMs = this.#parts.clock.monotonicMs()
+    if (!this.#parts.isLive(nowMs)) return undefined
+    const answer = this.#tier.recall(id, nowMs)
+    if (answer === undefined) return undefined
+    this.#parts.onHit?.({ type: 'hit', entity: this.facts.entity, tier: 'l1', verdict: 'fresh' })
+    return answer
+  }
+
+  /** The row this process holds, without waiting for anything. Undefined also when it holds that there is none. */
+  peek(id: unknown): object | undefined {
+    const canonical = this.idOf(id)
+    const nowMs = this.#parts.clock.monotonicMs()
+    if (canonical === undefined || this.#tier === undefined || !this.#parts.isLive(nowMs)) return undefined
+    return this.#tier.peek(this.#tier.slotOf(canonical), nowMs).value
+  }
+
+  /** The row through the cache. */
+  read(id: CanonicalId): Promise<object | undefined> {
+    const held = this.#tier && this.recall(this.#tier.slotOf(id))
+    return held ?? this.#rows.read(this.#changes.rowKey(id), id).then(copyFor)
+  }
+
+  /** The row from the database; the cache is left alone. */
+  readPrimary(id: CanonicalId): Promise<object | undefined> {
+    return this.#rows.loadOnly(this.#changes.rowKey(id), id).then(copyFor)
+  }
+
+  /** The row from the database, and into the cache. */
+  reload(id: CanonicalId): Promise<object | undefined> {
+    return this.#rows.reload(this.#changes.rowKey(id), id).then(copyFor)
+  }
+
+  /**
+   * The row a unique column points to. The lookup is only a pointer: the row it leads to is checked for the value that was
+   * asked for, so a pointer that has gone out of date is found out, whoever changed the row.
+   */
+  async readBy(
+    at: number,
+    values: unknown,
+    consistency: 'cached' | 'primary' | 'refresh',
+  ): Promise<object | undefined> {
+    const columns = this.facts.unique[at] as readonly KeyColumn[]
+    const value = canonicalId(columns, values)
+    if (value === IMPOSSIBLE) return undefined
+    const reader = this.#lookups[at] as Reader<CanonicalId, Found>
+    const key = this.#changes.lookupKey(at, value)
+    if (consistency === 'primary') return copyFor((await reader.loadOnly(key, value))?.loaded?.row)
+    if (consistency === 'refresh') {
+      const found = await reader.reload(key, value)
+      return found && this.reload(found.id)
+    }
+    const row = await this.#follow(await reader.read(key, value), columns, value)
+    if (row !== OUT_OF_DATE) return row
+    const again = await this.#follow(await reader.reload(key, value), columns, value)
+    // The row changed hands between the two statements just now; the database's last word is that nobody has it.
+    return again === OUT_OF_DATE ? undefined : again
+  }
+
+  /** Rows inside a transaction: from the database only, and never a fill, because it may see what nobody else may. */
+  async readIn(tx: AnyDatabase, ids: readonly CanonicalId[], by = this.facts.key): Promise<(object | undefined)[]> {
+    const { rows } = await new PostgresRowSource({ db: tx, facts: this.facts, by }).load(ids)
+    return rows.map(({ row }) => row && freezeRow(row))
+  }
+
+  async readByIn(tx: AnyDatabase, at: number, values: unknown): Promise<object | undefined> {
+    const columns = this.facts.unique[at] as readonly KeyColumn[]
+    const value = canonicalId(columns, values)
+    return value === IMPOSSIBLE ? undefined : (await this.readIn(tx, [value], columns))[0]
+  }
+
+  /** What a committed write made old. */
+  changes(written: Written, details: ChangeDetails): Change[] {
+    return this.#changes.ofWrite(written, details)
+  }
+
+  /** What a write may have made old whose outcome is unknown. */
+  unknownChanges(id: CanonicalId | undefined, values: object): Change[] {
+    return this.#changes.ofUnknownWrite(id, values)
+  }
+
+  async #follow(found: Found | undefined, columns: readonly KeyColumn[], value: CanonicalId) {
+    if (found === undefined) return undefined
+    const { id, loaded } = found
+    // A row that came with the pointer was read by the same statement, unless this process has written it since.
+    const floor = this.#parts.floors.get(this.#changes.rowKey(id))
+    if (loaded?.row && isAtLeast(loaded.version, floor?.version)) return copyFor(loaded.row)
+    const row = await this.read(id)
+    const now = row && idFromRow(columns, row)
+    return now?.every((part, index) => part === value[index]) ? row : OUT_OF_DATE
+  }
+
+  #openTier(): RowTier {
+    const { clock, invalidation } = this.#parts
+    const { facts } = this.#plan
+    const { read } = this.#options
+    const property = facts.version?.property
+    const l1 = new L1<object>({
+      clock,
+      ...this.#options.l1,
+      versionOf: (row) => (property === undefined ? undefined : toVersion((row as Record<string, unknown>)[property])),
+      earlinessMs: (freshMs) => longestHeadStartMs({ loadMs: this.#cost.estimateMs ?? 0, freshMs }, read),
+      onLate: (slot, remainingMs) => this.#mayRefresh(tier.idOf(slot), remainingMs),
+    })
+    const tier: RowTier = new RowTier({ l1, prefix: this.#changes.rowPrefix, key: facts.key })
+    invalidation.register(tier)
+    return tier
+  }
+
+  /** A copy in this process nears its end: this reader draws, as it would for an entry in the cache. */
+  #mayRefresh(id: CanonicalId, remainingMs: number): void {
+    // The share of the TTL was taken into account when the copy was kept; here only the draw is left.
+    const cost = { loadMs: this.#cost.estimateMs ?? 0, freshMs: Number.POSITIVE_INFINITY }
+    if (!shouldRefreshEarly(remainingMs, cost, this.#options.read, this.#parts.chance)) return
+    this.#rows.refreshBehind(this.#changes.rowKey(id), id, remainingMs)
+  }
+
+  #reader<Value>(
+    source: ReadSource<CanonicalId, Value>,
+    cost: LoadCost,
+    tier: NearTier<CanonicalId, Value> | undefined,
+  ): Reader<CanonicalId, Value> {
+    const parts = this.#parts
+    const filler = new Filler({ parts, source, settings: this.#options.fill, cost, tier })
+    return new Reader({ parts, source, filler, flights: parts.flights, settings: this.#options.read, tier })
+  }
+
+  /** Reads the catalog again when entries or rows no longer look like the table this process knows. */
+  #doubtShape(): void {
+    const nowMs = this.#parts.clock.monotonicMs()
+    if (nowMs - this.#lookedAtMs < CATALOG_PAUSE_MS) return
+    this.#lookedAtMs = nowMs
+    this.#parts.background.run('catalog', async () => {
+      const facts = await readTable(this.#parts.db, this.#options)
+      const plan = planOf(facts, { ...this.#parts, ...this.#options })
+      if (plan.rows.shape === this.#plan.rows.shape) return
+      this.#plan = plan
+      this.#writer = new RowWriter(facts)
+      this.#tier?.clear()
+      this.#parts.emit({ type: 'shape.changed', entity: facts.entity })
+    })
+  }
+}
+
+const OUT_OF_DATE = Symbol('the pointer is out of date')
+
+/** Rows with bytes are copied for each reader: the bytes inside a frozen row could still be changed. */
+function copyFor(row: object | undefined): object | undefined {
+  return row && handOut(row)
+}
+
+function isAtLeast(version: Version | undefined, least: Version | undefined): boolean {
+  return least === undefined || (version !== undefined && compareVersions(version, least) >= 0)
+}

@@ -1,0 +1,227 @@
+import type { Kysely } from 'kysely'
+import { assertRedisClient, type RedisClient } from './adapters/redis/connection.js'
+import { assemble, type Seams } from './assembly.js'
+import { CachedTable } from './cached-table.js'
+import {
+  checkNamespace,
+  checkNumber,
+  DEFAULTS,
+  type L1Options,
+  type OptionGroups,
+  refuseUnknown,
+  resolveSettings,
+  type Settings,
+  type TtlOptions,
+} from './config.js'
+import { ClosedError, ConfigError } from './core/errors.js'
+import type { CorralEvent, EmitEvent } from './core/events.js'
+import type { Repository } from './repository.js'
+import type { KeySpec, LookupSpec, RowOf, TableName, VersionColumn } from './repository-types.js'
+import { TableRepository } from './table-repository.js'
+import {
+  type CorralTransaction,
+  runTransaction,
+  type TransactionOptions,
+  type TransactionResult,
+} from './transaction.js'
+
+export interface CorralOptions<DB> extends OptionGroups {
+  /** The application's own Kysely instance, for Postgres. It decides everything; Corral never closes it. */
+  readonly db: Kysely<DB>
+  /**
+   * The application's own ioredis `Redis` or `Cluster`. Corral opens connections of its own from it and never closes it.
+   * Left out: the same protocol runs on a store in this process, which is right for one process only.
+   */
+  readonly redis?: RedisClient
+  /** First part of every key. Everything that shares a namespace shares its entries, so it must share the database. */
+  readonly namespace: string
+  /** Shared by all processes of the namespace; messages between them without its signature are refused. Default: unsigned. */
+  readonly secret?: string
+  /** Receives every event, synchronously. It must not wait; what it throws is dropped. Default: none. */
+  readonly onEvent?: (event: CorralEvent) => void
+}
+
+export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique> {
+  /** The primary key, or another unique key that never is null: a column, or a list of columns. */
+  readonly key: Key
+  /** Unique columns (or lists of columns) to look rows up by. */
+  readonly unique?: Unique
+  /**
+   * The row's version stamp: a column that grows with every write of the row. Default `corral_version`, which the migration of
+   * `corral/migrations` installs. `false`: the table has none; entries are ordered by transaction snapshots instead.
+   */
+  readonly version?: VersionColumn<DB[T]> | false
+  /** Overrides the instance's `ttl`. `freshMs` may be a function of the row. */
+  readonly ttl?: Omit<TtlOptions, 'freshMs'> & { readonly freshMs?: number | ((row: RowOf<DB, T>) => number) }
+  /** Overrides the instance's `l1`. `false`: rows of this table are not held in this process' memory. */
+  readonly l1?: L1Options | false
+  /** Part of the entries' shape. Change it when the values of a row change though its columns do not, such as other type parsers. */
+  readonly schemaVersion?: string
+}
+
+export interface CorralStats {
+  /** `closed`: the cache is used. `open`: it is not. `half-open`: one call is finding out. */
+  readonly breaker: 'closed' | 'open' | 'half-open'
+  /** Fences the cache has not acknowledged yet. */
+  readonly pendingFences: number
+  /** Statements of this process at the database now, and waiting for their turn. */
+  readonly loads: { readonly running: number; readonly waiting: number }
+}
+
+export interface Corral<DB> {
+  /**
+   * A repository for one table. Nothing is read until it is first used; then the table is checked once.
+   *
+   * @throws ConfigError for bad options. The table's own faults reject the first call.
+   */
+  repository<
+    T extends TableName<DB>,
+    const Key extends KeySpec<DB[T]>,
+    const Unique extends readonly LookupSpec<DB[T]>[] = readonly [],
+  >(table: T, options: RepositoryOptions<DB, T, Key, Unique>): Repository<DB, T, Key, Unique>
+  /**
+   * Runs `work` in one database transaction. What it writes through `repository.in(tx)` reaches the cache when it has committed,
+   * and never if it has not.
+   *
+   * @throws whatever `work` or the database threw.
+   */
+  transaction<Value>(
+    work: (tx: CorralTransaction<DB>) => Promise<Value>,
+    options?: TransactionOptions,
+  ): Promise<TransactionResult<Value>>
+  stats(): CorralStats
+  /** Waits for work in the background, tries pending fences a last time, and closes what Corral itself opened. */
+  close(): Promise<void>
+}
+
+const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', ...Object.keys(DEFAULTS)]
+const REPOSITORY_OPTION_NAMES = ['key', 'unique', 'version', 'ttl', 'l1', 'schemaVersion']
+
+/**
+ * Assembles an instance. Connects nothing by itself but the connections it opens from `redis`, in the background.
+ *
+ * @throws ConfigError naming the option, what was expected and what was found.
+ */
+export function createCorral<DB>(options: CorralOptions<DB>): Corral<DB> {
+  return createWithSeams(options, {})
+}
+
+/** `createCorral` for tests and simulations, which bring their own clock, chance, store or channel. */
+export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): Corral<DB> {
+  const { db, redis, namespace, secret, onEvent, ...groups } = checked(options)
+  const settings = resolveSettings(groups)
+  const sink = onEvent && safely(onEvent)
+  const assembly = assemble({ db, redis, namespace, secret, settings, onEvent: sink }, seams)
+  const { fencer, gate, pending, store } = assembly
+  let closing: Promise<void> | undefined
+  const assertOpen = () => {
+    if (closing) throw new ClosedError()
+  }
+  sink?.({ type: 'started', store: redis ? 'redis' : 'in-process', durability: 'ttl-only' })
+
+  return {
+    repository(table, repositoryOptions) {
+      assertOpen()
+      const tableOptions = resolveTable(table, repositoryOptions, settings)
+      const unique = tableOptions.unique.map((columns) => (typeof columns === 'string' ? [columns] : columns))
+      const opener = openOnce(() => CachedTable.open(assembly.table, tableOptions), assertOpen)
+      return new TableRepository({ db, fencer, unique, ...opener }) as never
+    },
+    async transaction(work, transactionOptions = {}) {
+      assertOpen()
+      return runTransaction(db, fencer, transactionOptions, work)
+    },
+    stats: () => ({
+      breaker: store.breakerState,
+      pendingFences: pending.size,
+      loads: { running: gate.running, waiting: gate.waiting },
+    }),
+    close() {
+      closing ??= assembly.close()
+      return closing
+    },
+  }
+}
+
+/** Opens a table when it is first asked for. A failed opening is forgotten: the migration may have run by the next call. */
+function openOnce(open: () => Promise<CachedTable>, assertOpen: () => void) {
+  let opening: Promise<CachedTable> | undefined
+  let opened: CachedTable | undefined
+  return {
+    opened: () => {
+      assertOpen()
+      return opened
+    },
+    table: async () => {
+      assertOpen()
+      opening ??= open().catch((error) => {
+        opening = undefined
+        throw error
+      })
+      opened = await opening
+      return opened
+    },
+  }
+}
+
+function checked<DB>(options: CorralOptions<DB>): CorralOptions<DB> {
+  if (typeof options !== 'object' || options === null) throw new ConfigError('options', 'an object', options)
+  refuseUnknown('', options, OPTION_NAMES)
+  if (typeof (options.db as Partial<Kysely<DB>> | undefined)?.getExecutor !== 'function') {
+    throw new ConfigError('db', 'a Kysely instance for Postgres', options.db)
+  }
+  checkNamespace(options.namespace)
+  if (options.redis !== undefined) assertRedisClient(options.redis)
+  if (options.secret !== undefined && (typeof options.secret !== 'string' || options.secret.length < 16)) {
+    throw new ConfigError('secret', 'a string of at least 16 characters', typeof options.secret)
+  }
+  if (options.onEvent !== undefined && typeof options.onEvent !== 'function') {
+    throw new ConfigError('onEvent', 'a function', options.onEvent)
+  }
+  return options
+}
+
+function resolveTable<DB, T extends TableName<DB>>(
+  table: T,
+  options: RepositoryOptions<DB, T, unknown, unknown>,
+  settings: Settings,
+) {
+  refuseUnknown('repository', options, REPOSITORY_OPTION_NAMES)
+  if (options.schemaVersion !== undefined && typeof options.schemaVersion !== 'string') {
+    throw new ConfigError('schemaVersion', 'a string', options.schemaVersion)
+  }
+  const { freshMs, ...ttl } = (options.ttl ?? {}) as { freshMs?: number | ((row: object) => number) | undefined }
+  const fixed = typeof freshMs === 'function' ? {} : { freshMs }
+  const l1 = options.l1 === false ? { maxEntries: 0 } : (options.l1 ?? {})
+  const own = resolveSettings({ ttl: { ...ttl, ...(fixed as TtlOptions) }, l1 }, settings)
+  return {
+    table,
+    key: options.key as string | readonly string[],
+    unique: (options.unique ?? []) as readonly (string | readonly string[])[],
+    ...(options.version === undefined ? {} : { version: options.version as string | false }),
+    schemaVersion: options.schemaVersion ?? '',
+    read: {
+      graceMs: own.ttl.graceMs,
+      beta: own.refresh.beta,
+      maxEarliness: own.refresh.maxEarliness,
+      softTimeoutMs: own.load.softTimeoutMs,
+      hardTimeoutMs: own.load.hardTimeoutMs,
+    },
+    fill: { jitter: own.ttl.jitter, graceMs: own.ttl.graceMs, lease: own.lease },
+    l1: own.l1,
+    absentMs: own.ttl.absentMs,
+    freshMs:
+      typeof freshMs === 'function' ? (row: object) => checkNumber('ttl.freshMs', freshMs(row)) : own.ttl.freshMs,
+  }
+}
+
+/** A listener must not be able to break what it listens to. */
+function safely(onEvent: EmitEvent): EmitEvent {
+  return (event) => {
+    try {
+      onEvent(event)
+    } catch {
+      // Its own fault is its own affair; there is nobody to tell but the listener itself.
+    }
+  }
+}

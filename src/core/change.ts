@@ -1,0 +1,15 @@
+import type { CacheKey } from './key.js'
+import type { Version } from './version.js'
+
+/** One key that a committed (or possibly committed) write made old. */
+export interface Change {
+  readonly key: CacheKey
+  /** The row's stamp after the write; after a delete, the least a re-created row will have. Null: unknown. */
+  readonly version: Version | null
+  /** The writing transaction. Null: unknown. */
+  readonly xid: string | null
+  /** The write left no row under this key. */
+  readonly absent: boolean
+  /** A row's own key has a floor; a lookup or a query has none. */
+  readonly hasFloor: boolean
+}

@@ -1,0 +1,95 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Change } from '../core/change.js'
+import type { CacheKey } from '../core/key.js'
+import { toVersion } from '../core/version.js'
+
+/** Version of the message format. A message of another version is not understood, and so may have said anything. */
+const FORMAT = 1
+/** Longest message that is looked at; longer ones are not ours. */
+const MAX_LENGTH = 4 * 1024 * 1024
+const MAC_LENGTH = 22
+
+/** What one process tells the others. Numbered per publisher from 1, so that a gap shows. */
+export interface BusMessage {
+  readonly publisher: string
+  readonly number: number
+  /** A heartbeat carries no changes. */
+  readonly changes: readonly AnnouncedChange[]
+}
+
+export type AnnouncedChange = Pick<Change, 'key' | 'version' | 'absent' | 'hasFloor'>
+
+export type Refused = { readonly refused: 'malformed' | 'forged' } | { readonly refused: 'unknown-format' }
+
+/**
+ * Messages as text: `[format, publisher, number, [[key, version, flags], …]]`, with the HMAC of the rest in front when the
+ * fleet shares a secret. Reading never throws, whatever the text.
+ */
+export class BusMessageCodec {
+  readonly #secret: string | undefined
+
+  constructor(secret: string | undefined) {
+    this.#secret = secret
+  }
+
+  write(message: BusMessage): string {
+    const changes = message.changes.map(({ key, version, absent, hasFloor }) => [
+      key,
+      version ?? 0,
+      (absent ? 1 : 0) + (hasFloor ? 2 : 0),
+    ])
+    const text = JSON.stringify([FORMAT, message.publisher, message.number, changes])
+    return this.#secret === undefined ? text : this.#mac(text) + text
+  }
+
+  read(message: string): BusMessage | Refused {
+    if (message.length > MAX_LENGTH) return { refused: 'malformed' }
+    let text = message
+    if (this.#secret !== undefined) {
+      text = message.slice(MAC_LENGTH)
+      const given = Buffer.from(message.slice(0, MAC_LENGTH))
+      const expected = Buffer.from(this.#mac(text))
+      if (given.length !== expected.length || !timingSafeEqual(given, expected)) return { refused: 'forged' }
+    }
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(text)
+    } catch {
+      return { refused: 'malformed' }
+    }
+    if (!Array.isArray(parsed)) return { refused: 'malformed' }
+    if (parsed[0] !== FORMAT) return { refused: Number.isInteger(parsed[0]) ? 'unknown-format' : 'malformed' }
+    const [, publisher, number, list] = parsed
+    if (
+      typeof publisher !== 'string' ||
+      publisher.length > 64 ||
+      !Number.isSafeInteger(number) ||
+      !Array.isArray(list)
+    ) {
+      return { refused: 'malformed' }
+    }
+    const changes: AnnouncedChange[] = []
+    for (const item of list) {
+      const change = readChange(item)
+      if (change === undefined) return { refused: 'malformed' }
+      changes.push(change)
+    }
+    return { publisher, number, changes }
+  }
+
+  #mac(text: string): string {
+    return createHmac('sha256', this.#secret as string)
+      .update(text)
+      .digest('base64url')
+      .slice(0, MAC_LENGTH)
+  }
+}
+
+function readChange(item: unknown): AnnouncedChange | undefined {
+  if (!Array.isArray(item)) return undefined
+  const [key, version, flags] = item
+  if (typeof key !== 'string' || !Number.isInteger(flags)) return undefined
+  const stamp = version === 0 ? null : toVersion(version)
+  if (stamp === undefined) return undefined
+  return { key: key as CacheKey, version: stamp, absent: (flags & 1) !== 0, hasFloor: (flags & 2) !== 0 }
+}

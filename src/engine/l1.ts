@@ -1,0 +1,138 @@
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '../core/clock.js'
+import { compareVersions, type Version } from '../core/version.js'
+
+/** How L1 finds an id without building a string: the number or string the caller already holds. */
+export type L1Slot = number | string
+
+/**
+ * One row (or absence) held in this process. Kept small: these four fields are the whole price of an entry above
+ * the row itself, and `answer` is only made when it is asked for.
+ */
+interface Held<Value> {
+  readonly value: Value | undefined
+  /** The promise every hit returns: one for all of them, so that a hit allocates nothing. */
+  answer: Promise<Value | undefined> | undefined
+  /** When it stops being fresh, on the monotonic clock; never later than the entry in the cache. */
+  readonly untilMs: number
+  /** From here on a hit may draw an early refresh. */
+  readonly mayRefreshFromMs: number
+}
+
+export interface L1Options<Value> {
+  readonly clock: Pick<Clock, 'monotonicMs'>
+  readonly maxEntries: number
+  readonly maxBytes: number
+  /** Longest time a copy answers without looking at the cache again, whatever its lifetime. */
+  readonly maxAgeMs: number
+  readonly versionOf: (value: Value) => Version | undefined
+  /** How long before its expiry a value may be refreshed early. */
+  readonly earlinessMs: (freshMs: number) => number
+  /** A copy was hit that is old enough for an early refresh. */
+  readonly onLate: (slot: L1Slot, remainingMs: number) => void
+}
+
+/** A value as the cache or the database has just given it. */
+export interface FreshValue<Value> {
+  readonly value: Value | undefined
+  /** What is left of its fresh time. */
+  readonly remainingMs: number
+  /** Its whole fresh time. */
+  readonly freshMs: number
+  /** Size of its encoded form. */
+  readonly sizeBytes: number
+}
+
+const STRIPES = 1024
+
+/**
+ * The in-process tier of one source: frozen, decoded values by id. It knows nothing about the bus; whoever asks makes sure
+ * that it may be trusted now (`Bus.isLive`).
+ *
+ * Generations close the race between a reply and an invalidation: a value is only kept if nothing that could concern it was
+ * invalidated since before it was asked for. They are striped, so an unrelated id may rarely cost a keeping, never more.
+ */
+export class L1<Value> {
+  readonly #options: L1Options<Value>
+  readonly #entries: LRUCache<L1Slot, Held<Value>>
+  readonly #stripes = new Uint32Array(STRIPES)
+  #era = 0
+
+  constructor(options: L1Options<Value>) {
+    this.#options = options
+    this.#entries = new LRUCache({
+      max: options.maxEntries,
+      maxSize: options.maxBytes,
+    })
+  }
+
+  /** The answer to a read of `slot` at `nowMs`; undefined when there is none that is still fresh. */
+  recall(slot: L1Slot, nowMs: number): Promise<Value | undefined> | undefined {
+    const held = this.#entries.get(slot)
+    if (held === undefined) return undefined
+    if (nowMs >= held.untilMs) {
+      this.#entries.delete(slot)
+      return undefined
+    }
+    if (nowMs >= held.mayRefreshFromMs) this.#options.onLate(slot, held.untilMs - nowMs)
+    held.answer ??= Promise.resolve(held.value)
+    return held.answer
+  }
+
+  /** The value itself, without a promise: `peek`. `held: false` when there is none that is still fresh. */
+  peek(slot: L1Slot, nowMs: number): { readonly held: boolean; readonly value: Value | undefined } {
+    const held = this.#entries.get(slot)
+    if (held === undefined || nowMs >= held.untilMs) return { held: false, value: undefined }
+    return { held: true, value: held.value }
+  }
+
+  generation(slot: L1Slot): number {
+    return this.#era * 2 ** 32 + (this.#stripes[stripeOf(slot)] as number)
+  }
+
+  remember(slot: L1Slot, fresh: FreshValue<Value>, generation: number): void {
+    if (this.generation(slot) !== generation) return
+    const lifeMs = Math.min(fresh.remainingMs, this.#options.maxAgeMs)
+    if (lifeMs <= 0) return
+    const untilMs = Math.floor(this.#options.clock.monotonicMs() + lifeMs)
+    // A copy that is cut short looks at the cache again in good time; what it finds there decides about a refresh.
+    const isCut = lifeMs < fresh.remainingMs
+    const mayRefreshFromMs = isCut ? untilMs : Math.floor(untilMs - this.#options.earlinessMs(fresh.freshMs))
+    // lru-cache wants a positive size, and an absence has no bytes.
+    const size = Math.max(1, fresh.sizeBytes)
+    this.#entries.set(slot, { value: fresh.value, answer: undefined, untilMs, mayRefreshFromMs }, { size })
+  }
+
+  /** The row under `slot` changed. A copy that is at least as new as `version` stays; with null nothing does. */
+  forget(slot: L1Slot, version: Version | null): void {
+    const stripe = stripeOf(slot)
+    this.#stripes[stripe] = (this.#stripes[stripe] as number) + 1
+    const held = this.#entries.peek(slot)
+    if (held === undefined) return
+    const own = held.value === undefined ? undefined : this.#options.versionOf(held.value)
+    if (version === null || own === undefined || compareVersions(own, version) < 0) this.#entries.delete(slot)
+  }
+
+  /** Forgets everything: something may have been missed. */
+  clear(): void {
+    this.#era++
+    this.#entries.clear()
+  }
+
+  get entries(): number {
+    return this.#entries.size
+  }
+
+  get bytes(): number {
+    return this.#entries.calculatedSize ?? 0
+  }
+}
+
+function stripeOf(slot: L1Slot): number {
+  if (typeof slot === 'number') return slot & (STRIPES - 1)
+  const { length } = slot
+  // The end of an id differs more than its start; four characters spread well enough over the stripes.
+  let hash = length
+  for (let at = Math.max(0, length - 4); at < length; at++) hash = (hash * 31 + slot.charCodeAt(at)) | 0
+  return hash & (STRIPES - 1)
+}

@@ -1,0 +1,14 @@
+export { type Corral, type CorralOptions, type CorralStats, createCorral, type RepositoryOptions } from './client.js'
+export {
+  type CacheOptions,
+  DEFAULTS,
+  type LeaseOptions,
+  type LoadOptions,
+  type RefreshOptions,
+  type TtlOptions,
+} from './config.js'
+export { CorralError, type ErrorCode, isCorralError, StaleWriteError } from './core/errors.js'
+export type { CorralEvent } from './core/events.js'
+export type { Consistency, ReadOptions, Repository, TransactionRepository, UpdateOptions } from './repository.js'
+export type { RowOf, WriteResult } from './repository-types.js'
+export type { CorralTransaction, TransactionOptions, TransactionResult } from './transaction.js'

@@ -1,0 +1,1 @@
+export { type StampTableOptions, stampTable, stampTableSql } from './adapters/postgres/stamp-migration.js'

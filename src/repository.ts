@@ -1,0 +1,74 @@
+import type { IdOf, LookupOf, NewRow, RowOf, RowPatch, TableName, WriteResult } from './repository-types.js'
+import type { CorralTransaction } from './transaction.js'
+
+/**
+ * Where a read may be answered from. `cached` (default): the cache, if it is as new as this process must see. `primary`: the
+ * database, leaving the cache alone. `refresh`: the database, and the cache is brought up to it.
+ */
+export type Consistency = 'cached' | 'primary' | 'refresh'
+
+export interface ReadOptions {
+  readonly consistency?: Consistency
+  /** Ends this call's wait with `signal.reason`. The load it may share with others goes on. */
+  readonly signal?: AbortSignal
+}
+
+export interface UpdateOptions {
+  /** Only write if the row still has this stamp (`WriteResult.version`); otherwise `StaleWriteError`. */
+  readonly expectVersion?: string
+}
+
+/** The columns of `patch` that decide the outcome of `mutate`: undefined means "leave the row as it is". */
+export type Decide<DB, T extends TableName<DB>> = (
+  row: RowOf<DB, T>,
+  tx: CorralTransaction<DB>,
+) => RowPatch<DB, T> | undefined | Promise<RowPatch<DB, T> | undefined>
+
+/**
+ * Typed reads and writes of one table: reads through the cache, writes through the database.
+ *
+ * Rows are frozen. `undefined` means that there is no such row. No method rejects because of Redis.
+ */
+export interface Repository<DB, T extends TableName<DB>, Key, Unique extends readonly unknown[]> {
+  /** @throws KeyError if `id` cannot be an id of this table; SourceError, FillTimeoutError, OverloadedError if a needed load fails. */
+  find(id: IdOf<DB[T], Key>, options?: ReadOptions): Promise<RowOf<DB, T> | undefined>
+  /** One answer for each id, in the order of `ids`; duplicates are fine. One MGET, and one SELECT for what is missing. */
+  findMany(ids: readonly IdOf<DB[T], Key>[], options?: ReadOptions): Promise<(RowOf<DB, T> | undefined)[]>
+  /** The row this process holds in memory, if it may be trusted now; undefined otherwise. Never waits, never loads. */
+  peek(id: IdOf<DB[T], Key>): RowOf<DB, T> | undefined
+  /** By the declared unique columns. */
+  findBy(lookup: LookupOf<DB[T], Unique>, options?: ReadOptions): Promise<RowOf<DB, T> | undefined>
+  insert(values: NewRow<DB, T>): Promise<WriteResult<RowOf<DB, T>>>
+  /** Undefined when there is no such row. @throws StaleWriteError with `expectVersion`. */
+  update(
+    id: IdOf<DB[T], Key>,
+    patch: RowPatch<DB, T>,
+    options?: UpdateOptions,
+  ): Promise<WriteResult<RowOf<DB, T>> | undefined>
+  /** Inserts, or where the key exists sets the columns that `values` names. */
+  upsert(values: NewRow<DB, T>): Promise<WriteResult<RowOf<DB, T>>>
+  /** Undefined when there was no such row; otherwise the row as it was. */
+  delete(id: IdOf<DB[T], Key>, options?: UpdateOptions): Promise<WriteResult<RowOf<DB, T>> | undefined>
+  /**
+   * Reads the row under `FOR UPDATE`, lets `decide` choose the patch, writes it and commits: a decision that no other writer can
+   * come between, made on what the database holds. Undefined when there is no such row; `decide` is then not called.
+   */
+  mutate(id: IdOf<DB[T], Key>, decide: Decide<DB, T>): Promise<WriteResult<RowOf<DB, T>> | undefined>
+  /** The same table inside a transaction of `corral.transaction`: reads go to the database, writes reach the cache at commit. */
+  in(tx: CorralTransaction<DB>): TransactionRepository<DB, T, Key, Unique>
+}
+
+type AtCommit<DB, T extends TableName<DB>> = WriteResult<RowOf<DB, T>, 'at-commit'>
+
+/** A repository inside one transaction. Reads see the transaction's own writes and never touch the cache. */
+export interface TransactionRepository<DB, T extends TableName<DB>, Key, Unique extends readonly unknown[]> {
+  find(id: IdOf<DB[T], Key>): Promise<RowOf<DB, T> | undefined>
+  findMany(ids: readonly IdOf<DB[T], Key>[]): Promise<(RowOf<DB, T> | undefined)[]>
+  findBy(lookup: LookupOf<DB[T], Unique>): Promise<RowOf<DB, T> | undefined>
+  /** The row, locked until the transaction ends. */
+  lock(id: IdOf<DB[T], Key>): Promise<RowOf<DB, T> | undefined>
+  insert(values: NewRow<DB, T>): Promise<AtCommit<DB, T>>
+  update(id: IdOf<DB[T], Key>, patch: RowPatch<DB, T>, options?: UpdateOptions): Promise<AtCommit<DB, T> | undefined>
+  upsert(values: NewRow<DB, T>): Promise<AtCommit<DB, T>>
+  delete(id: IdOf<DB[T], Key>, options?: UpdateOptions): Promise<AtCommit<DB, T> | undefined>
+}

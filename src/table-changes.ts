@@ -1,0 +1,83 @@
+import type { TableFacts } from './adapters/postgres/catalog.js'
+import { idFromRow, type KeyColumn } from './adapters/postgres/key-column.js'
+import type { Written } from './adapters/postgres/row-writer.js'
+import type { Change } from './core/change.js'
+import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
+import type { CanonicalId } from './core/ports.js'
+import { successor } from './core/version.js'
+
+/** What is known of a write besides the row it returned. */
+export interface ChangeDetails {
+  readonly wasDeleted?: boolean
+  /** The columns that were set; undefined: any may have been. */
+  readonly touched?: readonly string[]
+  /** The id the row had before, if the write may have changed it. */
+  readonly formerId?: CanonicalId
+}
+
+/** The keys of one table, and which of them a write makes old. */
+export class TableChanges {
+  readonly rowPrefix: string
+  readonly #lookupPrefixes: readonly string[]
+  readonly #facts: TableFacts
+
+  constructor(namespace: string, facts: TableFacts) {
+    this.#facts = facts
+    this.rowPrefix = keyPrefix(namespace, 'row', facts.entity)
+    this.#lookupPrefixes = facts.unique.map((columns) =>
+      keyPrefix(namespace, 'lookup', facts.entity, columns.map(({ column }) => column).join(',')),
+    )
+  }
+
+  rowKey(id: CanonicalId): CacheKey {
+    return cacheKey(this.rowPrefix, id)
+  }
+
+  lookupKey(at: number, value: CanonicalId): CacheKey {
+    return cacheKey(this.#lookupPrefixes[at] as string, value)
+  }
+
+  /** What a committed write made old: the row's own key, and the lookups that may now lead to it. */
+  ofWrite(written: Written, { wasDeleted = false, touched, formerId }: ChangeDetails): Change[] {
+    const version = written.version ?? null
+    const { xid } = written
+    const key = this.rowKey(written.id)
+    if (wasDeleted) return [{ key, version: version && successor(version), xid, absent: true, hasFloor: true }]
+
+    const changes: Change[] = [{ key, version, xid, absent: false, hasFloor: true }]
+    const formerKey = formerId && this.rowKey(formerId)
+    if (formerKey !== undefined && formerKey !== key) {
+      changes.push({ key: formerKey, version, xid, absent: true, hasFloor: true })
+    }
+    return [...changes, ...this.#lookups(written.row, xid, touched)]
+  }
+
+  /** The same for a write whose outcome is unknown: whatever is stored under these keys goes. */
+  ofUnknownWrite(id: CanonicalId | undefined, values: object): Change[] {
+    const written = id ?? idAmong(this.#facts.key, values)
+    const lookups = this.#lookups(values, null, undefined)
+    if (written === undefined) return lookups
+    return [{ key: this.rowKey(written), version: null, xid: null, absent: false, hasFloor: true }, ...lookups]
+  }
+
+  #lookups(row: object, xid: string | null, touched: readonly string[] | undefined): Change[] {
+    const changes: Change[] = []
+    this.#facts.unique.forEach((columns, at) => {
+      if (touched && !columns.some(({ property }) => touched.includes(property))) return
+      const value = idAmong(columns, row)
+      // A lookup leads to an id, whose row has its own fence; what must go is an absence, or another row's id.
+      if (value) changes.push({ key: this.lookupKey(at, value), version: null, xid, absent: false, hasFloor: false })
+    })
+    return changes
+  }
+}
+
+/** The id among values that may lack a column, or hold an expression only the database can evaluate. */
+function idAmong(columns: readonly KeyColumn[], values: object): CanonicalId | undefined {
+  if (!columns.every(({ property }) => property in values)) return undefined
+  try {
+    return idFromRow(columns, values)
+  } catch {
+    return undefined
+  }
+}

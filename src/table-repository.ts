@@ -1,0 +1,251 @@
+import { freezeRow } from './adapters/codec/read-only.js'
+import { type AnyDatabase, commitStatus, outcomeIsUnknown, type Written } from './adapters/postgres/row-writer.js'
+import type { CachedTable } from './cached-table.js'
+import type { Change } from './core/change.js'
+import { ConfigError, KeyError, StaleWriteError } from './core/errors.js'
+import type { CanonicalId } from './core/ports.js'
+import { toVersion } from './core/version.js'
+import type { Fencer } from './engine/fencer.js'
+import type { ReadOptions, UpdateOptions } from './repository.js'
+import type { WriteResult } from './repository-types.js'
+import type { ChangeDetails } from './table-changes.js'
+import { type CorralTransaction, runTransaction, writeLogOf } from './transaction.js'
+
+export interface RepositoryParts {
+  readonly db: AnyDatabase
+  readonly fencer: Fencer
+  /** Opens the table on first use. Rejects with ConfigError when it is not fit to be cached, ClosedError after `close()`. */
+  readonly table: () => Promise<CachedTable>
+  /** The table if it is open already and the instance is not closed. */
+  readonly opened: () => CachedTable | undefined
+  /** The declared `unique` option, for finding the one a `findBy` names. */
+  readonly unique: readonly (readonly string[])[]
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
+type AnyTransaction = CorralTransaction<any>
+
+/**
+ * `Repository` and `TransactionRepository` without their types, which `client.ts` puts on: here rows are objects.
+ *
+ * Reads go through `CachedTable`. A write is a statement first; only what that statement returned decides what is fenced.
+ */
+export class TableRepository {
+  readonly #parts: RepositoryParts
+
+  constructor(parts: RepositoryParts) {
+    this.#parts = parts
+  }
+
+  find(id: unknown, options?: ReadOptions): Promise<object | undefined> {
+    // The shortest way of all: the id as given, held by this process. No key is built and nothing is awaited.
+    const held = options === undefined ? this.#parts.opened()?.recall(id) : undefined
+    return held ?? this.#find(id, options ?? {})
+  }
+
+  /** The row this process holds, if it may be trusted now; without waiting. */
+  peek(id: unknown): object | undefined {
+    return this.#parts.opened()?.peek(id)
+  }
+
+  async #find(id: unknown, options: ReadOptions): Promise<object | undefined> {
+    const table = await this.#parts.table()
+    const canonical = table.idOf(id)
+    return canonical && withSignal(options.signal, read(table, canonical, options))
+  }
+
+  async findMany(ids: readonly unknown[], options: ReadOptions = {}): Promise<(object | undefined)[]> {
+    const table = await this.#parts.table()
+    const canonical = ids.map((id) => table.idOf(id))
+    return withSignal(options.signal, Promise.all(canonical.map((id) => id && read(table, id, options))))
+  }
+
+  async findBy(lookup: object, options: ReadOptions = {}): Promise<object | undefined> {
+    const at = this.#lookupAt(lookup)
+    const table = await this.#parts.table()
+    return withSignal(options.signal, table.readBy(at, lookup, options.consistency ?? 'cached'))
+  }
+
+  insert(values: object): Promise<WriteResult<object> | undefined> {
+    return this.#write(values, undefined, {}, (table) => table.writer.insert(this.#parts.db, values))
+  }
+
+  upsert(values: object): Promise<WriteResult<object> | undefined> {
+    return this.#write(values, undefined, {}, (table) => table.writer.upsert(this.#parts.db, values))
+  }
+
+  async update(id: unknown, patch: object, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
+    const table = await this.#parts.table()
+    const canonical = table.idOf(id)
+    if (canonical === undefined) return undefined
+    const expected = expectedVersion(table, options)
+    return this.#write(patch, canonical, { touched: Object.keys(patch), formerId: canonical }, async () => {
+      const written = await table.writer.update(this.#parts.db, canonical, patch, expected)
+      return written ?? refuseStale(table, this.#parts.db, canonical, expected)
+    })
+  }
+
+  async delete(id: unknown, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
+    const table = await this.#parts.table()
+    const canonical = table.idOf(id)
+    if (canonical === undefined) return undefined
+    const expected = expectedVersion(table, options)
+    return this.#write({}, canonical, { wasDeleted: true }, async () => {
+      const written = await table.writer.delete(this.#parts.db, canonical, expected)
+      return written ?? refuseStale(table, this.#parts.db, canonical, expected)
+    })
+  }
+
+  async mutate(
+    id: unknown,
+    decide: (row: object, tx: AnyTransaction) => object | undefined | Promise<object | undefined>,
+  ): Promise<WriteResult<object> | undefined> {
+    const { db, fencer } = this.#parts
+    const { value, fence } = await runTransaction(db, fencer, {}, async (tx) => {
+      const inside = this.in(tx)
+      const row = await inside.lock(id)
+      if (row === undefined) return undefined
+      const patch = await decide(row, tx)
+      if (patch !== undefined && Object.keys(patch).length > 0) return inside.update(id, patch)
+      const table = await this.#parts.table()
+      return { row, version: versionIn(table, row), fence: 'at-commit' as const }
+    })
+    return value && { ...value, fence }
+  }
+
+  in(tx: AnyTransaction) {
+    const log = writeLogOf(tx)
+    const table = () => {
+      writeLogOf(tx)
+      return this.#parts.table()
+    }
+    const record = async (details: ChangeDetails, write: (table: CachedTable) => Promise<Written | undefined>) => {
+      const opened = await table()
+      const written = await write(opened)
+      if (written === undefined) return undefined
+      log.add(opened.changes(written, details), written.xid)
+      return { row: freezeRow(written.row), version: written.version, fence: 'at-commit' as const }
+    }
+    const readAll = async (ids: readonly unknown[]) => {
+      const opened = await table()
+      const canonical = ids.map((id) => opened.idOf(id))
+      const possible = canonical.filter((id) => id !== undefined)
+      const rows = possible.length === 0 ? [] : await opened.readIn(tx, possible)
+      return canonical.map((id) => (id === undefined ? undefined : rows.shift()))
+    }
+    return {
+      find: async (id: unknown) => (await readAll([id]))[0],
+      findMany: readAll,
+      findBy: async (lookup: object) => (await table()).readByIn(tx, this.#lookupAt(lookup), lookup),
+      lock: async (id: unknown) => {
+        const opened = await table()
+        const canonical = opened.idOf(id)
+        const row = canonical && (await opened.writer.lock(tx, canonical))
+        return row && freezeRow(row)
+      },
+      insert: (values: object) => record({}, (opened) => opened.writer.insert(tx, values)),
+      upsert: (values: object) => record({}, (opened) => opened.writer.upsert(tx, values)),
+      update: async (id: unknown, patch: object, options: UpdateOptions = {}) => {
+        const opened = await table()
+        const canonical = opened.idOf(id)
+        if (canonical === undefined) return undefined
+        const expected = expectedVersion(opened, options)
+        return record({ touched: Object.keys(patch), formerId: canonical }, async () => {
+          const written = await opened.writer.update(tx, canonical, patch, expected)
+          return written ?? refuseStale(opened, tx, canonical, expected)
+        })
+      },
+      delete: async (id: unknown, options: UpdateOptions = {}) => {
+        const opened = await table()
+        const canonical = opened.idOf(id)
+        if (canonical === undefined) return undefined
+        const expected = expectedVersion(opened, options)
+        return record({ wasDeleted: true }, async () => {
+          const written = await opened.writer.delete(tx, canonical, expected)
+          return written ?? refuseStale(opened, tx, canonical, expected)
+        })
+      },
+    }
+  }
+
+  /** One statement outside a transaction: it commits by itself, so what follows a commit follows it. */
+  async #write(
+    values: object,
+    id: CanonicalId | undefined,
+    details: ChangeDetails,
+    write: (table: CachedTable) => Promise<Written | undefined>,
+  ): Promise<WriteResult<object> | undefined> {
+    const { fencer, db } = this.#parts
+    const table = await this.#parts.table()
+    let written: Written | undefined
+    try {
+      written = await write(table)
+    } catch (error) {
+      if (outcomeIsUnknown(error) && !(error instanceof StaleWriteError)) {
+        const changes: Change[] = table.unknownChanges(id, values)
+        await fencer.afterUnknownCommit(changes, null, (xid) => commitStatus(db, xid))
+      }
+      throw error
+    }
+    if (written === undefined) return undefined
+    const fence = await fencer.afterCommit(table.changes(written, details))
+    return { row: freezeRow(written.row), version: written.version, fence }
+  }
+
+  #lookupAt(lookup: unknown): number {
+    const given = typeof lookup === 'object' && lookup !== null ? Object.keys(lookup) : []
+    const at = this.#parts.unique.findIndex(
+      (columns) => columns.length === given.length && columns.every((column) => given.includes(column)),
+    )
+    if (at >= 0) return at
+    const declared = this.#parts.unique.map((columns) => `{ ${columns.join(', ')} }`).join(' or ')
+    throw new KeyError('findBy', declared === '' ? 'a column declared in `unique`; none is' : declared, given)
+  }
+}
+
+function read(table: CachedTable, id: CanonicalId, options: ReadOptions): Promise<object | undefined> {
+  switch (options.consistency ?? 'cached') {
+    case 'cached':
+      return table.read(id)
+    case 'primary':
+      return table.readPrimary(id)
+    case 'refresh':
+      return table.reload(id)
+    default:
+      throw new ConfigError('consistency', '`cached`, `primary` or `refresh`', options.consistency)
+  }
+}
+
+/** Ends the caller's wait when its signal aborts, with the signal's own reason. What it waited for goes on. */
+function withSignal<Value>(signal: AbortSignal | undefined, answer: Promise<Value>): Promise<Value> {
+  if (signal === undefined) return answer
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
+
+function expectedVersion(table: CachedTable, options: UpdateOptions): string | undefined {
+  const expected = options.expectVersion
+  if (expected === undefined) return undefined
+  if (table.facts.version === undefined) {
+    throw new ConfigError('expectVersion', 'a table with a version stamp', `${table.facts.entity}, which has none`)
+  }
+  if (toVersion(expected) === undefined) {
+    throw new ConfigError('expectVersion', 'the `version` of an earlier result: a decimal string', expected)
+  }
+  return expected
+}
+
+/** The statement matched nothing: no such row, or with an expected version a row that has moved on. */
+async function refuseStale(table: CachedTable, db: AnyDatabase, id: CanonicalId, expected: string | undefined) {
+  if (expected === undefined) return undefined
+  throw new StaleWriteError(table.facts.entity, expected, await table.writer.versionOf(db, id))
+}
+
+function versionIn(table: CachedTable, row: object): string | undefined {
+  const { version } = table.facts
+  return version && toVersion((row as Record<string, unknown>)[version.property])
+}

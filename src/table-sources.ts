@@ -1,0 +1,128 @@
+import { createIdCodec } from './adapters/codec/id-codec.js'
+import type { IntervalClass } from './adapters/codec/interval-class.js'
+import { freezeRow } from './adapters/codec/read-only.js'
+import { createRowCodec, type RowCodec } from './adapters/codec/row-codec.js'
+import type { TableFacts } from './adapters/postgres/catalog.js'
+import { idFromRow, type KeyColumn } from './adapters/postgres/key-column.js'
+import { PostgresRowSource } from './adapters/postgres/row-source.js'
+import type { AnyDatabase } from './adapters/postgres/row-writer.js'
+import type { Clock } from './core/clock.js'
+import type { EmitEvent } from './core/events.js'
+import type { CanonicalId, LoadedRow } from './core/ports.js'
+import type { LoadedValue, ReadSource } from './engine/filler.js'
+import type { LoadGate } from './engine/load-gate.js'
+import { TickBatch } from './engine/tick-batch.js'
+
+/** A table as its catalog shows it now, with the codecs that belong to that. Replaced as a whole when the table is altered. */
+export interface TablePlan {
+  readonly facts: TableFacts
+  readonly rows: RowCodec
+}
+
+/** A looked-up row's id, and the row itself when it has just been loaded. */
+export interface Found {
+  readonly id: CanonicalId
+  readonly loaded: LoadedRow | undefined
+}
+
+export interface SourceParts {
+  readonly db: AnyDatabase
+  readonly clock: Clock
+  readonly gate: LoadGate
+  readonly emit: EmitEvent
+  readonly intervals: IntervalClass
+  readonly schemaVersion: string
+  readonly freshMs: number | ((row: object) => number)
+  readonly absentMs: number
+  /** The plan to load, encode and decode by now. */
+  readonly plan: () => TablePlan
+  readonly doubtShape: () => void
+}
+
+type Batch = TickBatch<CanonicalId, LoadedValue<object>>
+
+/** Ids in one SELECT at most. */
+const MAX_IDS = 1_000
+
+export function planOf(facts: TableFacts, options: Pick<SourceParts, 'intervals' | 'schemaVersion'>): TablePlan {
+  const { intervals, schemaVersion } = options
+  return { facts, rows: createRowCodec({ columns: facts.columns, schemaVersion, intervals }) }
+}
+
+/** Rows of the table by its key. */
+export function rowSource(parts: SourceParts): ReadSource<CanonicalId, object> {
+  const load = loads(parts, ({ key }) => key)
+  return {
+    entity: parts.plan().facts.entity,
+    kind: 'row',
+    shape: () => parts.plan().rows.shape,
+    load: (id) => load.ask(id),
+    encode: (row) => parts.plan().rows.encode(row),
+    decode: (payload) => parts.plan().rows.decode(payload),
+    freshMs: (row) => freshMs(parts, row),
+    doubtShape: parts.doubtShape,
+  }
+}
+
+/** Ids of rows by the `at`-th list of unique columns. */
+export function lookupSource(parts: SourceParts, at: number): ReadSource<CanonicalId, Found> {
+  const load = loads(parts, ({ unique }) => unique[at] as readonly KeyColumn[])
+  const { key, entity } = parts.plan().facts
+  const columns = key.map(({ property, type }) => ({ property, type: type.name }))
+  const ids = createIdCodec({ columns, schemaVersion: parts.schemaVersion })
+  return {
+    entity,
+    kind: 'lookup',
+    shape: () => ids.shape,
+    load: async (value) => {
+      const { value: row, ...loaded } = await load.ask(value)
+      if (row === undefined) return { ...loaded, value: undefined }
+      const id = idFromRow(parts.plan().facts.key, row) as CanonicalId
+      return { ...loaded, value: { id, loaded: { row, version: loaded.version } } }
+    },
+    encode: ({ id }) => ids.encode(id),
+    decode: (payload) => {
+      const id = ids.decode(payload)
+      return id && { id, loaded: undefined }
+    },
+    freshMs: (found) => freshMs(parts, found?.loaded?.row),
+    doubtShape: parts.doubtShape,
+  }
+}
+
+/** Loads of one tick as one statement, under the bulkhead. Rows come frozen, because those who share a load share the row. */
+function loads(parts: SourceParts, columns: (facts: TableFacts) => readonly KeyColumn[]): Batch {
+  const { clock, gate, emit, db } = parts
+  return new TickBatch({
+    clock,
+    maxSize: MAX_IDS,
+    send: async (ids) => {
+      const { facts } = parts.plan()
+      const source = new PostgresRowSource({ db, facts, by: columns(facts) })
+      const startedMs = clock.monotonicMs()
+      const report = (error?: unknown) => {
+        const durationMs = clock.monotonicMs() - startedMs
+        emit({
+          type: 'load',
+          entity: facts.entity,
+          ids: ids.length,
+          durationMs,
+          ...(error === undefined ? {} : { error }),
+        })
+      }
+      try {
+        const { rows, snapshot, loadedFrom } = await gate.run(facts.entity, () => source.load(ids))
+        report()
+        return rows.map(({ row, version }) => ({ value: row && freezeRow(row), version, snapshot, loadedFrom }))
+      } catch (error) {
+        report(error)
+        throw error
+      }
+    },
+  })
+}
+
+function freshMs({ freshMs: fresh, absentMs }: SourceParts, row: object | undefined): number {
+  if (row === undefined) return absentMs
+  return typeof fresh === 'function' ? fresh(row) : fresh
+}

@@ -1,0 +1,191 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { envelope } from '../../src/adapters/codec/envelope.js'
+import { KeyLab, newEntry, type StoreUnderTest, snapshotFrom } from './store-lab.js'
+
+/** The part of the store's contract that fences are about. */
+export function fenceContract(opened: () => StoreUnderTest): void {
+  let lab: KeyLab
+  beforeEach(() => {
+    lab = new KeyLab(opened())
+  })
+  /** Fills as a standby would: only the fences decide whether it lags behind. */
+  const fillFromStandby = async (version: string | undefined, xmin = 1) => {
+    await lab.leaseOver('standby')
+    return lab.fill('standby', version, { loadedFrom: 'standby', snapshot: snapshotFrom(xmin) })
+  }
+
+  describe('fence', () => {
+    it('finds nothing to do where nothing is, and remembers nothing', async () => {
+      expect(await lab.fence('5')).toBe('absent')
+      expect(await fillFromStandby('4')).toBe('filled')
+    })
+
+    it('is remembered all the same when asked to', async () => {
+      expect(await lab.fence('5', { rememberAlways: true })).toBe('dropped')
+      expect(await fillFromStandby('4')).toBe('fenced')
+      expect(await fillFromStandby('5')).toBe('filled')
+    })
+
+    it('drops what is older', async () => {
+      await lab.put('4')
+      expect(await lab.fence('5')).toBe('dropped')
+      expect(await lab.read()).toBeNull()
+    })
+
+    it('revokes a fill under way', async () => {
+      await lab.lease('a')
+      expect(await lab.fence('5')).toBe('dropped')
+      expect(await lab.fill('a', '4')).toBe('lease-lost')
+      expect(await lab.read()).toBeNull()
+    })
+
+    it('keeps what is as new, and a refresh that began beside it', async () => {
+      await lab.put('5')
+      await lab.leaseOver('refresh')
+      expect(await lab.fence('5')).toBe('kept')
+      expect(await lab.fence('4')).toBe('kept')
+      expect(await lab.fill('refresh', '6')).toBe('filled')
+    })
+
+    it.each([
+      ['9007199254740992', '9007199254740993'],
+      ['9223372036854775806', '9223372036854775807'],
+      ['999', '1000'],
+    ])('tells %s from %s', async (lower, higher) => {
+      await lab.put(lower)
+      expect(await lab.fence(higher)).toBe('dropped')
+      await lab.put(higher)
+      expect(await lab.fence(lower)).toBe('kept')
+      expect(await lab.fence(higher)).toBe('kept')
+    })
+
+    it('without a version drops whatever is there, and revokes', async () => {
+      await lab.put('9223372036854775807')
+      await lab.leaseOver('a')
+      expect(await lab.fence(null)).toBe('dropped')
+      expect(await lab.read()).toBeNull()
+      expect(await lab.fill('a', '9223372036854775807')).toBe('lease-lost')
+    })
+
+    it('drops an absence and a lookup whatever their version: neither can prove to be newer', async () => {
+      await lab.put(undefined)
+      expect(await lab.fence('1')).toBe('dropped')
+      await lab.put('9', { kind: 'lookup' })
+      expect(await lab.fence('1')).toBe('dropped')
+      expect(await lab.read()).toBeNull()
+    })
+
+    it('may come twice, late and in any order: the highest counts', async () => {
+      await lab.lease('a')
+      for (const version of ['5', '7', '6', '7', '1']) await lab.fence(version)
+      expect(await fillFromStandby('6')).toBe('fenced')
+      expect(await fillFromStandby('7')).toBe('filled')
+      expect(await lab.fence('6')).toBe('kept')
+    })
+
+    it('is forgotten when its time is over', async () => {
+      await lab.fence('5', { rememberAlways: true, keepMs: 30 })
+      await lab.pass(50)
+      expect(await fillFromStandby('4')).toBe('filled')
+    })
+
+    it('is not forgotten sooner because another one is shorter', async () => {
+      await lab.fence('5', { rememberAlways: true, keepMs: 5_000 })
+      await lab.fence('4', { rememberAlways: true, keepMs: 20 })
+      await lab.pass(40)
+      expect(await fillFromStandby('4')).toBe('fenced')
+    })
+
+    it('takes a time that is no whole number', async () => {
+      await lab.put('4')
+      expect(await lab.fence('5', { keepMs: 5_000.5 })).toBe('dropped')
+    })
+
+    it('refuses fills of an older version also after its entry was evicted', async () => {
+      await lab.put('4')
+      await lab.fence('5')
+      expect(await fillFromStandby('4')).toBe('fenced')
+    })
+
+    it('answers a batch in order', async () => {
+      const { store } = opened()
+      const other = new KeyLab(opened())
+      await lab.put('4')
+      await other.put('5')
+      const keys = [lab.key, other.key, opened().newKey()]
+      const common = { xid: null, keepMs: 5_000, rememberAlways: false, replacement: null }
+      const version = '5' as never
+      expect(await store.fence(keys.map((key) => ({ key, version, ...common })))).toEqual(['dropped', 'kept', 'absent'])
+    })
+  })
+
+  describe('fence with the new row', () => {
+    const replacement = { sealed: envelope.seal(newEntry('row', '5', 'five')), keepMs: 5_000 }
+
+    it('puts it in place of an older one, and revokes a fill of the older', async () => {
+      await lab.put('4')
+      await lab.leaseOver('a')
+      expect(await lab.fence('5', { replacement })).toBe('replaced')
+      expect(await lab.text()).toBe('five')
+      expect(await lab.fill('a', '4')).toBe('lease-lost')
+    })
+
+    it('never puts it where nothing is: a fill of something newer may have been evicted', async () => {
+      expect(await lab.fence('5', { replacement })).toBe('absent')
+      await lab.lease('a')
+      expect(await lab.fence('5', { replacement })).toBe('dropped')
+      expect(await lab.read()).toBeNull()
+    })
+
+    it('never puts it over something as new, nor over an absence', async () => {
+      await lab.put('6')
+      expect(await lab.fence('5', { replacement })).toBe('kept')
+      expect(await lab.text()).toBe('v6')
+      await lab.put(undefined)
+      expect(await lab.fence('5', { replacement })).toBe('dropped')
+      expect(await lab.read()).toBeNull()
+    })
+  })
+
+  describe('fence by transaction, where a version cannot order things', () => {
+    it('refuses an absence from a standby that may not have seen the writer', async () => {
+      await lab.fence(null, { xid: '800', rememberAlways: true })
+      expect(await fillFromStandby(undefined, 800)).toBe('fenced')
+      expect(await fillFromStandby(undefined, 801)).toBe('filled')
+    })
+
+    it('compares transaction ids as numbers, also beyond what a double holds', async () => {
+      await lab.fence(null, { xid: '999', rememberAlways: true })
+      expect(await fillFromStandby(undefined, 1_000)).toBe('filled')
+      await lab.fence(null, { xid: '9007199254740993' })
+      await lab.leaseOver('a')
+      const snapshot = '9007199254740993:9007199254740993:'
+      expect(await lab.fill('a', undefined, { loadedFrom: 'standby', snapshot })).toBe('fenced')
+    })
+
+    it('remembers every writer, and of more than sixteen at least the highest', async () => {
+      for (const xid of ['950', '801', '802']) await lab.fence(null, { xid, rememberAlways: true })
+      expect(await fillFromStandby(undefined, 900)).toBe('fenced')
+      for (let xid = 803; xid <= 820; xid++) await lab.fence(null, { xid: String(xid) })
+      expect(await fillFromStandby(undefined, 900), '950 no longer fits, but is not forgotten').toBe('fenced')
+      expect(await fillFromStandby(undefined, 951)).toBe('filled')
+    })
+
+    it('counts a writer that is told of twice once', async () => {
+      await lab.fence(null, { xid: '950', rememberAlways: true })
+      for (let times = 0; times < 20; times++) await lab.fence(null, { xid: '801' })
+      expect(await fillFromStandby(undefined, 900)).toBe('fenced')
+    })
+
+    it('refuses an absence from a standby where only a version is known', async () => {
+      await lab.fence('5', { rememberAlways: true })
+      expect(await fillFromStandby(undefined, 1_000)).toBe('fenced')
+    })
+
+    it('does not ask it of the primary: the lease has shown that the load began later', async () => {
+      await lab.fence('5', { xid: '800', rememberAlways: true })
+      await lab.lease('a')
+      expect(await lab.fill('a', undefined, { snapshot: snapshotFrom(1) })).toBe('filled')
+    })
+  })
+}

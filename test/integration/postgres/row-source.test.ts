@@ -1,0 +1,351 @@
+import { CamelCasePlugin, type KyselyPlugin, ParseJSONResultsPlugin, sql } from 'kysely'
+import pg from 'pg'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { readTable, type TableFacts, type TableRequest } from '../../../src/adapters/postgres/catalog.js'
+import { canonicalId, IMPOSSIBLE, idFromRow, type KeyColumn } from '../../../src/adapters/postgres/key-column.js'
+import { PostgresRowSource } from '../../../src/adapters/postgres/row-source.js'
+import { isCorralError } from '../../../src/core/errors.js'
+import type { CanonicalId } from '../../../src/core/ports.js'
+import { stampTable } from '../../../src/migrations.js'
+import { freshDatabase } from '../../support/services.js'
+import { type AnyDatabase, openKysely, Session } from './connections.js'
+
+let url: string
+let db: AnyDatabase
+
+beforeAll(async () => {
+  url = await freshDatabase()
+  db = openKysely(url)
+  await run(`create type mood as enum ('calm', 'it''s "fine", {ok}', 'null')`)
+})
+
+async function run(text: string): Promise<void> {
+  await sql.raw(text).execute(db)
+}
+
+async function open(
+  from: AnyDatabase,
+  request: TableRequest,
+): Promise<{ facts: TableFacts; source: PostgresRowSource }> {
+  const facts = await readTable(from, request)
+  return { facts, source: new PostgresRowSource({ db: from, facts }) }
+}
+
+function idOf(columns: readonly KeyColumn[], id: unknown): CanonicalId {
+  const canonical = canonicalId(columns, id)
+  if (canonical === IMPOSSIBLE) throw new Error('an impossible id has no place in this test')
+  return canonical
+}
+
+describe('a loaded row', () => {
+  beforeAll(async () => {
+    await run(`create table every_type (
+        id int primary key, small smallint, big bigint, num numeric, num_scaled numeric(12, 3), f4 real, f8 double precision,
+        txt text, vc varchar(20), ch char(5), bin bytea, js json, jsb jsonb, d date, t time, ts timestamp, tstz timestamptz,
+        span interval, yes boolean, uid uuid, net inet, m mood, rng int4range, pt point,
+        ints int[], bigs bigint[], nums numeric[], texts text[][], bins bytea[], jsbs jsonb[], dates date[], tstzs timestamptz[],
+        spans interval[], moods mood[], uids uuid[], "Mixed Case" int, nested_js jsonb)`)
+    await stampTable({ table: 'every_type', key: 'id' }).up(db)
+    await run(
+      `insert into every_type values
+        (1, -32768, 9223372036854775807, 'NaN', -0.001, 'Infinity', 1e-300, 'it''s "🫖"', '', 'ab', '\\x00ff', '{"b": 1, "a": [1.0, null]}',
+         '{"snake_key": {"deep_key": [{"in_array": 1}]}}', '2024-02-29', '23:59:59.999999', '2024-02-29 12:00:00.123456', 'epoch',
+         '1 year -2 days 03:04:05.678', true, '0b5e3c1a-9f00-4d7e-8a11-c0ffee00beef', '10.0.0.1/8', 'it''s "fine", {ok}', '[1,5)', '(1.5,-2)',
+         '{1,null,3}', '{9007199254740993}', '{0.10,NaN}', '{{a,"b c"},{null,""}}', array['\\x00'::bytea], array['{"some_key": 1}'::jsonb, 'null'],
+         '{2024-01-01}', '{epoch,infinity}', '{1 day}', '{calm,"null"}', '{0b5e3c1a-9f00-4d7e-8a11-c0ffee00beef}', 7, '[{"a_b": "c_d"}]'),
+        (2)`.replace('(2)', `(2${', null'.repeat(36)})`),
+    )
+  })
+
+  const parsers: { name: string; plugins: KyselyPlugin[]; types?: pg.CustomTypesConfig }[] = [
+    { name: 'as pg and Kysely come', plugins: [] },
+    { name: 'with CamelCasePlugin, which also maps inside json', plugins: [new CamelCasePlugin()] },
+    {
+      name: 'with CamelCasePlugin that leaves json alone',
+      plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+    },
+    { name: 'with ParseJSONResultsPlugin', plugins: [new ParseJSONResultsPlugin()] },
+    {
+      name: "with type parsers that change every value, the id's and the stamp's as well",
+      plugins: [],
+      types: { getTypeParser: (oid: number) => (text: string | Buffer) => ({ oid, text: String(text) }) } as never,
+    },
+    {
+      name: 'with everything left as text',
+      plugins: [],
+      types: { getTypeParser: () => (text: unknown) => text } as never,
+    },
+  ]
+
+  it.each(parsers)('is what selectAll() gives, $name', async ({ plugins, types }) => {
+    const from = openKysely(url, plugins, types ? { types } : {})
+    const { facts, source } = await open(from, { table: 'every_type', key: 'id' })
+    const expected = (await from.selectFrom('every_type').selectAll().orderBy('id').execute()) as object[]
+    const { rows } = await source.load([['1'], ['2']])
+    expect(rows.map(({ row }) => row)).toStrictEqual(expected)
+    for (const [at, { row }] of rows.entries()) {
+      expect(Object.keys(row as object)).toEqual(Object.keys(expected[at] as object))
+      expect(Object.keys(row as object)).toEqual(facts.columns.map(({ property }) => property))
+    }
+    const { rows: stamps } = await sql<{
+      stamp: string
+    }>`select corral_version::text as stamp from every_type order by id`.execute(db)
+    expect(rows.map(({ version }) => version)).toEqual(stamps.map(({ stamp }) => stamp))
+  })
+
+  it('belongs to the caller', async () => {
+    const { source } = await open(db, { table: 'every_type', key: 'id' })
+    const [first] = (await source.load([['1']])).rows
+    Object.assign(first?.row as object, { txt: 'changed' })
+    const [second] = (await source.load([['1']])).rows
+    expect(second?.row).not.toMatchObject({ txt: 'changed' })
+  })
+
+  it('keeps its shape while columns come and go', async () => {
+    await run('create table shifting (id int primary key, gone int); insert into shifting values (1, 2)')
+    const { source } = await open(db, { table: 'shifting', key: 'id', version: false })
+    await run('alter table shifting drop gone, add come int default 5')
+    expect((await source.load([['1']])).rows[0]?.row).toStrictEqual({ id: 1 })
+  })
+})
+
+describe('ids', () => {
+  const KEYS: { type: string; ids: unknown[]; absent: unknown[]; declare?: string }[] = [
+    { type: 'smallint', ids: [-32768, 0, '+7'], absent: [8] },
+    { type: 'integer', ids: [-5, 2147483647], absent: [8] },
+    { type: 'bigint', ids: ['9223372036854775807', -9223372036854775808n], absent: [8] },
+    { type: 'uuid', ids: ['0B5E3C1A9F004D7E8A11C0FFEE00BEEF'], absent: ['0b5e3c1a-9f00-4d7e-8a11-c0ffee00bee0'] },
+    {
+      type: 'text',
+      ids: ['', ' ', 'null', 'NULL', '"', '\\', '\\"', '{a,b}', 'ünï🫖', "it's", 'a\nb'],
+      absent: ['nothing', ','],
+    },
+    { type: 'varchar(9)', ids: ['a', 'a '], absent: ['A'] },
+    { type: 'char(3)', ids: ['a', 'ab  ', ''], absent: ['b'] },
+    { type: 'boolean', ids: [true], absent: [false] },
+    { type: 'mood', ids: ['calm', 'null', `it's "fine", {ok}`], absent: ['no such label', '', '"'] },
+    { type: 'tiny', ids: [1], absent: [-1], declare: 'create domain tiny as int check (value > 0)' },
+    {
+      type: 'moods',
+      ids: ['calm'],
+      absent: ['null', 'nope'],
+      declare: `create domain moods as mood check (value <> 'null')`,
+    },
+  ]
+
+  it.each(KEYS)(
+    'of type $type find their rows, and what is no id of a row does no harm',
+    async ({ type, ids, absent, declare }) => {
+      if (declare) await run(declare)
+      await run(`create table keyed (id ${type} primary key, place int)`)
+      try {
+        for (const [at, id] of ids.entries()) await sql`insert into keyed values (${id}, ${at})`.execute(db)
+        const { facts, source } = await open(db, { table: 'keyed', key: 'id', version: false })
+        const asked = [...absent, ...ids, ...absent]
+        const { rows } = await source.load(asked.map((id) => idOf(facts.key, id)))
+        const expected = [...absent.map(() => undefined), ...ids.map((_, at) => at), ...absent.map(() => undefined)]
+        expect(rows.map(({ row }) => row && (row as { place: number }).place)).toEqual(expected)
+        for (const { row } of rows) {
+          if (row) expect(idFromRow(facts.key, row)).toEqual(idOf(facts.key, ids[(row as { place: number }).place]))
+        }
+      } finally {
+        await run('drop table keyed')
+      }
+    },
+  )
+
+  it('of several columns find exactly their rows', async () => {
+    await run(`create table lines (shop int, code mood, label char(4), n int, primary key (shop, code, label));
+      insert into lines values (1, 'calm', 'a', 1), (1, 'null', 'a', 2), (2, 'calm', 'a', 3), (1, 'calm', 'b"}', 4)`)
+    const { facts, source } = await open(db, { table: 'lines', key: ['label', 'shop', 'code'], version: false })
+    const asked = [
+      { shop: 2, code: 'calm', label: 'a' },
+      { shop: 2, code: 'null', label: 'a' },
+      { shop: 1, code: 'calm', label: 'b"}' },
+      { shop: 1, code: 'nope', label: 'a' },
+      { shop: 1, code: 'null', label: 'a  ' },
+      { shop: 2, code: 'calm', label: 'a' },
+    ]
+    const { rows } = await source.load(asked.map((id) => idOf(facts.key, id)))
+    expect(rows.map(({ row }) => row && (row as { n: number }).n)).toEqual([3, undefined, 4, undefined, 2, 3])
+  })
+
+  it('of a unique column find their rows, and rows without one are never found', async () => {
+    await run(
+      `create table people (id int primary key, email text unique); insert into people values (1, 'a@b'), (2, null), (3, '')`,
+    )
+    await stampTable({ table: 'people', key: 'id' }).up(db)
+    const { facts } = await open(db, { table: 'people', key: 'id', unique: ['email'] })
+    const source = new PostgresRowSource({ db, facts, by: facts.unique[0] as KeyColumn[] })
+    const { rows } = await source.load([[''], ['a@b'], ['null']])
+    expect(rows.map(({ row }) => row && (row as { id: number }).id)).toEqual([3, 1, undefined])
+    expect(rows.map(({ version }) => typeof version)).toEqual(['string', 'string', 'undefined'])
+  })
+
+  it('that are enum labels made after the start are found', async () => {
+    await run(`create type growing as enum ('a'); create table grown (id growing primary key)`)
+    const { source } = await open(db, { table: 'grown', key: 'id', version: false })
+    expect((await source.load([['b']])).rows[0]?.row).toBeUndefined()
+    await run(`alter type growing add value 'b'`)
+    await run(`insert into grown values ('b')`)
+    expect((await source.load([['b']])).rows[0]?.row).toEqual({ id: 'b' })
+  })
+
+  it('go through the schema and the names that plugins make', async () => {
+    await run(`create schema sales; create table sales.order_lines (order_id int, line_no int, unit_price int, primary key (order_id, line_no));
+      insert into sales.order_lines values (1, 2, 3)`)
+    const from = openKysely(url, [new CamelCasePlugin({ underscoreBeforeDigits: true })]).withSchema('sales')
+    const { source } = await open(from, { table: 'orderLines', key: ['orderId', 'lineNo'], version: false })
+    expect((await source.load([['1', '2']])).rows).toEqual([
+      { row: { orderId: 1, lineNo: 2, unitPrice: 3 }, version: undefined },
+    ])
+  })
+})
+
+describe('the statement', () => {
+  const statements: { text: string; parameters: readonly unknown[] }[] = []
+  let logged: AnyDatabase
+
+  beforeAll(async () => {
+    const { Kysely, PostgresDialect } = await import('kysely')
+    const pool = new pg.Pool({ connectionString: url, max: 1 })
+    logged = new Kysely({
+      dialect: new PostgresDialect({ pool }),
+      log: ({ query }) => statements.push({ text: query.sql, parameters: query.parameters }),
+    })
+    await run(`create table many (id int primary key, a int, b text, m mood, unique (a, b), unique (m, a));
+      insert into many select n, n, 'b' || n, 'calm' from generate_series(1, 20000) n; analyze many`)
+    return () => logged.destroy()
+  })
+
+  it('is one for any number of ids up to a thousand, with the same text and the same number of parameters', async () => {
+    const { source } = await open(logged, { table: 'many', key: 'id', version: false })
+    statements.length = 0
+    for (const count of [0, 1, 3, 1000]) await source.load(Array.from({ length: count }, (_, at) => [String(at + 1)]))
+    expect(statements).toHaveLength(4)
+    expect(new Set(statements.map(({ text }) => text)).size).toBe(1)
+    expect(new Set(statements.map(({ parameters }) => parameters.length))).toEqual(new Set([1]))
+  })
+
+  it('is repeated for every further thousand, and nothing is lost or out of order', async () => {
+    const { source } = await open(logged, { table: 'many', key: 'id', version: false })
+    statements.length = 0
+    const ids = Array.from({ length: 2500 }, (_, at) => [String(20_500 - at)])
+    const { rows, snapshot } = await source.load(ids)
+    expect(statements).toHaveLength(3)
+    expect(rows.map(({ row }) => row && (row as { id: number }).id)).toEqual(
+      ids.map(([id]) => (Number(id) > 20_000 ? undefined : Number(id))),
+    )
+    await sql`select ${snapshot}::pg_snapshot`.execute(db)
+  })
+
+  it.each([
+    { by: 'id', ids: 1 },
+    { by: 'id', ids: 1000 },
+    { by: 'a, b', ids: 1 },
+    { by: 'a, b', ids: 100 },
+    { by: 'm, a', ids: 10 },
+  ])('finds $ids ids by ($by) through the index', async ({ by, ids }) => {
+    const { facts } = await open(logged, {
+      table: 'many',
+      key: 'id',
+      unique: [
+        ['a', 'b'],
+        ['m', 'a'],
+      ],
+      version: false,
+    })
+    const columns = [facts.key, ...facts.unique].find(
+      (list) => list.map(({ column }) => column).join(', ') === by,
+    ) as KeyColumn[]
+    statements.length = 0
+    await new PostgresRowSource({ db: logged, facts, by: columns }).load(
+      Array.from({ length: ids }, (_, at) =>
+        idOf(
+          columns,
+          Object.fromEntries(
+            columns.map(({ property }) => [property, property === 'b' ? `b${at}` : property === 'm' ? 'calm' : at]),
+          ),
+        ),
+      ),
+    )
+    const [{ text, parameters }] = statements as [(typeof statements)[0]]
+    const client = await Session.open(url, db)
+    for (const mode of ['force_custom_plan', 'force_generic_plan']) {
+      await client.run(`set plan_cache_mode = ${mode}`)
+      await client.run(`prepare load as ${text}`)
+      const values = parameters.map((value) => pg.escapeLiteral(String(value))).join(', ')
+      const plan = (await client.run(`explain execute load (${values})`)).map((row) => row['QUERY PLAN']).join('\n')
+      await client.run('deallocate load')
+      expect(plan).toMatch(/Index (Only )?Scan/)
+      expect(plan).not.toMatch(/Seq Scan/)
+    }
+  })
+})
+
+describe('the snapshot', () => {
+  it('is that of the statement that read the rows', async () => {
+    await run('create table seen (id int primary key, n int); insert into seen values (1, 1)')
+    const { source } = await open(db, { table: 'seen', key: 'id', version: false })
+    const writer = await Session.open(url, db)
+    await writer.run('begin')
+    const [written] = await writer.run('update seen set n = 2 returning pg_current_xact_id()::text as xid')
+    const isIn = async (snapshot: string) =>
+      (
+        await sql<{
+          seen: boolean
+        }>`select pg_visible_in_snapshot(${written?.xid}::xid8, ${snapshot}::pg_snapshot) as seen`.execute(db)
+      ).rows[0]?.seen
+    const before = await source.load([['1'], ['404']])
+    await writer.run('commit')
+    const after = await source.load([['1']])
+    const none = await source.load([])
+    expect(before).toMatchObject({ rows: [{ row: { n: 1 } }, { row: undefined }], loadedFrom: 'primary' })
+    expect(after).toMatchObject({ rows: [{ row: { n: 2 } }], loadedFrom: 'primary' })
+    expect(none.rows).toEqual([])
+    expect([await isIn(before.snapshot), await isIn(after.snapshot), await isIn(none.snapshot)]).toEqual([
+      false,
+      true,
+      true,
+    ])
+  })
+
+  it('of a load in several statements is older than a write between them', async () => {
+    await run(
+      'create table wide (id int primary key, n int); insert into wide select g, 1 from generate_series(1, 1500) g',
+    )
+    const facts = await readTable(db, { table: 'wide', key: 'id', version: false })
+    let xid = ''
+    let loads = 0
+    const between = {
+      transformQuery: ({ node }) => node,
+      transformResult: async ({ result }) => {
+        if (++loads === 1) {
+          const written = await sql<{
+            xid: string
+          }>`update wide set n = 2 returning pg_current_xact_id()::text as xid`.execute(db)
+          xid = written.rows[0]?.xid as string
+        }
+        return result
+      },
+    } satisfies KyselyPlugin
+    const { rows, snapshot } = await new PostgresRowSource({ db: db.withPlugin(between), facts }).load(
+      Array.from({ length: 1500 }, (_, at) => [String(at + 1)]),
+    )
+    expect([rows[0], rows[1499]].map((each) => (each?.row as { n?: number } | undefined)?.n)).toEqual([1, 2])
+    const seen = await sql<{
+      seen: boolean
+    }>`select pg_visible_in_snapshot(${xid}::xid8, ${snapshot}::pg_snapshot) as seen`.execute(db)
+    expect(seen.rows[0]?.seen).toBe(false)
+  })
+})
+
+it('reports a failed load once, with the driver error as its cause', async () => {
+  await run('create table doomed (id int primary key)')
+  const { source } = await open(db, { table: 'doomed', key: 'id', version: false })
+  await run('drop table doomed')
+  const error = await source.load([['1']]).catch((reason: unknown) => reason)
+  expect(isCorralError(error, 'SOURCE_FAILED')).toBe(true)
+  expect((error as Error).message).toMatch(/^load of public\.doomed failed/)
+  expect((error as Error).cause).toMatchObject({ code: '42P01' })
+})

@@ -1,0 +1,83 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { stampTable } from '../../../src/migrations.js'
+import { MINUTE_MICROSECONDS, nowMicroseconds, StampLab } from './stamp-lab.js'
+
+const lab = StampLab.open()
+
+describe('up and down', () => {
+  /** Everything that `\d` shows of the table, and everything else the database holds. */
+  async function inventory() {
+    return lab.run(`select 'column' as what, attname::text as name, format_type(atttypid, atttypmod) || attnotnull as rest
+        from pg_attribute where attrelid = 'products'::regclass and attnum > 0 and not attisdropped
+      union all select 'default', adnum::text, pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'products'::regclass
+      union all select 'trigger', tgname, pg_get_triggerdef(oid) || tgenabled::text from pg_trigger where not tgisinternal
+      union all select 'function', proname, pronamespace::regnamespace::text from pg_proc where oid > 16383
+      union all select 'relation', oid::regclass::text, relkind::text from pg_class where oid > 16383 and relkind in ('r', 'i', 'S')
+      union all select 'schema', nspname, '' from pg_namespace where oid > 16383 order by 1, 2`)
+  }
+
+  beforeEach(async () => {
+    await lab.makeProducts()
+    await lab.run(`create function touch() returns trigger language plpgsql as 'begin return NEW; end';
+      create trigger touch before update on products for each row execute function touch()`)
+  })
+
+  it('may each run twice, and down undoes up exactly', async () => {
+    const before = await inventory()
+    const { up, down } = stampTable({ table: 'products', key: 'id' })
+    await up(lab.db)
+    await lab.run('insert into products values (1)')
+    const version = await lab.versionOf(1)
+    const once = await inventory()
+    await up(lab.db)
+    expect(await inventory()).toEqual(once)
+    expect(await lab.versionOf(1)).toBe(version)
+    await down?.(lab.db)
+    expect(await inventory()).toEqual(before)
+    await down?.(lab.db)
+    expect(await inventory()).toEqual(before)
+  })
+
+  it('leave alone what other stamped tables use, and a schema that was there before', async () => {
+    await lab.run('create schema corral; create table others (id int primary key)')
+    const others = stampTable({ table: 'others', key: 'id' })
+    await others.up(lab.db)
+    await lab.stamp()
+    await lab.run(
+      'insert into others values (1); delete from others; insert into products values (1); delete from products',
+    )
+    await stampTable({ table: 'products', key: 'id' }).down?.(lab.db)
+    expect(await lab.run('select entity from corral.tombstones')).toEqual([{ entity: 'public.others' }])
+    await lab.run('insert into others values (1)')
+    await others.down?.(lab.db)
+    await lab.run('insert into others values (2)')
+    expect(await lab.countOf(`pg_namespace where nspname = 'corral'`)).toBe(1)
+    expect(await lab.countOf(`pg_class where relnamespace = 'corral'::regnamespace`)).toBe(0)
+  })
+
+  it('work inside one transaction, as Kysely runs migrations', async () => {
+    await lab.db.transaction().execute((tx) => stampTable({ table: 'products', key: 'id' }).up(tx))
+    await lab.run('insert into products values (1)')
+    expect(await lab.versionOf(1)).toBeGreaterThan(nowMicroseconds() - MINUTE_MICROSECONDS)
+    await lab.db.transaction().execute(async (tx) => stampTable({ table: 'products', key: 'id' }).down?.(tx))
+    await lab.run('insert into products values (2)')
+  })
+
+  it('change key and tombstones when run again with other options', async () => {
+    await lab.run('create unique index on products (price)')
+    await lab.stamp()
+    await lab.stamp({ key: 'price' })
+    await lab.run('insert into products values (1, 7); delete from products')
+    expect(await lab.run('select key from corral.tombstones')).toEqual([{ key: ['7'] }])
+    await lab.stamp({ tombstones: false })
+    await lab.run('insert into products values (1, 8); delete from products')
+    expect(await lab.countOf('corral.tombstones')).toBe(1)
+  })
+
+  it('down is fine when the table is gone', async () => {
+    await lab.stamp()
+    await lab.run('drop table products')
+    await stampTable({ table: 'products', key: 'id' }).down?.(lab.db)
+    expect(await lab.countOf(`pg_namespace where nspname = 'corral'`)).toBe(0)
+  })
+})

@@ -1,0 +1,147 @@
+import { Cluster, Redis } from 'ioredis'
+import { Client } from 'pg'
+import { afterEach, describe, expect, test } from 'vitest'
+import { type PostgresServer, startPostgres } from '../../support/servers/postgres.js'
+import { startRedis, startRedisWithReplica } from '../../support/servers/redis.js'
+import { startRedisCluster } from '../../support/servers/redis-cluster.js'
+import { freshDatabase, postgresUrl, redisClusterNodes, redisUrl } from '../../support/services.js'
+
+const undo: (() => unknown)[] = []
+afterEach(async () => {
+  for (const each of undo.splice(0).reverse()) await each()
+})
+
+async function query(url: string, statement: string): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query(statement)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+/** What a promise does within the time: its value, or that it is still waiting. */
+function within<T>(ms: number, promise: Promise<T>): Promise<T | 'still waiting'> {
+  return Promise.race([promise, new Promise<'still waiting'>((resolve) => setTimeout(resolve, ms, 'still waiting'))])
+}
+
+describe('the servers of the run', () => {
+  test('answer, and give every test file a database of its own', async () => {
+    const url = await freshDatabase()
+    await query(url, 'CREATE TABLE mark ()')
+    expect(new URL(url).pathname).not.toBe(new URL(postgresUrl()).pathname)
+
+    const redis = new Redis(redisUrl())
+    undo.push(() => redis.disconnect())
+    expect(await redis.ping()).toBe('PONG')
+    const cluster = new Cluster(redisClusterNodes())
+    undo.push(() => cluster.disconnect())
+    expect(await cluster.set('servers-test', '1', 'PX', 1_000)).toBe('OK')
+  })
+})
+
+describe('a private Postgres', () => {
+  async function start(): Promise<PostgresServer> {
+    const server = await startPostgres({ own: true, settings: { statement_timeout: '1234ms' } })
+    undo.push(() => server.stop())
+    return server
+  }
+
+  test('takes the settings asked for', async () => {
+    const server = await start()
+    expect(await query(server.url, 'SHOW statement_timeout')).toEqual([{ statement_timeout: '1234ms' }])
+    expect(await query(server.url, 'SHOW wal_level')).toEqual([{ wal_level: 'logical' }])
+  })
+
+  test('answers nothing while frozen and goes on where it stood', async () => {
+    const server = await start()
+    const client = new Client({ connectionString: server.url })
+    await client.connect()
+    undo.push(() => client.end())
+    await server.freeze()
+    const asked = client.query('SELECT 1 AS one')
+    expect(await within(100, asked)).toBe('still waiting')
+    await server.thaw()
+    expect((await asked).rows).toEqual([{ one: 1 }])
+  })
+
+  test('keeps what was committed when it is killed and restarted on its port', async () => {
+    const server = await start()
+    const url = await server.createDatabase('kept')
+    await query(url, 'CREATE TABLE kept AS SELECT 7 AS seven')
+    await server.kill()
+    await expect(query(url, 'SELECT 1')).rejects.toThrow(/ECONNREFUSED/)
+    await server.restart()
+    expect(await query(url, 'SELECT * FROM kept')).toEqual([{ seven: 7 }])
+    await server.restart()
+    expect(await query(url, 'SELECT * FROM kept')).toEqual([{ seven: 7 }])
+  })
+
+  test('has a standby that follows it and can take its place', async () => {
+    const server = await start()
+    const standby = await server.makeStandby()
+    undo.push(() => standby.stop())
+    await query(server.url, 'CREATE TABLE followed AS SELECT 1 AS one')
+    await expect.poll(() => query(standby.url, 'SELECT * FROM followed').catch(() => 'not yet')).toEqual([{ one: 1 }])
+    await expect(query(standby.url, 'CREATE TABLE refused ()')).rejects.toThrow(/read-only/)
+    await server.kill()
+    await standby.promote()
+    await query(standby.url, 'CREATE TABLE allowed ()')
+  })
+})
+
+describe('a private Redis', () => {
+  test('is empty after it was killed and restarted on its port', async () => {
+    const server = await startRedis({ own: true })
+    undo.push(() => server.stop())
+    const redis = new Redis(server.url)
+    redis.on('error', () => undefined)
+    undo.push(() => redis.disconnect())
+    await redis.set('key', 'value')
+    await server.kill()
+    await server.restart()
+    expect(await redis.get('key')).toBeNull()
+  })
+
+  test('answers nothing while frozen and goes on where it stood', async () => {
+    const server = await startRedis({ own: true })
+    undo.push(() => server.stop())
+    const redis = new Redis(server.url)
+    undo.push(() => redis.disconnect())
+    await redis.set('key', 'value')
+    await server.freeze()
+    const asked = redis.get('key')
+    expect(await within(100, asked)).toBe('still waiting')
+    await server.thaw()
+    expect(await asked).toBe('value')
+  })
+
+  test('has a replica that gets its writes', async () => {
+    const { primary, replica, stop } = await startRedisWithReplica()
+    undo.push(stop)
+    const [writes, reads] = [new Redis(primary.url), new Redis(replica.url)]
+    undo.push(() => [writes, reads].map((each) => each.disconnect()))
+    await writes.set('key', 'value')
+    expect(await writes.wait(1, 1_000)).toBe(1)
+    expect(await reads.get('key')).toBe('value')
+  })
+})
+
+describe('a Redis Cluster', () => {
+  test('promotes a replica when its master is killed, and takes the old one back', async () => {
+    const servers = await startRedisCluster({ replicas: 1, nodeTimeoutMs: 500 })
+    undo.push(() => servers.stop())
+    const cluster = new Cluster([...servers.startNodes], { clusterRetryStrategy: () => 50 })
+    cluster.on('error', () => undefined)
+    undo.push(() => cluster.disconnect())
+    // Slot 0 belongs to the first master; {06S} is a tag whose CRC16 is 0.
+    await cluster.set('{06S}', 'before')
+    await servers.masters[0]?.kill()
+    await expect
+      .poll(() => within(1_000, cluster.set('{06S}', 'after')).catch(() => 'not yet'), { timeout: 15_000 })
+      .toBe('OK')
+    await servers.masters[0]?.restart()
+    expect(await cluster.get('{06S}')).toBe('after')
+  }, 30_000)
+})

@@ -1,0 +1,76 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import ts from 'typescript'
+import { describe, expect, inject, test } from 'vitest'
+
+/**
+ * The public API, door by door. A name that is added here is a promise; a name that goes is a breaking change and
+ * belongs in the changelog.
+ */
+const DOORS: Readonly<Record<string, { readonly values: readonly string[]; readonly types: readonly string[] }>> = {
+  corral: {
+    values: ['CorralError', 'DEFAULTS', 'StaleWriteError', 'createCorral', 'isCorralError'],
+    types: [
+      ...['CacheOptions', 'Consistency', 'Corral', 'CorralEvent', 'CorralOptions', 'CorralStats', 'CorralTransaction'],
+      ...['ErrorCode', 'LeaseOptions', 'LoadOptions', 'ReadOptions', 'RefreshOptions', 'Repository'],
+      ...['RepositoryOptions', 'RowOf', 'TransactionOptions', 'TransactionRepository', 'TransactionResult'],
+      ...['TtlOptions', 'UpdateOptions', 'WriteResult'],
+    ],
+  },
+  'corral/migrations': {
+    values: ['stampTable', 'stampTableSql'],
+    types: ['StampTableOptions'],
+  },
+}
+
+const { consumer } = inject('packed')
+const root = join(consumer, 'node_modules', 'corral')
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+
+test('package.json opens these doors and no others', () => {
+  const opened = Object.keys(manifest.exports).map((key) => key.replace(/^\./, 'corral'))
+  expect(opened.sort()).toEqual([...Object.keys(DOORS), 'corral/package.json'].sort())
+})
+
+describe.each(Object.entries(DOORS))('%s', (door, { values, types }) => {
+  test('gives exactly these values to import', () => {
+    expect(
+      namesPrintedBy(['--input-type=module', '--eval', `console.log(...Object.keys(await import('${door}')))`]),
+    ).toEqual(values)
+  })
+
+  test('gives the same values to require', () => {
+    expect(
+      namesPrintedBy(['--input-type=commonjs', '--eval', `console.log(...Object.keys(require('${door}')))`]),
+    ).toEqual(values)
+  })
+
+  test.each(['import', 'require'])('declares exactly these names for %s', (format) => {
+    const key = door.replace(/^corral/, '.')
+    expect(declaredNames(join(root, manifest.exports[key][format].types))).toEqual([...values, ...types].sort())
+  })
+})
+
+function namesPrintedBy(args: readonly string[]): string[] {
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: consumer, encoding: 'utf8' })
+  expect(stderr).toBe('')
+  expect(status).toBe(0)
+  return stdout.trim().split(' ').sort()
+}
+
+/** What a declaration file exports, types included. */
+function declaredNames(file: string): string[] {
+  const program = ts.createProgram([file], {
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+  })
+  const source = program.getSourceFile(file)
+  const symbol = source && program.getTypeChecker().getSymbolAtLocation(source)
+  if (symbol === undefined) throw new Error(`${file} is no module`)
+  return program
+    .getTypeChecker()
+    .getExportsOfModule(symbol)
+    .map((each) => each.name)
+    .sort()
+}

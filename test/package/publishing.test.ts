@@ -1,0 +1,34 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, inject, test } from 'vitest'
+
+const { tarball, consumer } = inject('packed')
+
+function runTool(file: string, args: readonly string[]): { status: number | null; said: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join('node_modules', file), ...args], {
+    encoding: 'utf8',
+  })
+  return { status, said: stdout + stderr }
+}
+
+test('publint has nothing to say', () => {
+  const { status, said } = runTool('publint/src/cli.js', ['run', tarball, '--strict'])
+  expect(status, said).toBe(0)
+})
+
+test('types resolve to what is loaded, for import and for require', () => {
+  // node16: resolvers of today, ESM and CommonJS. The one before `exports` cannot see any door but the first.
+  const { status, said } = runTool('@arethetypeswrong/cli/dist/index.js', [
+    tarball,
+    '--profile',
+    'node16',
+    '--no-emoji',
+  ])
+  expect(status, said).toBe(0)
+})
+
+test('holds the build, its papers, and nothing else', () => {
+  const found = readdirSync(join(consumer, 'node_modules', 'corral')).sort()
+  expect(found.filter((name) => name !== 'README.md')).toEqual(['CHANGELOG.md', 'LICENSE', 'dist', 'package.json'])
+})

@@ -1,0 +1,115 @@
+import type { Clock } from '../../src/core/clock.js'
+import type { CacheKey } from '../../src/core/key.js'
+import type {
+  CacheStore,
+  FenceOutcome,
+  FenceRequest,
+  FillOutcome,
+  FillRequest,
+  LeaseReply,
+  LeaseRequest,
+  MarkRequest,
+  ReleaseRequest,
+  StoredBytes,
+} from '../../src/core/ports.js'
+import { Gates, type Pause } from './gates.js'
+
+export type StoreOperation = 'read' | 'lease' | 'fill' | 'release' | 'fence' | 'mark'
+export type StorePoint = `${'before' | 'after'} ${StoreOperation}`
+
+/** What goes wrong with a call: it fails, it never answers, or it answers late (by the clock). */
+export type StoreFault = 'fail' | 'hang' | { readonly delayMs: number }
+
+/** One call that arrived, faults or not. */
+export interface StoreCall {
+  readonly operation: StoreOperation
+  readonly keys: readonly CacheKey[]
+}
+
+/** Any `CacheStore`, which can be paused at named points and broken on purpose, and remembers what it was asked. */
+export class PausableStore implements CacheStore {
+  readonly calls: StoreCall[] = []
+  readonly #store: CacheStore
+  readonly #clock: Pick<Clock, 'sleep'>
+  readonly #gates = new Gates<StorePoint>()
+  readonly #next = new Map<StoreOperation, StoreFault[]>()
+  readonly #always = new Map<StoreOperation, StoreFault>()
+
+  constructor(store: CacheStore, clock: Pick<Clock, 'sleep'>) {
+    this.#store = store
+    this.#clock = clock
+  }
+
+  /** The next call that comes to `point` waits: `before` the store has seen it, or `after`, with its answer in hand. */
+  pause(point: StorePoint): Pause {
+    return this.#gates.pause(point)
+  }
+
+  breakNext(operation: StoreOperation, fault: StoreFault): void {
+    this.#next.set(operation, [...(this.#next.get(operation) ?? []), fault])
+  }
+
+  /** Until `heal`. */
+  breakAlways(fault: StoreFault, operations: readonly StoreOperation[] = EVERY_OPERATION): void {
+    for (const operation of operations) this.#always.set(operation, fault)
+  }
+
+  heal(): void {
+    this.#always.clear()
+    this.#next.clear()
+  }
+
+  count(operation: StoreOperation): number {
+    return this.calls.filter((call) => call.operation === operation).length
+  }
+
+  read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
+    return this.#pass('read', keys, () => this.#store.read(keys))
+  }
+
+  lease(requests: readonly LeaseRequest[]): Promise<LeaseReply[]> {
+    return this.#pass('lease', keysOf(requests), () => this.#store.lease(requests))
+  }
+
+  fill(requests: readonly FillRequest[]): Promise<FillOutcome[]> {
+    return this.#pass('fill', keysOf(requests), () => this.#store.fill(requests))
+  }
+
+  release(requests: readonly ReleaseRequest[]): Promise<void> {
+    return this.#pass('release', keysOf(requests), () => this.#store.release(requests))
+  }
+
+  fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]> {
+    return this.#pass('fence', keysOf(requests), () => this.#store.fence(requests))
+  }
+
+  mark(requests: readonly MarkRequest[]): Promise<string[]> {
+    return this.#pass('mark', keysOf(requests), () => this.#store.mark(requests))
+  }
+
+  nowMs(): number {
+    return this.#store.nowMs()
+  }
+
+  close(): Promise<void> {
+    return this.#store.close()
+  }
+
+  async #pass<Reply>(operation: StoreOperation, keys: readonly CacheKey[], call: () => Promise<Reply>): Promise<Reply> {
+    this.calls.push({ operation, keys })
+    const fault = this.#next.get(operation)?.shift() ?? this.#always.get(operation)
+    if (fault === 'fail') throw new Error(`the store was told to fail ${operation}`)
+    if (fault === 'hang') return new Promise<never>(() => {})
+    await this.#gates.pass(`before ${operation}`)
+    const reply = await call()
+    if (fault !== undefined) await this.#clock.sleep(fault.delayMs)
+    await this.#gates.pass(`after ${operation}`)
+    return reply
+  }
+}
+
+const EVERY_OPERATION: readonly StoreOperation[] = ['read', 'lease', 'fill', 'release', 'fence', 'mark']
+
+function keysOf(requests: readonly { readonly key: CacheKey }[]): CacheKey[] {
+  return requests.map(({ key }) => key)
+}

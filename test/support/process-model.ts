@@ -1,0 +1,212 @@
+import { Buffer } from 'node:buffer'
+import { envelope } from '../../src/adapters/codec/envelope.js'
+import type { Change } from '../../src/core/change.js'
+import type { Chance, Clock } from '../../src/core/clock.js'
+import type { CorralEvent } from '../../src/core/events.js'
+import { type CacheKey, cacheKey, keyPrefix } from '../../src/core/key.js'
+import type { CacheStore } from '../../src/core/ports.js'
+import { Background } from '../../src/engine/background.js'
+import { BatchedStore } from '../../src/engine/batched-store.js'
+import { CircuitBreaker } from '../../src/engine/circuit-breaker.js'
+import { Fencer, type FenceState } from '../../src/engine/fencer.js'
+import { Filler, type FillSettings, type ReadSource } from '../../src/engine/filler.js'
+import { Floors } from '../../src/engine/floors.js'
+import { GuardedStore } from '../../src/engine/guarded-store.js'
+import { Invalidation } from '../../src/engine/invalidation.js'
+import { LoadGate } from '../../src/engine/load-gate.js'
+import { PendingFences } from '../../src/engine/pending-fences.js'
+import { Reader, type ReadSettings } from '../../src/engine/reader.js'
+import { Singleflight } from '../../src/engine/singleflight.js'
+import { LoadCost } from '../../src/policy/load-cost.js'
+import { Recorder } from './recorder.js'
+import { plainChance } from './seeded-chance.js'
+import type { ModelChange, ModelRow, TableModel } from './table-model.js'
+
+const ENTITY = 'public.products'
+
+export interface ProcessSettings {
+  readonly freshMs: number
+  readonly absentMs: number
+  readonly read: ReadSettings
+  readonly fill: FillSettings
+  readonly cache: { readonly deadlineMs: number; readonly breakerFailures: number; readonly breakerProbeMs: number }
+  readonly load: { readonly concurrency: number; readonly queue: number; readonly queueMs: number }
+  readonly fenceMs: number
+  readonly maxFloors: number
+  readonly shape: string
+  readonly epoch: string
+  /** False: the table has no stamp, so neither entries nor floors have versions. */
+  readonly hasVersions: boolean
+}
+
+/** The defaults of `createCorral`, without jitter and early refresh, which the tests that are about them turn on. */
+const DEFAULTS: ProcessSettings = {
+  freshMs: 300_000,
+  absentMs: 15_000,
+  read: { graceMs: 0, beta: 0, maxEarliness: 0.25, softTimeoutMs: 100, hardTimeoutMs: 10_000 },
+  fill: { jitter: 0, graceMs: 0, lease: { minMs: 200, maxMs: 5_000, waitMs: 5_000 } },
+  cache: { deadlineMs: 50, breakerFailures: 5, breakerProbeMs: 100 },
+  load: { concurrency: 8, queue: 1_000, queueMs: 5_000 },
+  fenceMs: 60_000,
+  maxFloors: 1_000,
+  shape: '1f0c3a7e',
+  epoch: '00000000',
+  hasVersions: true,
+}
+
+/** One process of the fleet: the engine as `client.ts` puts it together, over a table model instead of Postgres. */
+export class ProcessModel {
+  static readonly #alive = new Set<ProcessModel>()
+
+  readonly events = new Recorder()
+  readonly floors: Floors
+  readonly flights = new Singleflight<unknown>()
+  readonly background: Background
+  readonly pending: PendingFences
+  readonly gate: LoadGate
+  readonly store: GuardedStore
+  readonly clock: Clock
+  readonly #table: TableModel
+  readonly #settings: ProcessSettings
+  readonly #fencer: Fencer
+  readonly #reader: Reader<string, ModelRow>
+
+  constructor(options: {
+    clock: Clock
+    store: CacheStore
+    table: TableModel
+    chance?: Chance
+    settings?: Partial<ProcessSettings>
+    onEvent?: (event: CorralEvent) => void
+  }) {
+    const { clock, table, onEvent = () => {} } = options
+    const settings = { ...DEFAULTS, ...options.settings }
+    const emit = (event: CorralEvent) => {
+      this.events.emit(event)
+      onEvent(event)
+    }
+    this.clock = clock
+    this.#table = table
+    this.#settings = settings
+    this.background = new Background(emit)
+    this.floors = new Floors(settings.maxFloors)
+    this.gate = new LoadGate({ clock, ...settings.load })
+    const { breakerFailures: failures, breakerProbeMs: probeMs, deadlineMs } = settings.cache
+    const onChange = (state: 'closed' | 'open' | 'half-open') => emit({ type: 'breaker', state })
+    const breaker = new CircuitBreaker({ clock, failures, probeMs, maxProbeMs: 1_000, onChange })
+    this.store = new GuardedStore({ store: options.store, clock, breaker, deadlineMs, emit })
+    this.pending = new PendingFences({ store: this.store, clock, maxKeys: 1_000, emit })
+    const { store, floors, flights, pending, background } = this
+    const keepMs = settings.fenceMs
+    const invalidation = new Invalidation({ floors, flights })
+    this.#fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce: () => {} })
+    const parts = {
+      store: new BatchedStore(store, clock),
+      codec: envelope,
+      clock,
+      chance: options.chance ?? plainChance(),
+      floors,
+      background,
+      emit,
+      onHit: emit,
+      epoch: () => settings.epoch,
+      isPending: pending.has,
+    }
+    const source = this.#source(emit)
+    const filler = new Filler({ parts, source, settings: settings.fill, cost: new LoadCost() })
+    this.#reader = new Reader({ parts, source, filler, flights, settings: settings.read })
+    ProcessModel.#alive.add(this)
+  }
+
+  /** Every process that was made since the last call and has not died. */
+  static takeAlive(): ProcessModel[] {
+    const alive = [...ProcessModel.#alive]
+    ProcessModel.#alive.clear()
+    return alive
+  }
+
+  /** The process is gone, with whatever it had in hand; nobody asks it to have cleaned up. */
+  die(): void {
+    ProcessModel.#alive.delete(this)
+  }
+
+  keyOf(id: string): CacheKey {
+    return cacheKey(keyPrefix('shop', 'row', ENTITY), [id])
+  }
+
+  read(id: string): Promise<ModelRow | undefined> {
+    return this.#reader.read(this.keyOf(id), id)
+  }
+
+  reload(id: string): Promise<ModelRow | undefined> {
+    return this.#reader.reload(this.keyOf(id), id)
+  }
+
+  loadOnly(id: string): Promise<ModelRow | undefined> {
+    return this.#reader.loadOnly(this.keyOf(id), id)
+  }
+
+  /** Writes and commits one row through this process, fence included. */
+  write(id: string, price: number): Promise<FenceState> {
+    return this.fence(this.#table.put(id, price))
+  }
+
+  remove(id: string): Promise<FenceState> {
+    return this.fence(this.#table.remove(id))
+  }
+
+  /** What follows the commit of `changes`. */
+  fence(...changes: ModelChange[]): Promise<FenceState> {
+    return this.#fencer.afterCommit(changes.map((change) => this.#change(change)))
+  }
+
+  /** The connection broke during COMMIT. */
+  fenceUnknown(change: ModelChange, status: () => Promise<'committed' | 'aborted' | 'in progress' | 'unknown'>) {
+    return this.#fencer.afterUnknownCommit([this.#change(change)], change.xid, status)
+  }
+
+  #change({ id, version, xid, absent }: ModelChange): Change {
+    const { hasVersions } = this.#settings
+    return { key: this.keyOf(id), version: hasVersions ? version : null, xid, absent, hasFloor: hasVersions }
+  }
+
+  #source(emit: (event: CorralEvent) => void): ReadSource<string, ModelRow> {
+    const { shape, freshMs, absentMs, hasVersions } = this.#settings
+    return {
+      entity: ENTITY,
+      kind: 'row',
+      shape: () => shape,
+      load: async (id) => {
+        const startedMs = this.clock.monotonicMs()
+        const report = (failure: { error?: unknown }) =>
+          emit({ type: 'load', entity: ENTITY, ids: 1, durationMs: this.clock.monotonicMs() - startedMs, ...failure })
+        try {
+          const { rows, snapshot, loadedFrom } = await this.gate.run(ENTITY, () => this.#table.load([[id]]))
+          report({})
+          const [{ row, version } = { row: undefined, version: undefined }] = rows
+          return {
+            value: row as ModelRow | undefined,
+            version: hasVersions ? version : undefined,
+            snapshot,
+            loadedFrom,
+          }
+        } catch (error) {
+          report({ error })
+          throw error
+        }
+      },
+      encode: (row) => Buffer.from(JSON.stringify(row)),
+      decode: (payload) => parsed(payload),
+      freshMs: (row) => (row === undefined ? absentMs : freshMs),
+      doubtShape: () => {},
+    }
+  }
+}
+
+function parsed(payload: Uint8Array): ModelRow | undefined {
+  try {
+    return Object.freeze(JSON.parse(Buffer.from(payload).toString('utf8')))
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,75 @@
+import type { CorralEvent } from '../../src/core/events.js'
+
+type Field = string | number
+
+/** Collects events, and tells them as a story in which only what a reader of the test needs is said. */
+export class Recorder {
+  readonly events: CorralEvent[] = []
+
+  /** Bound, so that it can be handed on as a sink. */
+  readonly emit = (event: CorralEvent): void => {
+    this.events.push(event)
+  }
+
+  count(type: CorralEvent['type']): number {
+    return this.events.filter((event) => event.type === type).length
+  }
+
+  of<Type extends CorralEvent['type']>(type: Type): Extract<CorralEvent, { type: Type }>[] {
+    return this.events.filter((event): event is Extract<CorralEvent, { type: Type }> => event.type === type)
+  }
+
+  /** One numbered line for each event, and forgets them. */
+  story(): string {
+    const lines = this.events.map((event, at) => `${at + 1} ${event.type}${told(event).map(said).join('')}`)
+    this.events.length = 0
+    return `\n${lines.join('\n')}\n`
+  }
+}
+
+function said(field: Field): string {
+  return ` ${field}`
+}
+
+function told(event: CorralEvent): Field[] {
+  switch (event.type) {
+    case 'started':
+      return [event.store]
+    case 'hit':
+      return [event.tier, event.verdict]
+    case 'miss':
+      return [event.reason]
+    case 'coalesced':
+      return [event.scope, ...(event.waitedMs > 0 ? [`after ${event.waitedMs} ms`] : [])]
+    case 'load':
+      return [
+        `${event.ids} id${event.ids === 1 ? '' : 's'}`,
+        ...(event.durationMs > 0 ? [`in ${event.durationMs} ms`] : []),
+        ...(event.error === undefined ? [] : ['failed']),
+      ]
+    case 'fill':
+      return [event.reason, event.outcome]
+    case 'entry.unreadable':
+      return [event.reason]
+    case 'entry.uncacheable':
+      return [event.property]
+    case 'fence':
+      return [`${event.keys} key${event.keys === 1 ? '' : 's'}`, event.outcome]
+    case 'fence.settled':
+      return [`${event.keys} key${event.keys === 1 ? '' : 's'}`, event.outcome]
+    case 'breaker':
+      return [event.state]
+    case 'cache.unavailable':
+      return [event.operation]
+    case 'background.failed':
+      return [event.task]
+    case 'bus.flush':
+    case 'bus.refused':
+      return [event.reason]
+    case 'bus.unsent':
+      return [`${event.changes} changes`]
+    case 'shape.changed':
+    case 'floor.reset':
+      return []
+  }
+}

@@ -1,0 +1,56 @@
+import { defineConfig } from 'vitest/config'
+
+/**
+ * Groups run one after the other, so that what builds packages and what floods servers does not disturb what measures
+ * time. `npx vitest run --project unit` runs one alone, and starts no server.
+ */
+export default defineConfig({
+  test: {
+    // Vitest leaves one core to itself; on two cores that would be one file at a time, and most of ours wait for servers.
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/{unit,contract,guarantees}/**/*.test.ts'],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: 'types',
+          include: [],
+          typecheck: {
+            enabled: true,
+            only: true,
+            include: ['test/types/**/*.test-d.ts'],
+            tsconfig: 'tsconfig.json',
+            // Errors elsewhere are for `npm run types` to report, which is part of `npm test`.
+            ignoreSourceErrors: true,
+          },
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/support/global-setup.ts'],
+          testTimeout: 20_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: 'package',
+          include: ['test/package/**/*.test.ts'],
+          globalSetup: ['test/package/global-setup.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 3 },
+        },
+      },
+    ],
+  },
+})
