@@ -38,15 +38,19 @@ const LAYERS = {
 
   jobs: { layers: ['core', 'policy', 'engine', 'jobs'], packages: [] },
 
-  session: { layers: ['core'], packages: [] },
+  session: { layers: ['core', 'policy'], packages: [] },
   config: { layers: ['core', 'policy'], packages: [] },
   migrations: { layers: ['core', 'adapters/postgres'], packages: [] },
   ...Object.fromEntries(
     TABLES.map((name, place) => [name, { layers: [...BELOW_TABLES, ...TABLES.slice(0, place)], packages: ['kysely'] }]),
   ),
 
-  client: {
+  assembly: {
     layers: ['core', 'policy', 'engine', 'adapters/*', 'jobs', 'config', 'session', ...TABLES],
+    packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
+  },
+  client: {
+    layers: ['core', 'policy', 'engine', 'adapters/*', 'jobs', 'config', 'session', ...TABLES, 'assembly'],
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
   testing: { layers: ['core', 'policy', 'engine', 'adapters/memory', 'config', 'client'], packages: ['kysely'] },

@@ -19,19 +19,19 @@ export function ensureInstall() {
   console.log(`Installing dependencies: ${reason}`)
   // Without scripts: none of these packages needs its own, and what does not run cannot fail or surprise.
   const command = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
-  const env = { npm_config_cache: npmCache(), ...process.env }
-  const { status, error } = spawnSync('npm', command, { cwd: ROOT, env, stdio: 'inherit' })
-  if (status !== 0)
-    throw new Error(`npm ${command.join(' ')} failed${error ? `: ${error.message}` : ''}. Run it by hand to see why.`)
+  // The user's own npm cache may spare the download; a user without a home (nobody, some CI accounts) has none.
+  const cache = hasHome() ? [] : ['--cache', join(ROOT, '.cache', 'npm')]
+  const { status, error } = spawnSync('npm', [...command, ...cache], { cwd: ROOT, stdio: 'inherit' })
+  if (status === 0) return
+  throw new Error(`npm ${command.join(' ')} failed${error ? `: ${error.message}` : ''}. Run it by hand to see why.`)
 }
 
-/** The user's own, which may spare the download; for a user without a home (nobody, some CI accounts), one in the project. */
-function npmCache() {
+function hasHome() {
   try {
     accessSync(homedir(), constants.W_OK)
-    return undefined
+    return true
   } catch {
-    return join(ROOT, '.cache', 'npm')
+    return false
   }
 }
 

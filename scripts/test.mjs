@@ -26,15 +26,24 @@ const STEPS = [
   ],
 ]
 
-mkdirSync(CACHE, { recursive: true })
-for (const file of [REPORT, COUNTS]) rmSync(file, { force: true })
+main()
 
-ensureInstall()
-const outcomes = STEPS.map(([name, program, args]) => runStep(name, program, args))
-const counts = readCounts()
-writeFileSync(COUNTS, `${countsLine(counts)}\n`)
-report(outcomes, counts)
-process.exitCode = outcomes.every(({ passed }) => passed) && counts.passed > 0 ? 0 : 1
+function main() {
+  mkdirSync(CACHE, { recursive: true })
+  for (const file of [REPORT, COUNTS]) rmSync(file, { force: true })
+  try {
+    ensureInstall()
+  } catch (error) {
+    console.error(error.message)
+    process.exitCode = 1
+    return
+  }
+  const outcomes = STEPS.map(([name, program, args]) => runStep(name, program, args))
+  const counts = readCounts()
+  writeFileSync(COUNTS, `${countsLine(counts)}\n`)
+  report(outcomes, counts)
+  process.exitCode = outcomes.every(({ passed }) => passed) && counts.passed > 0 ? 0 : 1
+}
 
 function runStep(name, program, args) {
   console.log(`\n— ${name}: ${[program, ...args].join(' ')}`)

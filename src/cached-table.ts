@@ -5,6 +5,7 @@ import { canonicalId, IMPOSSIBLE, idFromRow, type KeyColumn } from './adapters/p
 import { PostgresRowSource } from './adapters/postgres/row-source.js'
 import { type AnyDatabase, RowWriter, type Written } from './adapters/postgres/row-writer.js'
 import type { Change } from './core/change.js'
+import type { CacheKey } from './core/key.js'
 import type { CanonicalId } from './core/ports.js'
 import { compareVersions, toVersion, type Version } from './core/version.js'
 import { type EngineParts, Filler, type FillSettings, type NearTier, type ReadSource } from './engine/filler.js'
@@ -13,11 +14,23 @@ import { L1 } from './engine/l1.js'
 import type { LoadGate } from './engine/load-gate.js'
 import { Reader, type ReadSettings } from './engine/reader.js'
 import type { Singleflight } from './engine/singleflight.js'
+import type { TickBatch } from './engine/tick-batch.js'
 import { LoadCost } from './policy/load-cost.js'
+import type { Floor } from './policy/verdict.js'
 import { longestHeadStartMs, shouldRefreshEarly } from './policy/xfetch.js'
+import type { Consistency } from './repository.js'
 import { RowTier } from './row-tier.js'
+import type { SessionLog } from './session.js'
 import { type ChangeDetails, TableChanges } from './table-changes.js'
-import { type Found, lookupSource, planOf, rowSource, type SourceParts, type TablePlan } from './table-sources.js'
+import {
+  type Found,
+  lookupSource,
+  planOf,
+  rowSource,
+  type SourceParts,
+  type TablePlan,
+  versionProbe,
+} from './table-sources.js'
 
 export interface TableOptions extends TableRequest {
   readonly schemaVersion: string
@@ -51,6 +64,7 @@ export class CachedTable {
   readonly #lookups: readonly Reader<CanonicalId, Found>[]
   readonly #tier: RowTier | undefined
   readonly #cost = new LoadCost()
+  readonly #versions: TickBatch<CanonicalId, Version | undefined>
   #plan: TablePlan
   #writer: RowWriter
   #lookedAtMs: number
@@ -68,6 +82,7 @@ export class CachedTable {
     this.#changes = new TableChanges(parts.namespace, facts)
     this.#tier = options.l1.maxEntries > 0 ? this.#openTier() : undefined
     const sources: SourceParts = { ...parts, ...options, plan: () => this.#plan, doubtShape: () => this.#doubtShape() }
+    this.#versions = versionProbe(sources)
     this.#rows = this.#reader(rowSource(sources), this.#cost, this.#tier)
     this.#lookups = facts.unique.map((_, at) => this.#reader(lookupSource(sources, at), new LoadCost(), undefined))
   }
@@ -109,9 +124,17 @@ export class CachedTable {
   }
 
   /** The row through the cache. */
-  read(id: CanonicalId): Promise<object | undefined> {
+  read(id: CanonicalId, session?: SessionLog): Promise<object | undefined> {
+    if (session) return this.#readUnder(session, id)
     const held = this.#tier && this.recall(this.#tier.slotOf(id))
     return held ?? this.#rows.read(this.#changes.rowKey(id), id).then(copyFor)
+  }
+
+  /** The row through the cache, its stamp compared with the row's: what differs is read anew, and into the cache. */
+  async readVerified(id: CanonicalId, session?: SessionLog): Promise<object | undefined> {
+    const [row, version] = await Promise.all([this.read(id, session), this.#versions.ask(id)])
+    const isSame = row === undefined ? version === undefined : version !== undefined && this.#versionIn(row) === version
+    return isSame ? row : this.reload(id)
   }
 
   /** The row from the database; the cache is left alone. */
@@ -131,7 +154,8 @@ export class CachedTable {
   async readBy(
     at: number,
     values: unknown,
-    consistency: 'cached' | 'primary' | 'refresh',
+    consistency: Consistency,
+    session?: SessionLog,
   ): Promise<object | undefined> {
     const columns = this.facts.unique[at] as readonly KeyColumn[]
     const value = canonicalId(columns, values)
@@ -139,13 +163,16 @@ export class CachedTable {
     const reader = this.#lookups[at] as Reader<CanonicalId, Found>
     const key = this.#changes.lookupKey(at, value)
     if (consistency === 'primary') return copyFor((await reader.loadOnly(key, value))?.loaded?.row)
-    if (consistency === 'refresh') {
+    if (consistency === 'refresh' || consistency === 'verified') {
       const found = await reader.reload(key, value)
       return found && this.reload(found.id)
     }
-    const row = await this.#follow(await reader.read(key, value), columns, value)
+    // A session that wrote this value knows of a row no cached absence or pointer can be held against.
+    const mustLoad = session?.demandOf(key) !== undefined
+    const found = await (mustLoad ? reader.loadOnly(key, value) : reader.read(key, value))
+    const row = await this.#follow(found, columns, value, session)
     if (row !== OUT_OF_DATE) return row
-    const again = await this.#follow(await reader.reload(key, value), columns, value)
+    const again = await this.#follow(await reader.reload(key, value), columns, value, session)
     // The row changed hands between the two statements just now; the database's last word is that nobody has it.
     return again === OUT_OF_DATE ? undefined : again
   }
@@ -172,26 +199,52 @@ export class CachedTable {
     return this.#changes.ofUnknownWrite(id, values)
   }
 
-  async #follow(found: Found | undefined, columns: readonly KeyColumn[], value: CanonicalId) {
+  async #follow(
+    found: Found | undefined,
+    columns: readonly KeyColumn[],
+    value: CanonicalId,
+    session: SessionLog | undefined,
+  ) {
     if (found === undefined) return undefined
     const { id, loaded } = found
     // A row that came with the pointer was read by the same statement, unless this process has written it since.
     const floor = this.#parts.floors.get(this.#changes.rowKey(id))
     if (loaded?.row && isAtLeast(loaded.version, floor?.version)) return copyFor(loaded.row)
-    const row = await this.read(id)
+    const row = await this.read(id, session)
     const now = row && idFromRow(columns, row)
     return now?.every((part, index) => part === value[index]) ? row : OUT_OF_DATE
+  }
+
+  /** Never older than what the session knows, and the session knows it afterwards. */
+  async #readUnder(session: SessionLog, id: CanonicalId): Promise<object | undefined> {
+    const key = this.#changes.rowKey(id)
+    const demand = session.demandOf(key)
+    if (typeof demand === 'object') this.#heed(key, demand)
+    const row = await (demand === 'primary' ? this.readPrimary(id) : this.read(id))
+    if (row) session.saw(key, this.#versionIn(row))
+    return row
+  }
+
+  /** This process has just learned of a version: the same as if a message had told it. */
+  #heed(key: CacheKey, { version, absent }: Floor): void {
+    const floor = this.#parts.floors.get(key)
+    if (floor && compareVersions(floor.version, version) >= 0) return
+    this.#parts.invalidation.apply({ key, version, absent, hasFloor: true })
+  }
+
+  #versionIn(row: object): Version | undefined {
+    const { version } = this.facts
+    return version && toVersion((row as Record<string, unknown>)[version.property])
   }
 
   #openTier(): RowTier {
     const { clock, invalidation } = this.#parts
     const { facts } = this.#plan
     const { read } = this.#options
-    const property = facts.version?.property
     const l1 = new L1<object>({
       clock,
       ...this.#options.l1,
-      versionOf: (row) => (property === undefined ? undefined : toVersion((row as Record<string, unknown>)[property])),
+      versionOf: (row) => this.#versionIn(row),
       earlinessMs: (freshMs) => longestHeadStartMs({ loadMs: this.#cost.estimateMs ?? 0, freshMs }, read),
       onLate: (slot, remainingMs) => this.#mayRefresh(tier.idOf(slot), remainingMs),
     })

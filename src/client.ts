@@ -13,10 +13,11 @@ import {
   type Settings,
   type TtlOptions,
 } from './config.js'
-import { ClosedError, ConfigError } from './core/errors.js'
+import { ClosedError, ConfigError, isCorralError } from './core/errors.js'
 import type { CorralEvent, EmitEvent } from './core/events.js'
 import type { Repository } from './repository.js'
 import type { KeySpec, LookupSpec, RowOf, TableName, VersionColumn } from './repository-types.js'
+import { type Session, SessionLog } from './session.js'
 import { TableRepository } from './table-repository.js'
 import {
   type CorralTransaction,
@@ -89,6 +90,13 @@ export interface Corral<DB> {
     work: (tx: CorralTransaction<DB>) => Promise<Value>,
     options?: TransactionOptions,
   ): Promise<TransactionResult<Value>>
+  /**
+   * A session, new or continued from the token of an earlier one: reads under it are never older than what it wrote or saw,
+   * in whichever process that was.
+   *
+   * @throws TokenError for a token that is none of ours, unless `invalid` is `ignore`: then a new session begins.
+   */
+  session(token?: string, options?: { readonly invalid?: 'throw' | 'ignore' }): Session
   stats(): CorralStats
   /** Waits for work in the background, tries pending fences a last time, and closes what Corral itself opened. */
   close(): Promise<void>
@@ -130,6 +138,15 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     async transaction(work, transactionOptions = {}) {
       assertOpen()
       return runTransaction(db, fencer, transactionOptions, work)
+    },
+    session(token, { invalid = 'throw' } = {}) {
+      const clock = assembly.table.clock
+      try {
+        return new SessionLog({ clock, secret, token })
+      } catch (error) {
+        if (invalid === 'ignore' && isCorralError(error, 'TOKEN_INVALID')) return new SessionLog({ clock, secret })
+        throw error
+      }
     },
     stats: () => ({
       breaker: store.breakerState,

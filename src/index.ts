@@ -9,6 +9,14 @@ export {
 } from './config.js'
 export { CorralError, type ErrorCode, isCorralError, StaleWriteError } from './core/errors.js'
 export type { CorralEvent } from './core/events.js'
-export type { Consistency, ReadOptions, Repository, TransactionRepository, UpdateOptions } from './repository.js'
+export type {
+  Consistency,
+  ReadOptions,
+  Repository,
+  TransactionRepository,
+  UpdateOptions,
+  WriteOptions,
+} from './repository.js'
 export type { RowOf, WriteResult } from './repository-types.js'
+export type { Session } from './session.js'
 export type { CorralTransaction, TransactionOptions, TransactionResult } from './transaction.js'

@@ -1,19 +1,31 @@
 import type { IdOf, LookupOf, NewRow, RowOf, RowPatch, TableName, WriteResult } from './repository-types.js'
+import type { Session } from './session.js'
 import type { CorralTransaction } from './transaction.js'
 
 /**
- * Where a read may be answered from. `cached` (default): the cache, if it is as new as this process must see. `primary`: the
- * database, leaving the cache alone. `refresh`: the database, and the cache is brought up to it.
+ * Where a read may be answered from.
+ *
+ * - `cached` (default): the cache, if it is as new as this process (or the session) must see;
+ * - `verified`: the cache, after its stamp was compared with the row's by a cheap probe; what differs is read anew;
+ * - `primary`: the database, passing the cache by in both directions;
+ * - `refresh`: the database, and the cache is brought up to it.
  */
-export type Consistency = 'cached' | 'primary' | 'refresh'
+export type Consistency = 'cached' | 'verified' | 'primary' | 'refresh'
 
 export interface ReadOptions {
   readonly consistency?: Consistency
+  /** Never older than what this session wrote or saw, in whichever process. See `corral.session`. */
+  readonly session?: Session
   /** Ends this call's wait with `signal.reason`. The load it may share with others goes on. */
   readonly signal?: AbortSignal
 }
 
-export interface UpdateOptions {
+export interface WriteOptions {
+  /** Learns what was written, so that its later reads include it in every process. */
+  readonly session?: Session
+}
+
+export interface UpdateOptions extends WriteOptions {
   /** Only write if the row still has this stamp (`WriteResult.version`); otherwise `StaleWriteError`. */
   readonly expectVersion?: string
 }
@@ -38,7 +50,7 @@ export interface Repository<DB, T extends TableName<DB>, Key, Unique extends rea
   peek(id: IdOf<DB[T], Key>): RowOf<DB, T> | undefined
   /** By the declared unique columns. */
   findBy(lookup: LookupOf<DB[T], Unique>, options?: ReadOptions): Promise<RowOf<DB, T> | undefined>
-  insert(values: NewRow<DB, T>): Promise<WriteResult<RowOf<DB, T>>>
+  insert(values: NewRow<DB, T>, options?: WriteOptions): Promise<WriteResult<RowOf<DB, T>>>
   /** Undefined when there is no such row. @throws StaleWriteError with `expectVersion`. */
   update(
     id: IdOf<DB[T], Key>,
@@ -46,14 +58,18 @@ export interface Repository<DB, T extends TableName<DB>, Key, Unique extends rea
     options?: UpdateOptions,
   ): Promise<WriteResult<RowOf<DB, T>> | undefined>
   /** Inserts, or where the key exists sets the columns that `values` names. */
-  upsert(values: NewRow<DB, T>): Promise<WriteResult<RowOf<DB, T>>>
+  upsert(values: NewRow<DB, T>, options?: WriteOptions): Promise<WriteResult<RowOf<DB, T>>>
   /** Undefined when there was no such row; otherwise the row as it was. */
   delete(id: IdOf<DB[T], Key>, options?: UpdateOptions): Promise<WriteResult<RowOf<DB, T>> | undefined>
   /**
    * Reads the row under `FOR UPDATE`, lets `decide` choose the patch, writes it and commits: a decision that no other writer can
    * come between, made on what the database holds. Undefined when there is no such row; `decide` is then not called.
    */
-  mutate(id: IdOf<DB[T], Key>, decide: Decide<DB, T>): Promise<WriteResult<RowOf<DB, T>> | undefined>
+  mutate(
+    id: IdOf<DB[T], Key>,
+    decide: Decide<DB, T>,
+    options?: WriteOptions,
+  ): Promise<WriteResult<RowOf<DB, T>> | undefined>
   /** The same table inside a transaction of `corral.transaction`: reads go to the database, writes reach the cache at commit. */
   in(tx: CorralTransaction<DB>): TransactionRepository<DB, T, Key, Unique>
 }
@@ -68,7 +84,11 @@ export interface TransactionRepository<DB, T extends TableName<DB>, Key, Unique 
   /** The row, locked until the transaction ends. */
   lock(id: IdOf<DB[T], Key>): Promise<RowOf<DB, T> | undefined>
   insert(values: NewRow<DB, T>): Promise<AtCommit<DB, T>>
-  update(id: IdOf<DB[T], Key>, patch: RowPatch<DB, T>, options?: UpdateOptions): Promise<AtCommit<DB, T> | undefined>
+  update(
+    id: IdOf<DB[T], Key>,
+    patch: RowPatch<DB, T>,
+    options?: Pick<UpdateOptions, 'expectVersion'>,
+  ): Promise<AtCommit<DB, T> | undefined>
   upsert(values: NewRow<DB, T>): Promise<AtCommit<DB, T>>
-  delete(id: IdOf<DB[T], Key>, options?: UpdateOptions): Promise<AtCommit<DB, T> | undefined>
+  delete(id: IdOf<DB[T], Key>, options?: Pick<UpdateOptions, 'expectVersion'>): Promise<AtCommit<DB, T> | undefined>
 }

@@ -6,8 +6,9 @@ import { ConfigError, KeyError, StaleWriteError } from './core/errors.js'
 import type { CanonicalId } from './core/ports.js'
 import { toVersion } from './core/version.js'
 import type { Fencer } from './engine/fencer.js'
-import type { ReadOptions, UpdateOptions } from './repository.js'
+import type { ReadOptions, UpdateOptions, WriteOptions } from './repository.js'
 import type { WriteResult } from './repository-types.js'
+import { sessionLog } from './session.js'
 import type { ChangeDetails } from './table-changes.js'
 import { type CorralTransaction, runTransaction, writeLogOf } from './transaction.js'
 
@@ -63,15 +64,18 @@ export class TableRepository {
   async findBy(lookup: object, options: ReadOptions = {}): Promise<object | undefined> {
     const at = this.#lookupAt(lookup)
     const table = await this.#parts.table()
-    return withSignal(options.signal, table.readBy(at, lookup, options.consistency ?? 'cached'))
+    return withSignal(
+      options.signal,
+      table.readBy(at, lookup, options.consistency ?? 'cached', sessionLog(options.session)),
+    )
   }
 
-  insert(values: object): Promise<WriteResult<object> | undefined> {
-    return this.#write(values, undefined, {}, (table) => table.writer.insert(this.#parts.db, values))
+  insert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
+    return this.#write(values, undefined, {}, options, (table) => table.writer.insert(this.#parts.db, values))
   }
 
-  upsert(values: object): Promise<WriteResult<object> | undefined> {
-    return this.#write(values, undefined, {}, (table) => table.writer.upsert(this.#parts.db, values))
+  upsert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
+    return this.#write(values, undefined, {}, options, (table) => table.writer.upsert(this.#parts.db, values))
   }
 
   async update(id: unknown, patch: object, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
@@ -79,7 +83,7 @@ export class TableRepository {
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
     const expected = expectedVersion(table, options)
-    return this.#write(patch, canonical, { touched: Object.keys(patch), formerId: canonical }, async () => {
+    return this.#write(patch, canonical, { touched: Object.keys(patch), formerId: canonical }, options, async () => {
       const written = await table.writer.update(this.#parts.db, canonical, patch, expected)
       return written ?? refuseStale(table, this.#parts.db, canonical, expected)
     })
@@ -90,7 +94,7 @@ export class TableRepository {
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
     const expected = expectedVersion(table, options)
-    return this.#write({}, canonical, { wasDeleted: true }, async () => {
+    return this.#write({}, canonical, { wasDeleted: true }, options, async () => {
       const written = await table.writer.delete(this.#parts.db, canonical, expected)
       return written ?? refuseStale(table, this.#parts.db, canonical, expected)
     })
@@ -99,9 +103,10 @@ export class TableRepository {
   async mutate(
     id: unknown,
     decide: (row: object, tx: AnyTransaction) => object | undefined | Promise<object | undefined>,
+    options: WriteOptions = {},
   ): Promise<WriteResult<object> | undefined> {
     const { db, fencer } = this.#parts
-    const { value, fence } = await runTransaction(db, fencer, {}, async (tx) => {
+    const { value, fence } = await runTransaction(db, fencer, options, async (tx) => {
       const inside = this.in(tx)
       const row = await inside.lock(id)
       if (row === undefined) return undefined
@@ -173,22 +178,27 @@ export class TableRepository {
     values: object,
     id: CanonicalId | undefined,
     details: ChangeDetails,
+    options: WriteOptions,
     write: (table: CachedTable) => Promise<Written | undefined>,
   ): Promise<WriteResult<object> | undefined> {
     const { fencer, db } = this.#parts
     const table = await this.#parts.table()
+    const session = sessionLog(options.session)
     let written: Written | undefined
     try {
       written = await write(table)
     } catch (error) {
       if (outcomeIsUnknown(error) && !(error instanceof StaleWriteError)) {
         const changes: Change[] = table.unknownChanges(id, values)
+        session?.wrote(changes)
         await fencer.afterUnknownCommit(changes, null, (xid) => commitStatus(db, xid))
       }
       throw error
     }
     if (written === undefined) return undefined
-    const fence = await fencer.afterCommit(table.changes(written, details))
+    const changes = table.changes(written, details)
+    session?.wrote(changes)
+    const fence = await fencer.afterCommit(changes)
     return { row: freezeRow(written.row), version: written.version, fence }
   }
 
@@ -204,15 +214,18 @@ export class TableRepository {
 }
 
 function read(table: CachedTable, id: CanonicalId, options: ReadOptions): Promise<object | undefined> {
+  const session = sessionLog(options.session)
   switch (options.consistency ?? 'cached') {
     case 'cached':
-      return table.read(id)
+      return table.read(id, session)
+    case 'verified':
+      return table.readVerified(id, session)
     case 'primary':
       return table.readPrimary(id)
     case 'refresh':
       return table.reload(id)
     default:
-      throw new ConfigError('consistency', '`cached`, `primary` or `refresh`', options.consistency)
+      throw new ConfigError('consistency', '`cached`, `verified`, `primary` or `refresh`', options.consistency)
   }
 }
 

@@ -9,6 +9,7 @@ import type { AnyDatabase } from './adapters/postgres/row-writer.js'
 import type { Clock } from './core/clock.js'
 import type { EmitEvent } from './core/events.js'
 import type { CanonicalId, LoadedRow } from './core/ports.js'
+import type { Version } from './core/version.js'
 import type { LoadedValue, ReadSource } from './engine/filler.js'
 import type { LoadGate } from './engine/load-gate.js'
 import { TickBatch } from './engine/tick-batch.js'
@@ -88,6 +89,19 @@ export function lookupSource(parts: SourceParts, at: number): ReadSource<Canonic
     freshMs: (found) => freshMs(parts, found?.loaded?.row),
     doubtShape: parts.doubtShape,
   }
+}
+
+/** The stamps that rows have now, without the rows; probes of one tick as one statement, under the bulkhead. */
+export function versionProbe(parts: SourceParts): TickBatch<CanonicalId, Version | undefined> {
+  const { clock, gate, db } = parts
+  return new TickBatch({
+    clock,
+    maxSize: MAX_IDS,
+    send: (ids) => {
+      const { facts } = parts.plan()
+      return gate.run(facts.entity, () => new PostgresRowSource({ db, facts }).versions(ids))
+    },
+  })
 }
 
 /** Loads of one tick as one statement, under the bulkhead. Rows come frozen, because those who share a load share the row. */

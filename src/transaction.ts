@@ -3,10 +3,13 @@ import { commitStatus, outcomeIsUnknown } from './adapters/postgres/row-writer.j
 import type { Change } from './core/change.js'
 import { ConfigError } from './core/errors.js'
 import type { Fencer, FenceState } from './engine/fencer.js'
+import { type Session, sessionLog } from './session.js'
 
 export interface TransactionOptions {
   readonly isolationLevel?: IsolationLevel
   readonly accessMode?: AccessMode
+  /** Learns what the transaction wrote, if it commits or may have committed. */
+  readonly session?: Session
 }
 
 /** A Kysely transaction whose writes through `repository.in(tx)` reach the cache when, and only if, it commits. */
@@ -94,6 +97,7 @@ export async function runTransaction<DB, Value>(
   work: (tx: CorralTransaction<DB>) => Promise<Value>,
 ): Promise<TransactionResult<Value>> {
   const log = new WriteLog()
+  const session = sessionLog(options.session)
   let workIsDone = false
   let value: Value
   try {
@@ -108,12 +112,14 @@ export async function runTransaction<DB, Value>(
   } catch (error) {
     // Before COMMIT was sent, a lost connection means a rollback; after it, nobody knows.
     if (workIsDone && outcomeIsUnknown(error)) {
+      session?.wrote(log.changes.map((change) => ({ ...change, version: null })))
       await fencer.afterUnknownCommit(log.changes, log.xid, (xid) => commitStatus(db, xid))
     }
     throw error
   } finally {
     log.end()
   }
+  session?.wrote(log.changes)
   return { value, fence: await fencer.afterCommit(log.changes) }
 }
 

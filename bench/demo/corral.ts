@@ -16,7 +16,7 @@ export class CorralSide implements Side {
     const onEvent = (event: CorralEvent) => {
       if (event.type === 'hit') this.hits++
     }
-    this.#corral = createCorral({ db, redis, namespace, cache, onEvent })
+    this.#corral = createCorral({ db, redis, namespace, cache, l1: { maxEntries: 0 }, onEvent })
     this.#products = this.#corral.repository('products', { key: 'id' })
     this.#inventory = this.#corral.repository('inventory', { key: 'product_id' })
   }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TcpProxy } from '../../test/support/tcp-proxy.js'
 import type { Stage } from './act.js'
@@ -13,7 +14,7 @@ import { formatCount } from './table.js'
 import { TRAFFIC } from './traffic.js'
 
 /** On the way to Postgres, in each direction: another machine of the same region, over a network that others use too. */
-export const NETWORK = { latencyMs: 2, jitterMs: 4 } as const
+export const NETWORK = { latencyMs: 1, jitterMs: 9 } as const
 
 /** After the last acknowledgement: far longer than anything a side may still have under way. */
 const SETTLE_MS = 1_000
@@ -28,7 +29,8 @@ const LEAD_MS = 250
 export async function runSide(name: SideName, stage: Stage): Promise<Figures> {
   const { postgres, redis, narrator } = stage
   const postgresUrl = await postgres.createDatabase(`demo_${name}`)
-  const direct: Place = { postgresUrl, redisUrl: redis.url, namespace: `demo-${name}-${process.pid}` }
+  const namespace = `demo-${name}-${randomBytes(4).toString('hex')}`
+  const direct: Place = { postgresUrl, redisUrl: redis.url, namespace }
   const database = new URL(postgresUrl).pathname.slice(1)
   await prepareShop(name, postgresUrl)
 

@@ -30,18 +30,17 @@ export const sameTrafficTwice: Act = {
 }
 
 function introduction(): string[] {
-  const { processes, visitorsPerProcess, clerksPerProcess, durationMs } = TRAFFIC
+  const { processes, visitors, customers, durationMs } = TRAFFIC
   const { latencyMs, jitterMs } = NETWORK
-  const people = processes * visitorsPerProcess
   return [
-    `A shop with ${formatCount(PRODUCT_COUNT)} products and their stock lives in Postgres; Redis holds copies.`,
-    `${processes} processes serve ${people} visitors, who open product pages (a few products far more often than the rest),`,
-    `while ${processes * clerksPerProcess} clerks change prices and sell. Each side gets ${formatSeconds(durationMs)} of it. Postgres is ${latencyMs} to ${latencyMs + jitterMs} ms away,`,
-    'each way, as on a real network. Neither side is slowed down, paused or broken in any other way.',
+    `A shop keeps ${formatCount(PRODUCT_COUNT)} products and their stock in Postgres, and copies of them in Redis. It runs as ${processes} processes.`,
+    `${processes * visitors} visitors open product pages, a few products far more often than the rest. ${processes * customers} customers buy, and price`,
+    `feeds change prices, often of one product in several processes at once. Each side gets ${durationMs / 1_000} s of this.`,
+    `Postgres is ${latencyMs} to ${latencyMs + jitterMs} ms away in each direction, as over a busy network. Nothing else is done to either side.`,
     '',
-    'Every row carries a revision that the database counts up. Every process writes down which revision each',
-    'read returned and when each write was confirmed. A read is stale if it began after a newer revision had been',
-    'confirmed. No cache is asked; the processes share one clock.',
+    'Every row carries a revision that the database counts up. Every process writes down which revision each read',
+    'returned and when each write was confirmed, on a clock that all share. A read is stale if it began after a newer',
+    'revision had been confirmed. The checker goes by these notes alone and asks neither cache.',
   ]
 }
 

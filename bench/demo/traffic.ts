@@ -9,12 +9,12 @@ export const TRAFFIC = {
   /** A visitor opens product pages: two reads each, the product and its stock. */
   visitors: 15,
   visitorPauseMs: 60,
-  /** A clerk changes a price, looks at the page, and goes on. */
-  clerks: 2,
-  clerkPauseMs: 100,
-  /** A product draws a crowd: in every process one customer buys a piece and sees the page again, all at about the same time. */
-  crowdPauseMs: 100,
-  crowdWithinMs: 40,
+  /** A customer buys a piece and is sent back to the page. */
+  customers: 2,
+  customerPauseMs: 200,
+  /** Price feeds: prices of one product arrive in every process, from different suppliers, at about the same time. */
+  feedPauseMs: 40,
+  feedWithinMs: 25,
   /** How unevenly products are asked for, by everybody: the exponent of YCSB's default zipfian distribution. */
   zipfExponent: 0.99,
 } as const
@@ -33,26 +33,19 @@ export interface Planned {
 
 type Draw = (chance: Chance) => Happening
 
-/** Customers of one process who take turns, so that one who still waits does not keep the next from a later crowd. */
-const CUSTOMERS = 8
-
-/** What each person in one process does, from first to last: a list for each. */
+/** What each person or feed in one process does, from first to last: a list for each. */
 export function planOf(process: number): Planned[][] {
   const rank = zipfRanks(PRODUCT_COUNT, TRAFFIC.zipfExponent)
   const opensPage: Draw = (chance) => ({ what: 'page', id: rank(chance.number()) })
-  const changesPrice: Draw = (chance) => ({
-    what: 'price',
-    id: rank(chance.number()),
-    priceCents: 500 + Math.floor(chance.number() * 20_000),
-  })
+  const buys: Draw = (chance) => ({ what: 'sale', id: rank(chance.number()) })
   const people = (count: number, pauseMs: number, firstSeed: number, draw: Draw) =>
     Array.from({ length: count }, (_, person) => planPerson(seededChance(firstSeed + person), pauseMs, draw))
 
   const seed = 1_000 * (process + 1)
   return [
     ...people(TRAFFIC.visitors, TRAFFIC.visitorPauseMs, seed, opensPage),
-    ...people(TRAFFIC.clerks, TRAFFIC.clerkPauseMs, seed + 500, changesPrice),
-    ...planCustomers(seededChance(seed + 900), rank),
+    ...people(TRAFFIC.customers, TRAFFIC.customerPauseMs, seed + 500, buys),
+    ...planFeeds(seededChance(seed + 900), rank),
   ]
 }
 
@@ -66,18 +59,17 @@ function planPerson(chance: Chance, pauseMs: number, draw: Draw): Planned[] {
   }
 }
 
-/** Crowds are the same in all processes; how fast this process' customer clicks is its own affair. */
-function planCustomers(own: Chance, rank: (drawn: number) => number): Planned[][] {
-  const crowds = planPerson(seededChance(1), TRAFFIC.crowdPauseMs, (chance) => ({
-    what: 'sale',
+/** Which product and when is the same in all processes; the price, and how late it arrives, is this process' own. */
+function planFeeds(own: Chance, rank: (drawn: number) => number): Planned[][] {
+  const products = planPerson(seededChance(1), TRAFFIC.feedPauseMs, (chance) => ({
+    what: 'page',
     id: rank(chance.number()),
   }))
-  const customers: Planned[][] = Array.from({ length: CUSTOMERS }, () => [])
-  crowds.forEach(({ dueMs, happening }, at) => {
-    const clicksAfterMs = own.number() * TRAFFIC.crowdWithinMs
-    customers[at % CUSTOMERS]?.push({ dueMs: dueMs + clicksAfterMs, happening })
+  // A list for each, so that none waits for the one before.
+  return products.map(({ dueMs, happening: { id } }) => {
+    const priceCents = 500 + Math.floor(own.number() * 20_000)
+    return [{ dueMs: dueMs + own.number() * TRAFFIC.feedWithinMs, happening: { what: 'price', id, priceCents } }]
   })
-  return customers
 }
 
 /** Maps a number in [0, 1) to a rank from 1, rank r being r ** -exponent times as likely as rank 1. */

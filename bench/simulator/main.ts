@@ -2,7 +2,7 @@
  * Compares caching strategies by simulation: `node --import tsx bench/simulator/main.ts [--quick] [--svg <folder>]`.
  *
  * Prints Markdown tables; with `--svg` also writes the plots of docs/design/early-refresh.md. Seeded: two runs give the same
- * output, on any machine. `--quick` plays a tenth of the expiries.
+ * output. `--quick` plays a tenth of the expiries.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -6,7 +6,7 @@ export interface Axis {
   readonly ticks: readonly number[]
 }
 
-export type Tone = 'blue' | 'orange' | 'green' | 'purple' | 'grey'
+export type Tone = 'orange' | 'green' | 'purple' | 'grey'
 
 export interface Line {
   readonly label: string
@@ -37,7 +37,6 @@ const LIGHT: Palette = {
   ink: '#24292f',
   soft: '#57606a',
   grid: '#d8dee4',
-  blue: '#0969da',
   orange: '#bc4c00',
   green: '#1a7f37',
   purple: '#8250df',
@@ -49,7 +48,6 @@ const DARK: Palette = {
   ink: '#e6edf3',
   soft: '#9198a1',
   grid: '#2b3138',
-  blue: '#58a6ff',
   orange: '#f0883e',
   green: '#3fb950',
   purple: '#bc8cff',

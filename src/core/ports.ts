@@ -28,6 +28,8 @@ export interface CacheStore {
    * so that a result which was read under it can never be taken for current again. Losing one is a miss.
    */
   mark(requests: readonly MarkRequest[]): Promise<string[]>
+  /** Everything that is held under one key, for a person to look at. */
+  inspect(key: CacheKey): Promise<StoredState>
   /** The store's own clock, as well as this process knows it: milliseconds since the Unix epoch. */
   nowMs(): number
   /** Releases what the store itself opened; never a client it was given. */
@@ -81,6 +83,15 @@ export interface MarkRequest {
   /** Unique across the fleet and over time. */
   readonly fresh: string
   readonly keepMs: number
+}
+
+export interface StoredState {
+  readonly bytes: StoredBytes | null
+  /** What is left of the entry's life in the store; null when there is none. */
+  readonly remainingMs: number | null
+  readonly fence: string | null
+  readonly lease: { readonly token: string; readonly remainingMs: number } | null
+  readonly failure: string | null
 }
 
 export interface ReleaseRequest {

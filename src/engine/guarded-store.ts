@@ -13,6 +13,7 @@ import type {
   MarkRequest,
   ReleaseRequest,
   StoredBytes,
+  StoredState,
 } from '../core/ports.js'
 import type { CircuitBreaker } from './circuit-breaker.js'
 
@@ -66,6 +67,10 @@ export class GuardedStore implements CacheStore {
 
   mark(requests: readonly MarkRequest[]): Promise<string[]> {
     return this.#guard('mark', () => this.#store.mark(requests))
+  }
+
+  inspect(key: CacheKey): Promise<StoredState> {
+    return this.#guard('inspect', () => this.#store.inspect(key))
   }
 
   nowMs(): number {

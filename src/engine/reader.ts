@@ -88,7 +88,7 @@ export class Reader<Id, Value> {
   async reload(key: CacheKey, id: Id): Promise<Value | undefined> {
     const bytes = await this.#parts.store.read(key).catch(() => null)
     this.#flights.forget(key)
-    const answer = await this.#withinHardTimeout(this.#fill(key, id, { bytes, useless: false }))
+    const answer = await this.#withinHardTimeout(this.#fill(key, id, { bytes, useless: true }))
     return answer === MISSED_A_WRITE ? this.loadOnly(key, id) : answer
   }
 

@@ -22,7 +22,7 @@ function open(clock = new ManualClock()): StoreUnderTest {
     // Eviction cannot be asked for, so the store is filled until what was used longest ago has to go.
     async evictEntry() {
       const key = newKey()
-      const text = 'x'.repeat(MAX_BYTES - 500)
+      const text = 'x'.repeat(MAX_BYTES - 150)
       await store.lease([leaseOf(key, 'evict')])
       const entry = newEntry('row', '1', text)
       const sealed = envelope.seal(entry)

@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import { extname, join } from 'node:path'
 import ts from 'typescript'
-import { expect, inject, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { packed } from './packed.js'
 
-const { consumer } = inject('packed')
+const { consumer } = packed()
 
 /** A user's program: rows, ids and lookups are typed from the Kysely database alone. */
 const PROGRAM = `

@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
-import { describe, expect, inject, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { packed } from './packed.js'
 
 /**
  * The public API, door by door. A name that is added here is a promise; a name that goes is a breaking change and
@@ -24,7 +25,7 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
   },
 }
 
-const { consumer } = inject('packed')
+const { consumer } = packed()
 const root = join(consumer, 'node_modules', 'corral')
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 

@@ -4,31 +4,36 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import manifest from '../../package.json' with { type: 'json' }
-
-/** Where the packed package is, for the tests of it. */
-export interface PackedPackage {
-  readonly tarball: string
-  /** A project of a user: the package as npm would install it, beside what it declares, and nothing else. */
-  readonly consumer: string
-}
+import type { PackedPackage } from './packed.js'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    packed: PackedPackage
+    packed: PackedPackage | { readonly failure: string }
   }
 }
 
-/** Builds and packs the package the way a release does, and sets up a project that uses it. */
+/**
+ * Builds and packs the package the way a release does, and sets up a project that uses it. When that fails, the tests
+ * of the package do, with the reason; those of other projects run.
+ */
 export default function setup(project: TestProject): () => void {
   // The real path: what Node says it has loaded is compared with it.
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'corral-package-')))
-  // `prepack` builds.
-  run('npm', ['pack', '--pack-destination', folder, '--loglevel=error'])
+  try {
+    project.provide('packed', pack(folder))
+  } catch (error) {
+    project.provide('packed', { failure: (error as Error).message })
+  }
+  return () => rmSync(folder, { recursive: true, force: true })
+}
+
+function pack(folder: string): PackedPackage {
+  // `prepack` builds. Nothing is fetched, so npm's cache can be anywhere it may write to.
+  run('npm', ['pack', '--pack-destination', folder, '--cache', join(folder, 'npm-cache'), '--loglevel=error'])
   const tarball = join(folder, readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '')
   const consumer = join(folder, 'consumer')
   install(tarball, consumer)
-  project.provide('packed', { tarball, consumer })
-  return () => rmSync(folder, { recursive: true, force: true })
+  return { tarball, consumer }
 }
 
 /**
@@ -49,5 +54,5 @@ function install(tarball: string, consumer: string): void {
 function run(program: string, args: readonly string[]): void {
   const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8' })
   if (status === 0) return
-  throw new Error(`${program} ${args.join(' ')} failed: ${error?.message ?? `${stdout}\n${stderr}`}`)
+  throw new Error(`${program} ${args.join(' ')} failed: ${error?.message ?? (stderr.trim() || stdout)}`)
 }

@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, inject, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { packed } from './packed.js'
 
-const { consumer } = inject('packed')
+const { consumer } = packed()
 
 /** All that importing may load: the drivers are the application's, and some applications have no Redis. */
 const MAY_LOAD = ['corral', 'kysely', 'lru-cache', '@opentelemetry/api']

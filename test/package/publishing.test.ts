@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, inject, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { packed } from './packed.js'
 
-const { tarball, consumer } = inject('packed')
+const { tarball, consumer } = packed()
 
 function runTool(file: string, args: readonly string[]): { status: number | null; said: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join('node_modules', file), ...args], {

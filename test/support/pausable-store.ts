@@ -11,6 +11,7 @@ import type {
   MarkRequest,
   ReleaseRequest,
   StoredBytes,
+  StoredState,
 } from '../../src/core/ports.js'
 import { Gates, type Pause } from './gates.js'
 
@@ -85,6 +86,10 @@ export class PausableStore implements CacheStore {
 
   mark(requests: readonly MarkRequest[]): Promise<string[]> {
     return this.#pass('mark', keysOf(requests), () => this.#store.mark(requests))
+  }
+
+  inspect(key: CacheKey): Promise<StoredState> {
+    return this.#store.inspect(key)
   }
 
   nowMs(): number {

@@ -18,6 +18,7 @@ import { PendingFences } from '../../src/engine/pending-fences.js'
 import { Reader, type ReadSettings } from '../../src/engine/reader.js'
 import { Singleflight } from '../../src/engine/singleflight.js'
 import { LoadCost } from '../../src/policy/load-cost.js'
+import { PausableStore } from './pausable-store.js'
 import { Recorder } from './recorder.js'
 import { plainChance } from './seeded-chance.js'
 import type { ModelChange, ModelRow, TableModel } from './table-model.js'
@@ -64,8 +65,9 @@ export class ProcessModel {
   readonly background: Background
   readonly pending: PendingFences
   readonly gate: LoadGate
-  readonly store: GuardedStore
   readonly clock: Clock
+  /** This process' own way to the store, where it can be paused and broken without the others noticing. */
+  readonly cache: PausableStore
   readonly #table: TableModel
   readonly #settings: ProcessSettings
   readonly #fencer: Fencer
@@ -73,6 +75,7 @@ export class ProcessModel {
 
   constructor(options: {
     clock: Clock
+    /** Shared by the fleet. */
     store: CacheStore
     table: TableModel
     chance?: Chance
@@ -94,12 +97,14 @@ export class ProcessModel {
     const { breakerFailures: failures, breakerProbeMs: probeMs, deadlineMs } = settings.cache
     const onChange = (state: 'closed' | 'open' | 'half-open') => emit({ type: 'breaker', state })
     const breaker = new CircuitBreaker({ clock, failures, probeMs, maxProbeMs: 1_000, onChange })
-    this.store = new GuardedStore({ store: options.store, clock, breaker, deadlineMs, emit })
-    this.pending = new PendingFences({ store: this.store, clock, maxKeys: 1_000, emit })
-    const { store, floors, flights, pending, background } = this
+    this.cache = new PausableStore(options.store, clock)
+    const store = new GuardedStore({ store: this.cache, clock, breaker, deadlineMs, emit })
+    const announce = () => {}
+    this.pending = new PendingFences({ store, clock, maxKeys: 1_000, emit, announce })
+    const { floors, flights, pending, background } = this
     const keepMs = settings.fenceMs
     const invalidation = new Invalidation({ floors, flights })
-    this.#fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce: () => {} })
+    this.#fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce })
     const parts = {
       store: new BatchedStore(store, clock),
       codec: envelope,

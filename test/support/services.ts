@@ -11,23 +11,23 @@ export interface Services {
 
 declare module 'vitest' {
   interface ProvidedContext {
-    services: Services
+    services: Services | { readonly failure: string }
   }
 }
 
 /** URL of the shared Redis. Keys of other test files are in there too: keep to `freshNamespace()`, and never FLUSHALL. */
 export function redisUrl(): string {
-  return inject('services').redisUrl
+  return services().redisUrl
 }
 
 /** Start-up nodes of the shared Redis Cluster of 3 masters, as `new Cluster(...)` takes them. */
 export function redisClusterNodes(): { host: string; port: number }[] {
-  return inject('services').redisClusterNodes.map(({ host, port }) => ({ host, port }))
+  return services().redisClusterNodes.map(({ host, port }) => ({ host, port }))
 }
 
 /** URL of the shared Postgres, database `postgres`: for what concerns the server as a whole. */
 export function postgresUrl(): string {
-  return inject('services').postgresUrl
+  return services().postgresUrl
 }
 
 /** Makes an empty database for this test file, dropped after its tests. Call it at the top of the file or in beforeAll. */
@@ -35,6 +35,13 @@ export async function freshDatabase(name: string = testFile()): Promise<string> 
   const database = await createDatabase(postgresUrl(), name)
   afterAll(() => database.drop())
   return database.url
+}
+
+/** Throws what kept the servers from starting, in every test that needs them; those that need none run all the same. */
+function services(): Services {
+  const outcome = inject('services')
+  if ('failure' in outcome) throw new Error(outcome.failure)
+  return outcome
 }
 
 let serial = 0

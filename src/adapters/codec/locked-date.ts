@@ -13,8 +13,8 @@ export function lockDate(date: Date): Date {
   return Object.preventExtensions(date)
 }
 
-/** Twice so many locked dates are kept at most, about 0.7 MB. */
-const RECENT_DATES = 2_000
+/** Twice so many locked dates are kept at most, about 2 MB. */
+const RECENT_DATES = 5_000
 let recent = new Map<number, Date>()
 let lessRecent = recent
 

@@ -14,6 +14,7 @@ import type {
   ReleaseRequest,
   SealedEntry,
   StoredBytes,
+  StoredState,
 } from '../../core/ports.js'
 import { compareVersions, VERSION_DIGITS } from '../../core/version.js'
 import { SEEN_BYTES, WIRE } from '../../core/wire.js'
@@ -43,11 +44,14 @@ const MAX_XIDS = 16
  */
 export class MemoryStore implements CacheStore {
   readonly #clock: Clock
+  /** Adds to the monotonic clock what makes it show the time of day: a wall clock that is set back would bring entries back to life. */
+  readonly #originMs: number
   readonly #entries: LRUCache<CacheKey, Held>
   readonly #guards: LRUCache<CacheKey, Guard>
 
   constructor(options: { clock: Clock; maxBytes: number; maxGuards?: number }) {
     this.#clock = options.clock
+    this.#originMs = options.clock.wallMs() - options.clock.monotonicMs()
     this.#entries = new LRUCache({
       maxSize: options.maxBytes,
       sizeCalculation: ({ bytes }, key) => bytes.length + key.length,
@@ -130,8 +134,20 @@ export class MemoryStore implements CacheStore {
     })
   }
 
+  async inspect(key: CacheKey): Promise<StoredState> {
+    const bytes = this.#entry(key)
+    const { fence, lease, failure } = this.#guard(key)
+    return {
+      bytes,
+      remainingMs: bytes && (this.#entries.peek(key) as Held).expiresAtMs - this.nowMs(),
+      fence: fence ?? null,
+      lease: lease ? { token: lease.token, remainingMs: Math.max(0, lease.untilMs - this.nowMs()) } : null,
+      failure: failure?.code ?? null,
+    }
+  }
+
   nowMs(): number {
-    return this.#clock.wallMs()
+    return this.#clock.monotonicMs() + this.#originMs
   }
 
   async close(): Promise<void> {
@@ -155,7 +171,7 @@ export class MemoryStore implements CacheStore {
 
   #hasGuard(key: CacheKey): boolean {
     const guard = this.#guards.get(key)
-    return guard !== undefined && guard.expiresAtMs > this.nowMs()
+    return guard !== undefined && guard.expiresAtMs > this.nowMs() && !isBlank(guard)
   }
 
   /** The key's guard, or a blank one that only lives on if `#keep` is called. */
@@ -168,6 +184,11 @@ export class MemoryStore implements CacheStore {
     guard.expiresAtMs = Math.max(guard.expiresAtMs, this.nowMs() + keepMs)
     this.#guards.set(key, guard)
   }
+}
+
+/** A Redis hash goes with its last field; so does this one. */
+function isBlank({ fence, xids, lostXid, lease, failure }: Guard): boolean {
+  return !fence && xids.length === 0 && !lostXid && !lease && !failure
 }
 
 function isFenced(guard: Guard, request: FillRequest): boolean {

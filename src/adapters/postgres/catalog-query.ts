@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import { SourceError } from '../../core/errors.js'
-import { STAMP_TRIGGER } from './stamp-sql.js'
+import type { CatalogType } from './key-column.js'
+import { CORRAL_TRIGGERS, STAMP_TRIGGER } from './stamp-sql.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository; here tables are values
 export type AnyDatabase = Kysely<any>
@@ -19,8 +20,8 @@ export interface Relation {
   readonly columns: readonly RelationColumn[]
   /** Unique indexes that hold for every row at once: valid, immediate, not partial, no expression. Primary key included. */
   readonly uniques: readonly (readonly string[])[]
-  /** Corral's stamp trigger. Undefined when there is none. */
-  readonly stamp: { readonly column: string; readonly always: boolean } | undefined
+  /** Corral's stamp trigger; undefined when there is none. `repairs`: statements that make it and its companions fire always, on every partition. */
+  readonly stamp: { readonly column: string; readonly repairs: readonly string[] } | undefined
 }
 
 export interface RelationColumn {
@@ -30,15 +31,7 @@ export interface RelationColumn {
   readonly notNull: boolean
   readonly generated: boolean
   /** The type below all domains. */
-  readonly base: {
-    /** Of a type in `pg_catalog` its internal name (`int8`, `bpchar`); otherwise empty. */
-    readonly builtin: string
-    /** Quoted and schema-qualified. */
-    readonly sqlName: string
-    readonly isEnum: boolean
-    /** `atttypmod`: for character types the length + 4; -1 when there is none. */
-    readonly modifier: number
-  }
+  readonly base: CatalogType
   readonly deterministic: boolean
 }
 
@@ -64,10 +57,10 @@ export async function readRelation(
   if (stamp === null) return { ...relation, stamp: undefined }
   // Trigger arguments lie in the catalog as bytes, each ended by a NUL.
   const [column = ''] = Buffer.from(stamp.arguments, 'hex').toString('utf8').split('\0')
-  return { ...relation, stamp: { column, always: stamp.always } }
+  return { ...relation, stamp: { column, repairs: stamp.repairs } }
 }
 
-type Found = Omit<Relation, 'stamp'> & { stamp: { arguments: string; always: boolean } | null }
+type Found = Omit<Relation, 'stamp'> & { stamp: { arguments: string; repairs: string[] } | null }
 
 function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
@@ -120,11 +113,11 @@ function catalogQuery(path: string) {
           and not i.indisexclusion and i.indpred is null and i.indexprs is null), '[]'),
       'stamp', (select json_build_object(
           'arguments', encode(g.tgargs, 'hex'),
-          'always', g.tgenabled = 'A' and not exists (
-            select from pg_partition_tree(c.oid) p
-            where p.isleaf and not exists (
-              select from pg_trigger h
-              where h.tgrelid = p.relid and h.tgname = ${STAMP_TRIGGER} and h.tgenabled = 'A'))
+          'repairs', (select coalesce(json_agg(
+              format('alter table %s enable always trigger %I', h.tgrelid::regclass, h.tgname)), '[]')
+            from pg_trigger h
+            where (h.tgrelid = c.oid or h.tgrelid in (select p.relid from pg_partition_tree(c.oid) p))
+              and h.tgname in (${sql.join(CORRAL_TRIGGERS)}) and h.tgenabled <> 'A')
         )
         from pg_trigger g where g.tgrelid = c.oid and g.tgname = ${STAMP_TRIGGER})
     )::text as relation

@@ -1,6 +1,6 @@
 import { ConfigError } from '../../core/errors.js'
 import { type AnyDatabase, type Relation, type RelationColumn, readRelation } from './catalog-query.js'
-import { KeyColumn, type KeyType } from './key-column.js'
+import { KEY_TYPES, KeyColumn, type KeyType, keyTypeOf } from './key-column.js'
 import { readProperties, realColumn, realTable } from './real-names.js'
 import { STAMP_COLUMN, STAMP_TRIGGER } from './stamp-sql.js'
 
@@ -120,7 +120,7 @@ class Inspection {
 
   version(requested: string | false | undefined, key: readonly KeyColumn[]): Pick<TableFacts, 'version' | 'stamp'> {
     const { stamp } = this.relation
-    const status = stamp === undefined ? 'missing' : stamp.always ? 'installed' : 'disabled'
+    const status = stamp === undefined ? 'missing' : stamp.repairs.length === 0 ? 'installed' : 'disabled'
     if (requested === false) return { version: undefined, stamp: status }
 
     const where = `${this.#table}.version`
@@ -148,12 +148,8 @@ class Inspection {
       throw new ConfigError(where, `trigger ${STAMP_TRIGGER} to set column ${STAMP_COLUMN}; ${fix}`, 'no such trigger')
     }
     if (status === 'disabled') {
-      const fix = `alter table "${this.relation.schema}"."${this.relation.name}" enable always trigger ${STAMP_TRIGGER}`
-      throw new ConfigError(
-        where,
-        `a stamp trigger that always fires, on every partition too; run: ${fix}`,
-        'it does not',
-      )
+      const expected = `triggers that always fire, on every partition too; run: ${stamp.repairs.join('; ')}`
+      throw new ConfigError(where, expected, `${stamp.repairs.length} that do not`)
     }
     return { version, stamp: 'installed' }
   }
@@ -167,7 +163,7 @@ class Inspection {
   }
 
   #keyColumn(where: string, found: RelationColumn): KeyColumn {
-    const type = keyType(found)
+    const type = keyTypeOf(found.base)
     if (type === undefined) {
       throw new ConfigError(
         where,
@@ -216,7 +212,6 @@ class Inspection {
 }
 
 const VERSION_TYPES = new Set(['int2', 'int4', 'int8'])
-const KEY_TYPES = 'smallint, integer, bigint, uuid, text, varchar, char, boolean, an enum or a domain over one of these'
 const TEXT_TYPES = new Set<KeyType['name']>(['text', 'varchar', 'char', 'enum'])
 const RELATION_KINDS: Record<string, string> = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }
 
@@ -226,32 +221,6 @@ function toList(names: string | readonly string[]): readonly string[] {
 
 function isSameSet(some: readonly string[], others: readonly string[]): boolean {
   return some.length === others.length && some.every((each) => others.includes(each))
-}
-
-function keyType({ base }: RelationColumn): KeyType | undefined {
-  // A character type's modifier counts its length and four bytes of header.
-  const length = base.modifier < 4 ? undefined : base.modifier - 4
-  if (base.isEnum) return { name: 'enum', sqlName: base.sqlName }
-  switch (base.builtin) {
-    case 'int2':
-      return { name: 'smallint' }
-    case 'int4':
-      return { name: 'integer' }
-    case 'int8':
-      return { name: 'bigint' }
-    case 'uuid':
-      return { name: 'uuid' }
-    case 'text':
-      return { name: 'text' }
-    case 'bool':
-      return { name: 'boolean' }
-    case 'varchar':
-      return { name: 'varchar', length }
-    case 'bpchar':
-      return { name: 'char', length }
-    default:
-      return undefined
-  }
 }
 
 function requireTable(table: string, relation: Relation): void {

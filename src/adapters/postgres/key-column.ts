@@ -12,6 +12,48 @@ export type KeyType =
   /** `sqlName`: quoted and schema-qualified. */
   | { readonly name: 'enum'; readonly sqlName: string }
 
+/** `KeyType` in words, for messages. */
+export const KEY_TYPES =
+  'smallint, integer, bigint, uuid, text, varchar, char, boolean, an enum or a domain over one of these'
+
+/** A type as the catalog has it, below all domains. */
+export interface CatalogType {
+  /** Of a type in `pg_catalog` its internal name (`int8`, `bpchar`); otherwise empty. */
+  readonly builtin: string
+  /** Quoted and schema-qualified. */
+  readonly sqlName: string
+  readonly isEnum: boolean
+  /** `atttypmod`: for character types the length + 4; -1 when there is none. */
+  readonly modifier: number
+}
+
+/** The key type a catalog type is; undefined for one whose values have several spellings, or an equality of their own. */
+export function keyTypeOf(base: CatalogType): KeyType | undefined {
+  // A character type's modifier counts its length and four bytes of header.
+  const length = base.modifier < 4 ? undefined : base.modifier - 4
+  if (base.isEnum) return { name: 'enum', sqlName: base.sqlName }
+  switch (base.builtin) {
+    case 'int2':
+      return { name: 'smallint' }
+    case 'int4':
+      return { name: 'integer' }
+    case 'int8':
+      return { name: 'bigint' }
+    case 'uuid':
+      return { name: 'uuid' }
+    case 'text':
+      return { name: 'text' }
+    case 'bool':
+      return { name: 'boolean' }
+    case 'varchar':
+      return { name: 'varchar', length }
+    case 'bpchar':
+      return { name: 'char', length }
+    default:
+      return undefined
+  }
+}
+
 /**
  * One column of a key or of a unique column list, and the one spelling each of its values has in a cache key.
  *

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely'
 import { SourceError } from '../../core/errors.js'
 import type { CanonicalId, Loaded, LoadedRow, RowSource } from '../../core/ports.js'
-import { compareVersions, toVersion } from '../../core/version.js'
+import { compareVersions, toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import type { KeyColumn, KeyType } from './key-column.js'
@@ -35,12 +35,14 @@ export class PostgresRowSource implements RowSource {
   readonly #db: AnyDatabase
   readonly #facts: TableFacts
   readonly #by: readonly KeyColumn[]
+  readonly #beside: ReadonlySet<string>
 
   /** @param by the columns the ids are made of; default: the table's key. */
   constructor({ db, facts, by = facts.key }: { db: AnyDatabase; facts: TableFacts; by?: readonly KeyColumn[] }) {
     this.#db = db
     this.#facts = facts
     this.#by = by
+    this.#beside = new Set([SNAPSHOT, SOURCE, VERSION, ...by.map((_, at) => keyAlias(at))])
   }
 
   async load(ids: readonly CanonicalId[]): Promise<Loaded> {
@@ -55,13 +57,26 @@ export class PostgresRowSource implements RowSource {
     }
   }
 
-  async #loadTogether(ids: readonly CanonicalId[]): Promise<Loaded> {
-    let rows: Record<string, unknown>[]
+  /** Only the stamps of the rows, in the order of the ids; undefined where there is no row. Cheaper than reading them. */
+  async versions(ids: readonly CanonicalId[]): Promise<(Version | undefined)[]> {
+    const found = new Map<string, Version | undefined>()
+    for (let at = 0; at < ids.length; at += MOST_IDS) {
+      const rows: Record<string, unknown>[] = await this.#run(this.#stamps(ids.slice(at, at + MOST_IDS)))
+      for (const row of rows) found.set(identityOf(this.#by.map((_, i) => row[keyAlias(i)])), toVersion(row[VERSION]))
+    }
+    return ids.map((id) => found.get(identityOf(id)))
+  }
+
+  async #run(query: { execute(): Promise<Record<string, unknown>[]> }): Promise<Record<string, unknown>[]> {
     try {
-      rows = await this.#statement(ids).execute()
+      return await query.execute()
     } catch (error) {
       throw new SourceError(`load of ${this.#facts.entity}`, error)
     }
+  }
+
+  async #loadTogether(ids: readonly CanonicalId[]): Promise<Loaded> {
+    const rows = await this.#run(this.#statement(ids))
     const found = new Map<string, LoadedRow>()
     for (const row of rows) {
       const id = this.#by.map((_, at) => row[keyAlias(at)])
@@ -79,15 +94,23 @@ export class PostgresRowSource implements RowSource {
   #statement(ids: readonly CanonicalId[]) {
     const context = sql<Record<string, string>>`(select pg_current_snapshot()::text as ${sql.raw(SNAPSHOT)},
       case when pg_is_in_recovery() then 'standby' else 'primary' end as ${sql.raw(SOURCE)})`
-    // Ids and stamp once more as text: what a type parser of the user's makes of them may not tell two of them apart.
-    const key = this.#by.map((column, at) => sql`${inRow(column)}::text`.as(keyAlias(at)))
-    const version = this.#facts.version ? sql`${inRow(this.#facts.version)}::text` : sql`null::text`
     return this.#db
       .selectFrom(context.as('corralcontext'))
       .leftJoin(`${this.#facts.table} as ${ROW}`, (join) => join.on(this.#hasOneOf(ids)))
       .selectAll('corralcontext')
-      .select([...key, version.as(VERSION)])
+      .select(this.#identity())
       .selectAll(ROW)
+  }
+
+  #stamps(ids: readonly CanonicalId[]) {
+    return this.#db.selectFrom(`${this.#facts.table} as ${ROW}`).where(this.#hasOneOf(ids)).select(this.#identity())
+  }
+
+  /** Ids and stamp as text: what a type parser of the user's makes of them may not tell two of them apart. */
+  #identity() {
+    const key = this.#by.map((column, at) => sql`${inRow(column)}::text`.as(keyAlias(at)))
+    const version = this.#facts.version ? sql`${inRow(this.#facts.version)}::text` : sql`null::text`
+    return [...key, version.as(VERSION)]
   }
 
   #hasOneOf(ids: readonly CanonicalId[]): RawBuilder<boolean> {
@@ -101,13 +124,13 @@ export class PostgresRowSource implements RowSource {
     return sql<boolean>`(${sql.join(this.#by.map(keyIn))}) in (select ${columns} from unnest(${arrays}) as corralid(${names}))`
   }
 
-  /** Only the table's columns, in its order, without what the statement returned beside them. */
+  /**
+   * The row without what the statement returned beside it: what the table has now, also where it was altered since its
+   * facts were read. The codec notices that.
+   */
   #rowIn(returned: Record<string, unknown>): object {
     const row: Record<string, unknown> = {}
-    for (const { property } of this.#facts.columns) {
-      // A column dropped while we run is missing from `selectAll()` too.
-      if (property in returned) row[property] = returned[property]
-    }
+    for (const property of Object.keys(returned)) if (!this.#beside.has(property)) row[property] = returned[property]
     return row
   }
 }

@@ -7,6 +7,8 @@ export const STAMP_TRIGGER = 'zz_corral_stamp'
 
 const TOMBSTONE_TRIGGER = 'zz_corral_tombstone'
 const REKEY_TRIGGER = 'zz_corral_rekey'
+/** Every trigger a stamped table may have; each that it has must fire always. */
+export const CORRAL_TRIGGERS = [STAMP_TRIGGER, TOMBSTONE_TRIGGER, REKEY_TRIGGER]
 const COLUMN_COMMENT = 'Version stamp set by Corral; made by its migration.'
 const SCHEMA_COMMENT = 'Made by Corral.'
 /** Bytes of a Postgres identifier; a longer one is cut off in silence. */
@@ -207,7 +209,11 @@ function createTriggers({ schema, table, key, column, tombstones, corralSchema }
           ? `create trigger ${TOMBSTONE_TRIGGER} after insert or delete on ${relation}
         for each row execute function ${call('tombstone')}();
       create trigger ${REKEY_TRIGGER} after update on ${relation}
-        for each row when (${changed}) execute function ${call('tombstone')}();`
+        for each row when (${changed}) execute function ${call('tombstone')}();
+      -- Nobody else may have it act with its owner's rights; the table's owner needs it to make further partitions.
+      revoke all on function ${call('tombstone')}() from public;
+      execute format('grant execute on function %s() to %s', ${literal(call('tombstone'))},
+        (select relowner::regrole from pg_class where oid = ${literal(relation)}::regclass));`
           : ''
       }
       -- ALWAYS: also under session_replication_role = replica. Partitions have triggers of their own.
@@ -263,9 +269,7 @@ function dropSharedParts({ corralSchema }: Stamp): string {
 }
 
 function dropTriggers(relation: string): string {
-  return [STAMP_TRIGGER, TOMBSTONE_TRIGGER, REKEY_TRIGGER]
-    .map((trigger) => `drop trigger if exists ${trigger} on ${relation};`)
-    .join('\n      ')
+  return CORRAL_TRIGGERS.map((trigger) => `drop trigger if exists ${trigger} on ${relation};`).join('\n      ')
 }
 
 /** Microseconds since 1970: rises with real time, stays exact in a double until the year 2255. */

@@ -12,6 +12,7 @@ import type {
   MarkRequest,
   ReleaseRequest,
   StoredBytes,
+  StoredState,
 } from '../../core/ports.js'
 import { VERSION_DIGITS } from '../../core/version.js'
 import { SEEN_BYTES } from '../../core/wire.js'
@@ -72,7 +73,7 @@ export class RedisStore implements CacheStore {
         request.token,
         request.sealed,
         padded(request.version),
-        request.keepMs,
+        Math.ceil(request.keepMs),
         request.loadedFrom === 'standby' ? '1' : '0',
         padded(request.snapshot.split(':')[0]),
         request.replacesNewer ? '1' : '0',
@@ -92,10 +93,10 @@ export class RedisStore implements CacheStore {
       const [outcome] = await this.#script('corralFence', request.key, [
         padded(request.version),
         padded(request.xid),
-        request.keepMs,
+        Math.ceil(request.keepMs),
         request.rememberAlways ? '1' : '0',
         request.replacement?.sealed ?? '',
-        request.replacement?.keepMs ?? '',
+        request.replacement ? Math.ceil(request.replacement.keepMs) : '',
       ])
       return outcome as FenceOutcome
     })
@@ -106,6 +107,22 @@ export class RedisStore implements CacheStore {
       const [mark] = await this.#script('corralMark', key, [fresh, keepMs])
       return mark
     })
+  }
+
+  async inspect(key: CacheKey): Promise<StoredState> {
+    await whenReady(this.#connection)
+    const reply = await this.#run.corralInspectBuffer(key, guardKey(key))
+    const [bytes, now, remaining, fence, token, until, failure] = reply as [Buffer, ...Buffer[]]
+    const text = (part: Buffer | undefined) => String(part ?? '') || null
+    const remainingMs = Number(remaining)
+    return {
+      bytes: bytes.length === 0 ? null : bytes,
+      remainingMs: remainingMs < 0 ? null : remainingMs,
+      fence: text(fence)?.replace(/^0+(?=.)/, '') ?? null,
+      lease:
+        text(token) === null ? null : { token: String(token), remainingMs: Math.max(0, Number(until) - Number(now)) },
+      failure: text(failure),
+    }
   }
 
   nowMs(): number {

@@ -56,7 +56,7 @@ if bytesOf(KEYS[1], 0, ${SEEN_BYTES - 1}) ~= ARGV[3] then
 end
 local guard = guardFields(KEYS[2], 'l', 'le', 'ft', 'fc')
 if ARGV[4] ~= '' and guard[3] == ARGV[4] then return {'failed', digits(now), guard[4]} end
-if guard[1] and tonumber(guard[2]) > now then
+if guard[1] and (tonumber(guard[2]) or 0) > now then
   return {'held', digits(now), guard[1], tostring(tonumber(guard[2]) - now)}
 end
 redis.call('HSET', KEYS[2], 'l', ARGV[1], 'le', digits(now + ARGV[2]))
@@ -158,6 +158,14 @@ end
 return {mark, digits(nowMs())}
 `
 
+/** INSPECT entry guard. Replies {entry, now, remainingMs, fence, lease token, lease until, failure code}; empty where there is none. */
+const INSPECT = `${PRELUDE}
+local entry = bytesOf(KEYS[1], 0, -1)
+local guard = guardFields(KEYS[2], 'f', 'l', 'le', 'fc')
+local remaining = redis.call('PTTL', KEYS[1])
+return {entry, digits(nowMs()), tostring(remaining), guard[1] or '', guard[2] or '', guard[3] or '', guard[4] or ''}
+`
+
 /** Names under which the scripts are defined on Corral's own connections. ioredis sends EVALSHA, and EVAL where a node does not know a script yet. */
 export const SCRIPTS = {
   corralLease: LEASE,
@@ -165,6 +173,7 @@ export const SCRIPTS = {
   corralRelease: RELEASE,
   corralFence: FENCE,
   corralMark: MARK,
+  corralInspect: INSPECT,
 } as const
 
 export type ScriptName = keyof typeof SCRIPTS

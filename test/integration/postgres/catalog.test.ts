@@ -12,7 +12,7 @@ let camel: AnyDatabase
 beforeAll(async () => {
   const url = await freshDatabase()
   db = openKysely(url)
-  camel = openKysely(url, [new CamelCasePlugin()])
+  camel = openKysely(url, { plugins: [new CamelCasePlugin()] })
 })
 
 beforeEach(() => run('drop schema if exists public, corral, sales cascade; create schema public'))
@@ -282,8 +282,15 @@ describe('a version that is refused', () => {
     await run(PRODUCTS)
     await stampTable({ table: 'products', key: 'id' }).up(db)
     await run(`alter table products ${state} trigger zz_corral_stamp`)
-    expect(await refusal(request)).toMatch(/alter table "public"\."products" enable always trigger zz_corral_stamp/)
+    expect(await refusal(request)).toMatch(/run: alter table products enable always trigger zz_corral_stamp, found/)
     expect(await readTable(db, { table: 'products', key: 'id', version: false })).toMatchObject({ stamp: 'disabled' })
+  })
+
+  it('has tombstones that are not always kept', async () => {
+    await run(PRODUCTS)
+    await stampTable({ table: 'products', key: 'id' }).up(db)
+    await run('alter table products disable trigger zz_corral_tombstone')
+    expect(await refusal(request)).toMatch(/run: alter table products enable always trigger zz_corral_tombstone, found/)
   })
 
   it('has a trigger that does not fire on one of the partitions', async () => {
@@ -292,7 +299,7 @@ describe('a version that is refused', () => {
     await stampTable({ table: 'products', key: 'id' }).up(db)
     expect(await readTable(db, { table: 'products', key: 'id' })).toMatchObject({ stamp: 'installed' })
     await run('alter table products_2 disable trigger zz_corral_stamp')
-    expect(await refusal(request)).toMatch(/every partition/)
+    expect(await refusal(request)).toMatch(/run: alter table products_2 enable always trigger zz_corral_stamp, found/)
   })
 })
 

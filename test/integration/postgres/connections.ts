@@ -1,4 +1,4 @@
-import { Kysely, type KyselyPlugin, PostgresDialect, sql } from 'kysely'
+import { Kysely, type KyselyPlugin, type Logger, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import { afterAll, onTestFinished } from 'vitest'
 import { waitUntil } from '../../support/servers/wait.js'
@@ -6,11 +6,17 @@ import { waitUntil } from '../../support/servers/wait.js'
 // biome-ignore lint/suspicious/noExplicitAny: these tests make up tables as they go
 export type AnyDatabase = Kysely<any>
 
+const opened: AnyDatabase[] = []
+afterAll(() => Promise.all(opened.map((db) => db.destroy())))
+
 /** A Kysely over its own pool, closed after the file's tests. */
-export function openKysely(url: string, plugins: KyselyPlugin[] = [], pool: pg.PoolConfig = {}): AnyDatabase {
+export function openKysely(
+  url: string,
+  { plugins = [], pool = {}, log }: { plugins?: KyselyPlugin[]; pool?: pg.PoolConfig; log?: Logger } = {},
+): AnyDatabase {
   const dialect = new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 4, ...pool }) })
-  const db = new Kysely({ dialect, plugins })
-  afterAll(() => db.destroy())
+  const db = new Kysely({ dialect, plugins, ...(log && { log }) })
+  opened.push(db)
   return db
 }
 

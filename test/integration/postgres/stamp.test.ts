@@ -5,6 +5,11 @@ import { MINUTE_MICROSECONDS, nowMicroseconds, StampLab } from './stamp-lab.js'
 
 const lab = StampLab.open()
 
+async function ownerOf(table: string): Promise<unknown> {
+  return (await lab.run(`select relowner::regrole::text as owner from pg_class where oid = '${table}'::regclass`))[0]
+    ?.owner
+}
+
 describe('the stamp', () => {
   beforeEach(() => lab.makeProducts())
 
@@ -175,6 +180,15 @@ describe('tables of other shapes', () => {
     await down?.(lab.db)
     await lab.run('drop schema sales cascade')
     expect(await lab.run(`select nspname from pg_namespace where nspname = 'Corral %'`)).toEqual([])
+  })
+
+  it("lets nobody but the table's owner act with the rights of the tombstone function's", async () => {
+    await lab.makeProducts()
+    await lab.stamp()
+    expect(
+      await lab.run(`select array(select grantee::regrole::text from aclexplode(proacl)) as holders
+        from pg_proc where proname like 'products_tombstone%'`),
+    ).toEqual([{ holders: [await ownerOf('products')] }])
   })
 
   it('works for a writer who has rights on the table only', async () => {

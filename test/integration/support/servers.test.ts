@@ -1,6 +1,6 @@
 import { Cluster, Redis } from 'ioredis'
 import { Client } from 'pg'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type PostgresServer, startPostgres } from '../../support/servers/postgres.js'
 import { startRedis, startRedisWithReplica } from '../../support/servers/redis.js'
 import { startRedisCluster } from '../../support/servers/redis-cluster.js'
@@ -89,6 +89,47 @@ describe('a private Postgres', () => {
     await standby.promote()
     await query(standby.url, 'CREATE TABLE allowed ()')
   })
+})
+
+describe('a Postgres from the environment', () => {
+  async function startFromEnvironment(url: string): Promise<PostgresServer> {
+    vi.stubEnv('DATABASE_URL', url)
+    undo.push(() => vi.unstubAllEnvs())
+    return startPostgres()
+  }
+
+  test('is used, and has nothing of ours in it afterwards', async () => {
+    const server = await startFromEnvironment(postgresUrl())
+    expect([server.origin, server.url]).toEqual(['environment', postgresUrl()])
+    const url = await server.createDatabase('guest')
+    await query(url, 'CREATE TABLE mark ()')
+    await server.stop()
+    await expect(query(url, 'SELECT 1')).rejects.toThrow(/does not exist/)
+    expect(await query(postgresUrl(), 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+  })
+
+  test('is not harmed', async () => {
+    const server = await startFromEnvironment(postgresUrl())
+    for (const harm of [server.freeze, server.kill, server.restart, server.makeStandby]) {
+      await expect(harm()).rejects.toThrow('Ask for a private one: startPostgres({ own: true })')
+    }
+  })
+
+  test('that does not answer is an error that names the variable', async () => {
+    // Nothing of ours, and no client's connection, is ever given port 1.
+    await expect(startFromEnvironment('postgres://127.0.0.1:1/none')).rejects.toThrow(
+      'DATABASE_URL names 127.0.0.1:1, which does not answer',
+    )
+  })
+})
+
+test('without a server to be had, the error names the commands that help', async () => {
+  await expect(startPostgres({ origins: [] })).rejects.toThrow(
+    /apt-get install -y postgresql[\s\S]*brew install[\s\S]*Docker/,
+  )
+  await expect(startRedis({ origins: [] })).rejects.toThrow(
+    /apt-get install -y redis-server[\s\S]*brew install[\s\S]*Docker/,
+  )
 })
 
 describe('a private Redis', () => {

@@ -1,0 +1,40 @@
+import { Cluster, Redis } from 'ioredis'
+import { afterAll } from 'vitest'
+import type { RedisClient } from '../../src/adapters/redis/connection.js'
+import { RedisStore } from '../../src/adapters/redis/redis-store.js'
+import { systemClock } from '../../src/core/clock.js'
+import { type CacheKey, cacheKey, guardKey, keyPrefix } from '../../src/core/key.js'
+import type { StoreUnderTest } from '../contract/store-lab.js'
+import { freshNamespace, redisClusterNodes, redisUrl } from './services.js'
+
+/** A store in the shared Redis, the client it was opened from, and keys nobody else uses. Closed after the file's tests. */
+export interface RedisLab extends StoreUnderTest {
+  readonly client: Redis | Cluster
+  readonly store: RedisStore
+}
+
+export function openStandalone(): RedisLab {
+  return lab(new Redis(redisUrl()))
+}
+
+export function openCluster(): RedisLab {
+  return lab(new Cluster(redisClusterNodes()))
+}
+
+function lab(client: Redis | Cluster): RedisLab {
+  const namespace = freshNamespace()
+  const store = new RedisStore({ client: client as RedisClient, namespace, clock: systemClock })
+  afterAll(async () => {
+    await store.close()
+    client.disconnect()
+  })
+  let keys = 0
+  return {
+    client,
+    store,
+    newKey: () => cacheKey(keyPrefix(namespace, 'row', 'public.products'), [String(++keys)]),
+    pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    evictEntry: async (key: CacheKey) => void (await client.del(key)),
+    evictGuard: async (key: CacheKey) => void (await client.del(guardKey(key))),
+  }
+}
