@@ -16,7 +16,7 @@ import ts from 'typescript'
  * before it, and what all of them stand on.
  */
 const TABLES = [
-  ...['repository-types', 'row-tier', 'table-changes', 'table-sources', 'cached-table'],
+  ...['explain', 'repository-types', 'row-tier', 'table-changes', 'table-sources', 'explain', 'cached-table'],
   ...['transaction', 'repository', 'table-repository', 'query'],
 ]
 const BELOW_TABLES = ['core', 'policy', 'engine', 'config', 'session', 'adapters/codec', 'adapters/postgres']
@@ -42,7 +42,10 @@ const LAYERS = {
   config: { layers: ['core', 'policy'], packages: [] },
   migrations: { layers: ['core', 'adapters/postgres'], packages: [] },
   ...Object.fromEntries(
-    TABLES.map((name, place) => [name, { layers: [...BELOW_TABLES, ...TABLES.slice(0, place)], packages: ['kysely'] }]),
+    TABLES.map((name, place) => [
+      name,
+      { layers: [...BELOW_TABLES, ...TABLES.slice(0, place)], packages: ['kysely', 'node:util'] },
+    ]),
   ),
 
   assembly: {

@@ -1,6 +1,7 @@
 /**
  * `npm run services`: a Postgres and a Redis for the time you work, on free ports, with everything they hold gone
- * afterwards. Prints the variables that the tests, the benches and the CLI read; Ctrl-C ends it.
+ * afterwards. Prints their addresses as variables: with DATABASE_URL and REDIS_URL set, tests and benches use these
+ * servers. Ctrl-C ends it.
  *
  * Usage: npm run services [-- --cluster]
  */

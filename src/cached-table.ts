@@ -6,7 +6,7 @@ import { PostgresRowSource } from './adapters/postgres/row-source.js'
 import { type AnyDatabase, RowWriter, type Written } from './adapters/postgres/row-writer.js'
 import type { Change } from './core/change.js'
 import type { CacheKey } from './core/key.js'
-import type { CanonicalId } from './core/ports.js'
+import type { CanonicalId, LoadedRow } from './core/ports.js'
 import { compareVersions, toVersion, type Version } from './core/version.js'
 import { type EngineParts, Filler, type FillSettings, type NearTier, type ReadSource } from './engine/filler.js'
 import type { Invalidation } from './engine/invalidation.js'
@@ -15,10 +15,11 @@ import type { LoadGate } from './engine/load-gate.js'
 import { Reader, type ReadSettings } from './engine/reader.js'
 import type { Singleflight } from './engine/singleflight.js'
 import type { TickBatch } from './engine/tick-batch.js'
+import { type Explanation, explain } from './explain.js'
 import { LoadCost } from './policy/load-cost.js'
 import type { Floor } from './policy/verdict.js'
 import { longestHeadStartMs, shouldRefreshEarly } from './policy/xfetch.js'
-import type { Consistency } from './repository.js'
+import type { Consistency } from './repository-types.js'
 import { RowTier } from './row-tier.js'
 import type { SessionLog } from './session.js'
 import { type ChangeDetails, TableChanges } from './table-changes.js'
@@ -189,6 +190,27 @@ export class CachedTable {
     return value === IMPOSSIBLE ? undefined : (await this.readIn(tx, [value], columns))[0]
   }
 
+  /** What every place that may hold a copy of this row holds. */
+  explain(id: CanonicalId): Promise<Explanation> {
+    const { store, db } = this.#parts
+    const nowMs = this.#parts.clock.monotonicMs()
+    return explain(
+      {
+        engine: this.#parts,
+        demands: this.#rows.demands(),
+        decode: (payload) => this.#plan.rows.decode(payload),
+        inspect: (key) => store.inspect(key),
+        load: async () => (await new PostgresRowSource({ db, facts: this.facts }).load([id])).rows[0] as LoadedRow,
+        near: () => ({
+          trusted: this.#parts.isLive(nowMs),
+          ...(this.#tier?.peek(this.#tier.slotOf(id), nowMs) ?? { held: false, value: undefined }),
+        }),
+      },
+      this.#changes.rowKey(id),
+      id,
+    )
+  }
+
   /** What a committed write made old. */
   changes(written: Written, details: ChangeDetails): Change[] {
     return this.#changes.ofWrite(written, details)
@@ -245,7 +267,7 @@ export class CachedTable {
       clock,
       ...this.#options.l1,
       versionOf: (row) => this.#versionIn(row),
-      earlinessMs: (freshMs) => longestHeadStartMs({ loadMs: this.#cost.estimateMs ?? 0, freshMs }, read),
+      earlinessMs: (freshMs) => longestHeadStartMs({ loadMs: this.#cost.estimateMs, freshMs }, read),
       onLate: (slot, remainingMs) => this.#mayRefresh(tier.idOf(slot), remainingMs),
     })
     const tier: RowTier = new RowTier({ l1, prefix: this.#changes.rowPrefix, key: facts.key })
@@ -256,7 +278,7 @@ export class CachedTable {
   /** A copy in this process nears its end: this reader draws, as it would for an entry in the cache. */
   #mayRefresh(id: CanonicalId, remainingMs: number): void {
     // The share of the TTL was taken into account when the copy was kept; here only the draw is left.
-    const cost = { loadMs: this.#cost.estimateMs ?? 0, freshMs: Number.POSITIVE_INFINITY }
+    const cost = { loadMs: this.#cost.estimateMs, freshMs: Number.POSITIVE_INFINITY }
     if (!shouldRefreshEarly(remainingMs, cost, this.#options.read, this.#parts.chance)) return
     this.#rows.refreshBehind(this.#changes.rowKey(id), id, remainingMs)
   }

@@ -1,7 +1,9 @@
 export { type Corral, type CorralOptions, type CorralStats, createCorral, type RepositoryOptions } from './client.js'
 export {
+  type BusOptions,
   type CacheOptions,
   DEFAULTS,
+  type L1Options,
   type LeaseOptions,
   type LoadOptions,
   type RefreshOptions,
@@ -9,14 +11,14 @@ export {
 } from './config.js'
 export { CorralError, type ErrorCode, isCorralError, StaleWriteError } from './core/errors.js'
 export type { CorralEvent } from './core/events.js'
+export type { Explanation } from './explain.js'
 export type {
-  Consistency,
   ReadOptions,
   Repository,
   TransactionRepository,
   UpdateOptions,
   WriteOptions,
 } from './repository.js'
-export type { RowOf, WriteResult } from './repository-types.js'
+export type { Consistency, RowOf, WriteResult } from './repository-types.js'
 export type { Session } from './session.js'
 export type { CorralTransaction, TransactionOptions, TransactionResult } from './transaction.js'

@@ -62,3 +62,13 @@ export interface WriteResult<Row, Fence extends string = FenceState> {
    */
   readonly fence: Fence
 }
+
+/**
+ * Where a read may be answered from.
+ *
+ * - `cached` (default): the cache, if it is as new as this process (or the session) must see;
+ * - `verified`: the cache, after its stamp was compared with the row's by a cheap probe; what differs is read anew;
+ * - `primary`: the database, passing the cache by in both directions;
+ * - `refresh`: the database, and the cache is brought up to it.
+ */
+export type Consistency = 'cached' | 'verified' | 'primary' | 'refresh'

@@ -1,16 +1,16 @@
-import type { IdOf, LookupOf, NewRow, RowOf, RowPatch, TableName, WriteResult } from './repository-types.js'
+import type { Explanation } from './explain.js'
+import type {
+  Consistency,
+  IdOf,
+  LookupOf,
+  NewRow,
+  RowOf,
+  RowPatch,
+  TableName,
+  WriteResult,
+} from './repository-types.js'
 import type { Session } from './session.js'
 import type { CorralTransaction } from './transaction.js'
-
-/**
- * Where a read may be answered from.
- *
- * - `cached` (default): the cache, if it is as new as this process (or the session) must see;
- * - `verified`: the cache, after its stamp was compared with the row's by a cheap probe; what differs is read anew;
- * - `primary`: the database, passing the cache by in both directions;
- * - `refresh`: the database, and the cache is brought up to it.
- */
-export type Consistency = 'cached' | 'verified' | 'primary' | 'refresh'
 
 export interface ReadOptions {
   readonly consistency?: Consistency
@@ -48,6 +48,8 @@ export interface Repository<DB, T extends TableName<DB>, Key, Unique extends rea
   findMany(ids: readonly IdOf<DB[T], Key>[], options?: ReadOptions): Promise<(RowOf<DB, T> | undefined)[]>
   /** The row this process holds in memory, if it may be trusted now; undefined otherwise. Never waits, never loads. */
   peek(id: IdOf<DB[T], Key>): RowOf<DB, T> | undefined
+  /** What every place that may hold a copy of this row holds, and whether it differs from the row. For people, not for programs. */
+  explain(id: IdOf<DB[T], Key>): Promise<Explanation>
   /** By the declared unique columns. */
   findBy(lookup: LookupOf<DB[T], Unique>, options?: ReadOptions): Promise<RowOf<DB, T> | undefined>
   insert(values: NewRow<DB, T>, options?: WriteOptions): Promise<WriteResult<RowOf<DB, T>>>

@@ -6,6 +6,7 @@ import { ConfigError, KeyError, StaleWriteError } from './core/errors.js'
 import type { CanonicalId } from './core/ports.js'
 import { toVersion } from './core/version.js'
 import type { Fencer } from './engine/fencer.js'
+import type { Explanation } from './explain.js'
 import type { ReadOptions, UpdateOptions, WriteOptions } from './repository.js'
 import type { WriteResult } from './repository-types.js'
 import { sessionLog } from './session.js'
@@ -47,6 +48,13 @@ export class TableRepository {
   /** The row this process holds, if it may be trusted now; without waiting. */
   peek(id: unknown): object | undefined {
     return this.#parts.opened()?.peek(id)
+  }
+
+  async explain(id: unknown): Promise<Explanation> {
+    const table = await this.#parts.table()
+    const canonical = table.idOf(id)
+    if (canonical === undefined) throw new KeyError('id', 'an id that a row can have', id)
+    return table.explain(canonical)
   }
 
   async #find(id: unknown, options: ReadOptions): Promise<object | undefined> {

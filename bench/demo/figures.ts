@@ -8,6 +8,8 @@ export interface Figures {
   readonly writes: number
   /** Writes whose writer was told that the cache could not be reached. */
   readonly unfenced: number
+  /** Reads that would be stale if those writes counted. */
+  readonly excused: number
   readonly readsPerSecond: number
   /** 0 to 1. */
   readonly hitRatio: number
@@ -26,10 +28,12 @@ export function figuresOf(logs: readonly WorkerLog[], durationMs: number, atRest
   const writes = logs.flatMap((log) => log.writes)
   const latencies = reads.map(({ startedMs, endedMs }) => endedMs - startedMs)
   const stale = findStaleReads(reads, writes)
+  const asIfFenced = writes.map((write) => ({ ...write, fenced: true }))
   return {
     reads: reads.length,
     writes: writes.length,
     unfenced: writes.filter(({ fenced }) => !fenced).length,
+    excused: findStaleReads(reads, asIfFenced).length - stale.length,
     readsPerSecond: (reads.length * 1_000) / durationMs,
     hitRatio: logs.reduce((sum, { hits }) => sum + hits, 0) / reads.length,
     p50Ms: percentile(latencies, 0.5),

@@ -34,11 +34,12 @@ async function performAll(stage: Stage): Promise<string[]> {
 
 const startedMs = performance.now()
 const stage = await openStage()
+let failures: readonly string[] = []
 try {
-  const failures = await performAll(stage)
-  narrator.say('', `Done in ${formatSeconds(performance.now() - startedMs)}. The servers and their data are gone.`)
-  for (const failure of failures) narrator.say(failure)
-  process.exitCode = failures.length === 0 ? 0 : 1
+  failures = await performAll(stage)
 } finally {
   await Promise.all([stage.postgres.stop(), stage.redis.stop()])
 }
+narrator.tell(`Done in ${formatSeconds(performance.now() - startedMs)}. Everything it started has been stopped.`)
+if (failures.length > 0) narrator.say('', 'Corral broke a promise:', ...failures)
+process.exitCode = failures.length === 0 ? 0 : 1

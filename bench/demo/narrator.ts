@@ -13,8 +13,13 @@ export class Narrator {
     for (const line of lines) this.#out.write(`${line}\n`)
   }
 
+  /** Paragraphs, wrapped to the width of a page. */
+  tell(...paragraphs: readonly string[]): void {
+    for (const paragraph of paragraphs) this.say('', ...wrap(paragraph))
+  }
+
   title(text: string): void {
-    this.say('', text, '═'.repeat(text.length), '')
+    this.say('', text, '═'.repeat(text.length))
   }
 
   /** On a terminal one line that changes in place; elsewhere a plain line every five seconds. */
@@ -37,3 +42,14 @@ export class Narrator {
 }
 
 const PLAIN_EVERY_MS = 5_000
+const PAGE_WIDTH = 100
+
+function wrap(paragraph: string): string[] {
+  const lines: string[] = []
+  for (const word of paragraph.split(' ')) {
+    const line = lines.at(-1)
+    if (line !== undefined && line.length + 1 + word.length <= PAGE_WIDTH) lines[lines.length - 1] = `${line} ${word}`
+    else lines.push(word)
+  }
+  return lines
+}

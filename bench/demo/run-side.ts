@@ -70,8 +70,8 @@ async function runTraffic(name: SideName, direct: Place, { narrator }: Stage): P
     const { clock } = fleet
     const startMs = clock.nowMs() + LEAD_MS
     return await fleet.run(startMs, ({ reads, writes }) => {
-      const second = Math.max(0, Math.round((clock.nowMs() - startMs) / 1_000))
       const of = TRAFFIC.durationMs / 1_000
+      const second = Math.min(of, Math.max(0, Math.round((clock.nowMs() - startMs) / 1_000)))
       narrator.progress(`${second} of ${of} s   ${formatCount(reads)} reads   ${formatCount(writes)} writes`)
     })
   } finally {

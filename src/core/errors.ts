@@ -85,6 +85,13 @@ export class StaleWriteError extends CorralError {
   }
 }
 
+/** A query's result cannot be kept, or what it depends on cannot be known. Nothing was read. The message names the way out. */
+export class QueryUncacheableError extends CorralError {
+  constructor(query: string, reason: string, fix: string) {
+    super('QUERY_UNCACHEABLE', `query \`${query}\` cannot be cached: ${reason}; ${fix}`)
+  }
+}
+
 /** The instance was closed; nothing was read or written. */
 export class ClosedError extends CorralError {
   constructor() {

@@ -5,10 +5,13 @@ declare const brand: unique symbol
 /** A complete cache key. Only this module makes one, so no raw id ever reaches a store. */
 export type CacheKey = string & { readonly [brand]: 'CacheKey' }
 
-/** What a key stands for: a row by its key, a row's key by a unique column, or the result of a named query. */
-export type KeyKind = 'row' | 'lookup' | 'query'
+/**
+ * What a key stands for: a row by its key, a row's key by a unique column, the result of a named query, or the mark that stands
+ * for a state of a table.
+ */
+export type KeyKind = 'row' | 'lookup' | 'query' | 'mark'
 
-const KIND_MARK = { row: '/', lookup: '@', query: '?' } as const
+const KIND_MARK = { row: '/', lookup: '@', query: '?', mark: '#' } as const
 const SAFE = /^[A-Za-z0-9_.-]*$/
 const UNSAFE = /[^A-Za-z0-9_.-]/gu
 /** Parts longer than this travel as a digest, so that a 10 kB id does not become a 10 kB key. */
@@ -19,7 +22,7 @@ const LONGEST_PART = 200
  *
  * @param namespace already validated: letters, digits, `_`, `.`, `-`.
  * @param entity the table's qualified name, or the query's name.
- * @param column for a lookup: the columns looked up.
+ * @param column for a lookup: the columns looked up. For a mark: the column whose value it is about.
  */
 export function keyPrefix(namespace: string, kind: KeyKind, entity: string, column?: string): string {
   const within = column === undefined ? '' : `${encodePart(column)}=`
@@ -42,6 +45,11 @@ export function cacheKey(prefix: string, parts: readonly string[]): CacheKey {
 /** The key of the short-lived guard (fence and lease) beside an entry; same slot by the shared hash tag. */
 export function guardKey(key: CacheKey): string {
   return `${key}#`
+}
+
+/** Whether a key is a table's mark. No encoded part and no other kind of key contains the sign. */
+export function isMark(key: CacheKey): boolean {
+  return key.includes(KIND_MARK.mark)
 }
 
 function encodePart(part: string): string {

@@ -8,6 +8,7 @@ import type {
   LeaseRequest,
   ReleaseRequest,
   StoredBytes,
+  StoredState,
 } from '../core/ports.js'
 import { TickBatch } from './tick-batch.js'
 
@@ -42,6 +43,10 @@ export class BatchedStore {
 
   release(request: ReleaseRequest): Promise<void> {
     return this.#store.release([request])
+  }
+
+  inspect(key: CacheKey): Promise<StoredState> {
+    return this.#store.inspect(key)
   }
 
   nowMs(): number {

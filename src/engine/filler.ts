@@ -274,7 +274,7 @@ export class Filler<Id, Value> {
       version: loaded.version,
       snapshot: loaded.version === undefined ? loaded.snapshot : undefined,
       freshMs,
-      loadMs: this.#cost.estimateMs ?? 0,
+      loadMs: this.#cost.estimateMs,
       epoch: this.#parts.epoch(),
       payload,
     }

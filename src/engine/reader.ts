@@ -238,11 +238,11 @@ export class Reader<Id, Value> {
   }
 
   #verdict(entry: Entry, floor: Floor | undefined): Verdict {
-    return judge(entry, this.#parts.store.nowMs(), floor, this.#demands(), this.#parts.chance)
+    return judge(entry, this.#parts.store.nowMs(), floor, this.demands(), this.#parts.chance)
   }
 
-  /** One object for all reads, made anew only when the table's shape or the epoch has changed. */
-  #demands(): Demands {
+  /** What entries must be to be served. One object for all reads, made anew only when the table's shape or the epoch has changed. */
+  demands(): Demands {
     const shape = this.#source.shape()
     const epoch = this.#parts.epoch()
     if (this.#held?.shape === shape && this.#held.epoch === epoch) return this.#held

@@ -15,8 +15,8 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
     types: [
       ...['CacheOptions', 'Consistency', 'Corral', 'CorralEvent', 'CorralOptions', 'CorralStats', 'CorralTransaction'],
       ...['ErrorCode', 'LeaseOptions', 'LoadOptions', 'ReadOptions', 'RefreshOptions', 'Repository'],
-      ...['RepositoryOptions', 'RowOf', 'TransactionOptions', 'TransactionRepository', 'TransactionResult'],
-      ...['TtlOptions', 'UpdateOptions', 'WriteResult'],
+      ...['RepositoryOptions', 'RowOf', 'Session', 'TransactionOptions', 'TransactionRepository', 'TransactionResult'],
+      ...['TtlOptions', 'UpdateOptions', 'WriteOptions', 'WriteResult'],
     ],
   },
   'corral/migrations': {

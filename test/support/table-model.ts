@@ -1,3 +1,4 @@
+import type { Clock } from '../../src/core/clock.js'
 import type { CanonicalId, Loaded, LoadedRow, RowSource } from '../../src/core/ports.js'
 import { successor, type Version } from '../../src/core/version.js'
 import { Gates, type Pause } from './gates.js'
@@ -43,6 +44,7 @@ export class TableModel implements RowSource {
   #lastStamp = FIRST_STAMP
   #nextXid = 700n
   #failure: unknown
+  #slowness: (() => Promise<void>) | undefined
 
   /** Ids of every load so far, one element for each id asked for. */
   readonly loads: string[] = []
@@ -59,6 +61,7 @@ export class TableModel implements RowSource {
     }
     try {
       await this.#gates.pass('before load')
+      await this.#slowness?.()
       if (this.#failure !== undefined) throw this.#failure
       const rows = names.map((id) => this.#seenAt(id, this.#lastCommit))
       const xmax = String(this.#nextXid)
@@ -81,6 +84,16 @@ export class TableModel implements RowSource {
 
   healLoads(): void {
     this.#failure = undefined
+  }
+
+  /** From now on a load takes this long. */
+  slowDown(ms: number, clock: Pick<Clock, 'sleep'>): void {
+    this.#slowness = () => clock.sleep(ms)
+  }
+
+  /** Loads under way. */
+  get running(): number {
+    return [...this.#running.values()].reduce((sum, count) => sum + count, 0)
   }
 
   begin(): ModelTransaction {

@@ -113,6 +113,7 @@ describe('figuresOf', () => {
       reads: 4,
       writes: 2,
       unfenced: 1,
+      excused: 2,
       readsPerSecond: 8,
       hitRatio: 1,
       loads: 6,

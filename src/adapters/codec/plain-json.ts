@@ -5,11 +5,7 @@ export const MAX_DEPTH = 200
  * True when `JSON.parse(JSON.stringify(value))` is the same value again, down to prototypes and the order of keys.
  * False for cycles, which JSON cannot write, and for anything deeper than `MAX_DEPTH`.
  */
-export function isPlainJson(value: unknown): boolean {
-  return isPlain(value, [])
-}
-
-function isPlain(value: unknown, ancestors: object[]): boolean {
+export function isPlainJson(value: unknown, depth = 0): boolean {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -17,7 +13,7 @@ function isPlain(value: unknown, ancestors: object[]): boolean {
     case 'number':
       return isPlainNumber(value)
     case 'object':
-      return value === null || isPlainContainer(value, ancestors)
+      return value === null || isPlainContainer(value, depth)
     default:
       return false
   }
@@ -28,15 +24,14 @@ export function isPlainNumber(value: number): boolean {
   return Number.isFinite(value) && !Object.is(value, -0)
 }
 
-function isPlainContainer(container: object, ancestors: object[]): boolean {
-  if (ancestors.length >= MAX_DEPTH || ancestors.includes(container)) return false
+function isPlainContainer(container: object, depth: number): boolean {
+  // Ends cycles as well: the first way down that comes to the limit decides.
+  if (depth >= MAX_DEPTH) return false
   const inside = Array.isArray(container) ? listItems(container) : objectValues(container)
   if (inside === undefined) return false
-  ancestors.push(container)
   for (let i = 0; i < inside.length; i++) {
-    if (!isPlain(inside[i], ancestors)) return false
+    if (!isPlainJson(inside[i], depth + 1)) return false
   }
-  ancestors.pop()
   return true
 }
 

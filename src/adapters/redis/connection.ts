@@ -25,6 +25,7 @@ export interface RedisConnection {
   once(event: string, listener: (...values: never[]) => void): unknown
   off(event: string, listener: (...values: never[]) => void): unknown
   defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void
+  time(): Promise<readonly (string | number)[]>
   mgetBuffer(keys: readonly string[]): Promise<(Buffer | null)[]>
   pipeline(commands: readonly (readonly string[])[]): {
     exec(): Promise<readonly [Error | null, unknown][] | null>

@@ -37,6 +37,8 @@ export class RedisStore implements CacheStore {
     for (const [name, lua] of Object.entries(SCRIPTS)) this.#connection.defineCommand(name, { numberOfKeys: 2, lua })
     this.#run = this.#connection as unknown as ScriptRunner
     this.#time = new StoreTime(options.clock)
+    // A plain GET does not tell the time, and a host's own clock may be far off: ask before the first entry is judged.
+    this.#connection.on('ready', () => void this.#askTime())
   }
 
   async read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
@@ -131,6 +133,13 @@ export class RedisStore implements CacheStore {
 
   async close(): Promise<void> {
     this.#connection.disconnect()
+  }
+
+  async #askTime(): Promise<void> {
+    const sentAtMs = this.#clock.monotonicMs()
+    // Any node will do; a connection that breaks meanwhile asks again when it is ready.
+    const time = await this.#connection.time().catch(() => undefined)
+    if (time) this.#time.observe(Number(time[0]) * 1_000 + Number(time[1]) / 1_000, sentAtMs)
   }
 
   async #each<Request, Reply>(requests: readonly Request[], act: (request: Request) => Promise<Reply>) {

@@ -1,14 +1,13 @@
 import { CamelCasePlugin, type KyselyPlugin, ParseJSONResultsPlugin, sql } from 'kysely'
-import pg from 'pg'
+import type pg from 'pg'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { readTable, type TableFacts, type TableRequest } from '../../../src/adapters/postgres/catalog.js'
-import { canonicalId, IMPOSSIBLE, idFromRow, type KeyColumn } from '../../../src/adapters/postgres/key-column.js'
+import { idFromRow, type KeyColumn } from '../../../src/adapters/postgres/key-column.js'
 import { PostgresRowSource } from '../../../src/adapters/postgres/row-source.js'
 import { isCorralError } from '../../../src/core/errors.js'
-import type { CanonicalId } from '../../../src/core/ports.js'
 import { stampTable } from '../../../src/migrations.js'
 import { freshDatabase } from '../../support/services.js'
-import { type AnyDatabase, openKysely, Session } from './connections.js'
+import { type AnyDatabase, openKysely } from './connections.js'
+import { idOf, openSource } from './sources.js'
 
 let url: string
 let db: AnyDatabase
@@ -21,20 +20,6 @@ beforeAll(async () => {
 
 async function run(text: string): Promise<void> {
   await sql.raw(text).execute(db)
-}
-
-async function open(
-  from: AnyDatabase,
-  request: TableRequest,
-): Promise<{ facts: TableFacts; source: PostgresRowSource }> {
-  const facts = await readTable(from, request)
-  return { facts, source: new PostgresRowSource({ db: from, facts }) }
-}
-
-function idOf(columns: readonly KeyColumn[], id: unknown): CanonicalId {
-  const canonical = canonicalId(columns, id)
-  if (canonical === IMPOSSIBLE) throw new Error('an impossible id has no place in this test')
-  return canonical
 }
 
 function changing(parse: (oid: number, text: string) => unknown): pg.CustomTypesConfig {
@@ -83,7 +68,7 @@ describe('a loaded row', () => {
 
   it.each(parsers)('is what selectAll() gives, $name', async ({ plugins, types }) => {
     const from = openKysely(url, { plugins, pool: types ? { types } : {} })
-    const { facts, source } = await open(from, { table: 'every_type', key: 'id' })
+    const { facts, source } = await openSource(from, { table: 'every_type', key: 'id' })
     const expected = (await from.selectFrom('every_type').selectAll().orderBy('id').execute()) as object[]
     const { rows } = await source.load([['1'], ['2']])
     expect(rows.map(({ row }) => row)).toStrictEqual(expected)
@@ -98,18 +83,18 @@ describe('a loaded row', () => {
   })
 
   it('belongs to the caller', async () => {
-    const { source } = await open(db, { table: 'every_type', key: 'id' })
+    const { source } = await openSource(db, { table: 'every_type', key: 'id' })
     const [first] = (await source.load([['1']])).rows
     Object.assign(first?.row as object, { txt: 'changed' })
     const [second] = (await source.load([['1']])).rows
     expect(second?.row).not.toMatchObject({ txt: 'changed' })
   })
 
-  it('keeps its shape while columns come and go', async () => {
+  it('is what the table has now, also where it was altered since its facts were read', async () => {
     await run('create table shifting (id int primary key, gone int); insert into shifting values (1, 2)')
-    const { source } = await open(db, { table: 'shifting', key: 'id', version: false })
+    const { source } = await openSource(db, { table: 'shifting', key: 'id', version: false })
     await run('alter table shifting drop gone, add come int default 5')
-    expect((await source.load([['1']])).rows[0]?.row).toStrictEqual({ id: 1 })
+    expect((await source.load([['1']])).rows[0]?.row).toStrictEqual({ id: 1, come: 5 })
   })
 })
 
@@ -144,7 +129,7 @@ describe('ids', () => {
       await run(`create table keyed (id ${type} primary key, place int)`)
       try {
         for (const [at, id] of ids.entries()) await sql`insert into keyed values (${id}, ${at})`.execute(db)
-        const { facts, source } = await open(db, { table: 'keyed', key: 'id', version: false })
+        const { facts, source } = await openSource(db, { table: 'keyed', key: 'id', version: false })
         const asked = [...absent, ...ids, ...absent]
         const { rows } = await source.load(asked.map((id) => idOf(facts.key, id)))
         const expected = [...absent.map(() => undefined), ...ids.map((_, at) => at), ...absent.map(() => undefined)]
@@ -161,7 +146,7 @@ describe('ids', () => {
   it('of several columns find exactly their rows', async () => {
     await run(`create table lines (shop int, code mood, label char(4), n int, primary key (shop, code, label));
       insert into lines values (1, 'calm', 'a', 1), (1, 'null', 'a', 2), (2, 'calm', 'a', 3), (1, 'calm', 'b"}', 4)`)
-    const { facts, source } = await open(db, { table: 'lines', key: ['label', 'shop', 'code'], version: false })
+    const { facts, source } = await openSource(db, { table: 'lines', key: ['label', 'shop', 'code'], version: false })
     const asked = [
       { shop: 2, code: 'calm', label: 'a' },
       { shop: 2, code: 'null', label: 'a' },
@@ -179,7 +164,7 @@ describe('ids', () => {
       `create table people (id int primary key, email text unique); insert into people values (1, 'a@b'), (2, null), (3, '')`,
     )
     await stampTable({ table: 'people', key: 'id' }).up(db)
-    const { facts } = await open(db, { table: 'people', key: 'id', unique: ['email'] })
+    const { facts } = await openSource(db, { table: 'people', key: 'id', unique: ['email'] })
     const source = new PostgresRowSource({ db, facts, by: facts.unique[0] as KeyColumn[] })
     const { rows } = await source.load([[''], ['a@b'], ['null']])
     expect(rows.map(({ row }) => row && (row as { id: number }).id)).toEqual([3, 1, undefined])
@@ -188,7 +173,7 @@ describe('ids', () => {
 
   it('that are enum labels made after the start are found', async () => {
     await run(`create type growing as enum ('a'); create table grown (id growing primary key)`)
-    const { source } = await open(db, { table: 'grown', key: 'id', version: false })
+    const { source } = await openSource(db, { table: 'grown', key: 'id', version: false })
     expect((await source.load([['b']])).rows[0]?.row).toBeUndefined()
     await run(`alter type growing add value 'b'`)
     await run(`insert into grown values ('b')`)
@@ -201,152 +186,16 @@ describe('ids', () => {
     const from = openKysely(url, { plugins: [new CamelCasePlugin({ underscoreBeforeDigits: true })] }).withSchema(
       'sales',
     )
-    const { source } = await open(from, { table: 'orderLines', key: ['orderId', 'lineNo'], version: false })
+    const { source } = await openSource(from, { table: 'orderLines', key: ['orderId', 'lineNo'], version: false })
     expect((await source.load([['1', '2']])).rows).toEqual([
       { row: { orderId: 1, lineNo: 2, unitPrice: 3 }, version: undefined },
     ])
   })
 })
 
-describe('the statement', () => {
-  const statements: { text: string; parameters: readonly unknown[] }[] = []
-  let logged: AnyDatabase
-
-  beforeAll(async () => {
-    logged = openKysely(url, {
-      log: ({ query }) => {
-        statements.push({ text: query.sql, parameters: query.parameters })
-      },
-    })
-    await run(`create table many (id int primary key, a int, b text, m mood, unique (a, b), unique (m, a));
-      insert into many select n, n, 'b' || n, 'calm' from generate_series(1, 20000) n; analyze many`)
-  })
-
-  it('is one for any number of ids up to a thousand, with the same text and the same number of parameters', async () => {
-    const { source } = await open(logged, { table: 'many', key: 'id', version: false })
-    statements.length = 0
-    for (const count of [0, 1, 3, 1000]) await source.load(Array.from({ length: count }, (_, at) => [String(at + 1)]))
-    expect(statements).toHaveLength(4)
-    expect(new Set(statements.map(({ text }) => text)).size).toBe(1)
-    expect(new Set(statements.map(({ parameters }) => parameters.length))).toEqual(new Set([1]))
-  })
-
-  it('is repeated for every further thousand, and nothing is lost or out of order', async () => {
-    const { source } = await open(logged, { table: 'many', key: 'id', version: false })
-    statements.length = 0
-    const ids = Array.from({ length: 2500 }, (_, at) => [String(20_500 - at)])
-    const { rows, snapshot } = await source.load(ids)
-    expect(statements).toHaveLength(3)
-    expect(rows.map(({ row }) => row && (row as { id: number }).id)).toEqual(
-      ids.map(([id]) => (Number(id) > 20_000 ? undefined : Number(id))),
-    )
-    await sql`select ${snapshot}::pg_snapshot`.execute(db)
-  })
-
-  it.each([
-    { by: 'id', ids: 1 },
-    { by: 'id', ids: 1000 },
-    { by: 'a, b', ids: 1 },
-    { by: 'a, b', ids: 10 },
-    { by: 'm, a', ids: 10 },
-  ])('finds $ids ids by ($by) through the index', async ({ by, ids }) => {
-    const { facts } = await open(logged, {
-      table: 'many',
-      key: 'id',
-      unique: [
-        ['a', 'b'],
-        ['m', 'a'],
-      ],
-      version: false,
-    })
-    const columns = [facts.key, ...facts.unique].find(
-      (list) => list.map(({ column }) => column).join(', ') === by,
-    ) as KeyColumn[]
-    statements.length = 0
-    await new PostgresRowSource({ db: logged, facts, by: columns }).load(
-      Array.from({ length: ids }, (_, at) =>
-        idOf(
-          columns,
-          Object.fromEntries(
-            columns.map(({ property }) => [property, property === 'b' ? `b${at}` : property === 'm' ? 'calm' : at]),
-          ),
-        ),
-      ),
-    )
-    const [{ text, parameters }] = statements as [(typeof statements)[0]]
-    const client = await Session.open(url, db)
-    for (const mode of ['force_custom_plan', 'force_generic_plan']) {
-      await client.run(`set plan_cache_mode = ${mode}`)
-      await client.run(`prepare load as ${text}`)
-      const values = parameters.map((value) => pg.escapeLiteral(String(value))).join(', ')
-      const plan = (await client.run(`explain execute load (${values})`)).map((row) => row['QUERY PLAN']).join('\n')
-      await client.run('deallocate load')
-      expect(plan).toMatch(/Index (Only )?Scan/)
-      expect(plan).not.toMatch(/Seq Scan/)
-    }
-  })
-})
-
-describe('the snapshot', () => {
-  it('is that of the statement that read the rows', async () => {
-    await run('create table seen (id int primary key, n int); insert into seen values (1, 1)')
-    const { source } = await open(db, { table: 'seen', key: 'id', version: false })
-    const writer = await Session.open(url, db)
-    await writer.run('begin')
-    const [written] = await writer.run('update seen set n = 2 returning pg_current_xact_id()::text as xid')
-    const isIn = async (snapshot: string) =>
-      (
-        await sql<{
-          seen: boolean
-        }>`select pg_visible_in_snapshot(${written?.xid}::xid8, ${snapshot}::pg_snapshot) as seen`.execute(db)
-      ).rows[0]?.seen
-    const before = await source.load([['1'], ['404']])
-    await writer.run('commit')
-    const after = await source.load([['1']])
-    const none = await source.load([])
-    expect(before).toMatchObject({ rows: [{ row: { n: 1 } }, { row: undefined }], loadedFrom: 'primary' })
-    expect(after).toMatchObject({ rows: [{ row: { n: 2 } }], loadedFrom: 'primary' })
-    expect(none.rows).toEqual([])
-    expect([await isIn(before.snapshot), await isIn(after.snapshot), await isIn(none.snapshot)]).toEqual([
-      false,
-      true,
-      true,
-    ])
-  })
-
-  it('of a load in several statements is older than a write between them', async () => {
-    await run(
-      'create table wide (id int primary key, n int); insert into wide select g, 1 from generate_series(1, 1500) g',
-    )
-    const facts = await readTable(db, { table: 'wide', key: 'id', version: false })
-    let xid = ''
-    let loads = 0
-    const between = {
-      transformQuery: ({ node }) => node,
-      transformResult: async ({ result }) => {
-        if (++loads === 1) {
-          const written = await sql<{
-            xid: string
-          }>`update wide set n = 2 returning pg_current_xact_id()::text as xid`.execute(db)
-          xid = written.rows[0]?.xid as string
-        }
-        return result
-      },
-    } satisfies KyselyPlugin
-    const { rows, snapshot } = await new PostgresRowSource({ db: db.withPlugin(between), facts }).load(
-      Array.from({ length: 1500 }, (_, at) => [String(at + 1)]),
-    )
-    expect([rows[0], rows[1499]].map((each) => (each?.row as { n?: number } | undefined)?.n)).toEqual([1, 2])
-    const seen = await sql<{
-      seen: boolean
-    }>`select pg_visible_in_snapshot(${xid}::xid8, ${snapshot}::pg_snapshot) as seen`.execute(db)
-    expect(seen.rows[0]?.seen).toBe(false)
-  })
-})
-
 it('reports a failed load once, with the driver error as its cause', async () => {
   await run('create table doomed (id int primary key)')
-  const { source } = await open(db, { table: 'doomed', key: 'id', version: false })
+  const { source } = await openSource(db, { table: 'doomed', key: 'id', version: false })
   await run('drop table doomed')
   const error = await source.load([['1']]).catch((reason: unknown) => reason)
   expect(isCorralError(error, 'SOURCE_FAILED')).toBe(true)

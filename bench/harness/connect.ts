@@ -1,0 +1,78 @@
+import { Redis } from 'ioredis'
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import type { Place } from './place.js'
+import { sharedNowMs } from './shared-clock.js'
+import type { Shop } from './shop.js'
+
+/** One SELECT on the products, as the connection pool saw it: beneath Kysely and beneath every cache. */
+export interface SeenLoad {
+  /** On the shared clock. */
+  readonly startedMs: number
+  readonly endedMs: number
+  readonly failed: boolean
+}
+
+export interface Connections {
+  readonly db: Kysely<Shop>
+  readonly redis: Redis
+  /** Every SELECT on the products so far, in the order of their ends. */
+  readonly loads: SeenLoad[]
+  /** Called when a SELECT on the products is sent. */
+  onLoad: () => void
+  close(): Promise<void>
+}
+
+/** What an application would open: its own Kysely and its own ioredis, each with its defaults and a pool of 10. */
+export function connect({ postgresUrl, redisUrl }: Place): Connections {
+  const pool = new pg.Pool({ connectionString: postgresUrl, max: 10 })
+  const connections: Connections = {
+    db: new Kysely<Shop>({ dialect: new PostgresDialect({ pool: watched(pool, () => connections) }) }),
+    redis: new Redis(redisUrl),
+    loads: [],
+    onLoad: () => {},
+    close: async () => {
+      connections.redis.disconnect()
+      await connections.db.destroy()
+    },
+  }
+  return connections
+}
+
+/** The pool itself, with a look at what goes through the clients it hands out. */
+function watched(pool: pg.Pool, connections: () => Connections): pg.Pool {
+  const seen = new WeakSet<pg.PoolClient>()
+  const open = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
+  pool.connect = (async () => {
+    const client = await open()
+    if (!seen.has(client)) watchClient(client, connections)
+    seen.add(client)
+    return client
+  }) as typeof pool.connect
+  return pool
+}
+
+function watchClient(client: pg.PoolClient, connections: () => Connections): void {
+  const query = client.query.bind(client) as (...values: unknown[]) => Promise<unknown>
+  const watchedQuery = async (...values: unknown[]) => {
+    if (!isLoad(values[0])) return query(...values)
+    const { loads, onLoad } = connections()
+    const startedMs = sharedNowMs()
+    let failed = true
+    try {
+      onLoad()
+      const result = await query(...values)
+      failed = false
+      return result
+    } finally {
+      loads.push({ startedMs, endedMs: sharedNowMs(), failed })
+    }
+  }
+  client.query = watchedQuery as unknown as typeof client.query
+}
+
+/** Corral also asks once for the names of the columns, with a join on nothing: that reads no row. */
+function isLoad(statement: unknown): boolean {
+  const text = typeof statement === 'string' ? statement : ((statement as { text?: string } | null)?.text ?? '')
+  return text.startsWith('select') && text.includes('"products"') && !text.includes('on false')
+}

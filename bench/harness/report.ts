@@ -1,0 +1,73 @@
+import { describeMachine } from './machine.js'
+import { type Findings, ratioOf, type Scenario } from './scenario.js'
+import { rounded, type Summary } from './summary.js'
+
+/** The machine-readable form of one scenario's findings, printed as the last line with `--json`. */
+export interface Report {
+  readonly scenario: string
+  readonly unit: string
+  readonly results: Readonly<Record<string, Summary>>
+  /** Each result over the raw line of the same run. */
+  readonly ratios: Readonly<Record<string, number>>
+}
+
+interface Line {
+  readonly name: string
+  readonly summary: Summary
+  readonly ratio: number | undefined
+}
+
+export function reportOf(scenario: Scenario, findings: Findings): Report {
+  const lines = linesOf(findings)
+  return {
+    scenario: scenario.name,
+    unit: scenario.unit,
+    results: Object.fromEntries(lines.map(({ name, summary }) => [name, summary])),
+    ratios: Object.fromEntries(lines.filter(({ ratio }) => ratio !== undefined).map(({ name, ratio }) => [name, ratio])),
+  }
+}
+
+/** The same for people: a table, the targets and how they were met, and the machine it all ran on. */
+export function printed(scenario: Scenario, findings: Findings): string {
+  const rows = linesOf(findings).map(({ name, summary, ratio }) => [
+    name,
+    figure(summary.median),
+    `${figure(summary.min)} to ${figure(summary.max)}`,
+    ratio === undefined ? '' : `${ratio.toFixed(2)} x`,
+  ])
+  return [
+    `${scenario.name}: ${scenario.title}`,
+    '',
+    ...aligned([[scenario.unit, 'median', 'min to max', 'of the raw line'], ...rows]),
+    '',
+    ...findings.targets.map(({ what, wanted, found, met }) => `${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`),
+    ...(findings.remarks ?? []).map((remark) => `        ${remark}`),
+    '',
+    describeMachine(),
+  ].join('\n')
+}
+
+function linesOf({ comparisons }: Findings): Line[] {
+  return comparisons.flatMap((comparison, at) =>
+    Object.entries(comparison.results).map(([name, summary]) => ({
+      name: at === 0 ? name : `${name}, ${comparison.label}`,
+      summary: { median: rounded(summary.median), min: rounded(summary.min), max: rounded(summary.max) },
+      ratio: fourDigits(ratioOf(comparison, name)),
+    })),
+  )
+}
+
+function fourDigits(value: number | undefined): number | undefined {
+  return value === undefined ? undefined : rounded(value)
+}
+
+function figure(value: number): string {
+  return Math.abs(value) >= 1_000 ? Math.round(value).toLocaleString('en') : String(value)
+}
+
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => (row[at] ?? '').length)))
+  return rows.map((row) =>
+    row.map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))).join('  ').trimEnd(),
+  )
+}

@@ -1,0 +1,31 @@
+import type { Generated } from 'kysely'
+import type { Corral, CorralOptions, RepositoryOptions } from '../../src/index.js'
+import { createCorral } from '../../src/index.js'
+
+/** The table everything is measured on. */
+export interface Products {
+  id: number
+  slug: string
+  name: string
+  description: string
+  price: string
+  stock: number
+  active: boolean
+  created_at: Date
+  /** Set by whoever measures ages: the shared clock's time of the update. */
+  touched_ms: number
+  attributes: unknown
+  corral_version: Generated<string>
+}
+
+export interface Shop {
+  products: Products
+}
+
+type ShopOptions = RepositoryOptions<Shop, 'products', 'id', readonly []>
+
+/** Corral on the shop, with its defaults unless said otherwise. */
+export function openCorral(options: CorralOptions<Shop>, table: Omit<ShopOptions, 'key'> = {}) {
+  const corral: Corral<Shop> = createCorral(options)
+  return { corral, products: corral.repository('products', { key: 'id', ...table }) }
+}

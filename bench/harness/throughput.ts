@@ -1,0 +1,116 @@
+import { type Talk, Worker } from './crew.js'
+import type { OpenPlace, Place } from './place.js'
+import type { Comparison, Setting } from './scenario.js'
+import { type Summary, summarize } from './summary.js'
+
+/** One way of doing a thing, opened in a process of its own. */
+export interface Contender {
+  /** For each workload: does it this many times. Must throw when an answer is not what it should be. */
+  readonly workloads: Readonly<Record<string, (times: number) => Promise<void>>>
+  /** Brings everything into the state that is to be measured; called before each slice, outside of the time taken. */
+  prepare?(): Promise<void>
+  close(): Promise<void>
+}
+
+/** What a contenders' module exports as `contenders`: by name, in the order of their rows. */
+export type Contenders = Readonly<Record<string, (place: Place) => Promise<Contender>>>
+
+/** One stretch of work. */
+export interface Slice {
+  readonly times: number
+  readonly elapsedMs: number
+  /** Processor time of this process, kernel included. */
+  readonly cpuMs: number
+}
+
+export interface ThroughputTalk extends Talk {
+  open(module: string, contender: string, place: Place): Promise<void>
+  slice(workload: string, durationMs: number): Promise<Slice>
+  close(): Promise<void>
+}
+
+export interface ThroughputOptions {
+  readonly place: OpenPlace
+  /** Module that exports `contenders`. */
+  readonly module: URL
+  readonly contenders: readonly string[]
+  readonly workloads: readonly string[]
+  readonly rounds: number
+  readonly sliceMs: number
+  readonly setting: Setting
+}
+
+/** Operations a second, and microseconds of processor time for each, by workload and contender. */
+export type Throughput = Readonly<Record<string, Readonly<Record<string, Speed>>>>
+
+export interface Speed {
+  readonly perSecond: Summary
+  readonly cpuMicros: Summary
+}
+
+const WORKER = new URL('throughput-worker.ts', import.meta.url)
+
+/**
+ * Measures each contender in a process of its own, so that none is compiled for what another does, and one at a time in
+ * short turns, so that whatever else the machine is doing hits all of them alike. The order changes from round to round.
+ */
+export async function measureThroughput(options: ThroughputOptions): Promise<Throughput> {
+  const { place, module, contenders, workloads, rounds, sliceMs, setting } = options
+  const workers = contenders.map((name) => ({ name, worker: openWorker(setting) }))
+  try {
+    await Promise.all(workers.map(({ name, worker }) => worker.ask('open', module.href, name, placeOnly(place))))
+    const slices = new Map<string, Slice[]>()
+    for (let round = -1; round < rounds; round++) {
+      if (round >= 0 && round % 5 === 0) setting.note(`round ${round + 1} of ${rounds}`)
+      for (const workload of workloads) {
+        for (let turn = 0; turn < workers.length; turn++) {
+          const { name, worker } = workers[(turn + Math.max(0, round)) % workers.length] as (typeof workers)[number]
+          const slice = await worker.ask('slice', workload, sliceMs)
+          // The first round is for the compiler.
+          if (round >= 0) mapList(slices, `${workload}\n${name}`).push(slice)
+        }
+      }
+    }
+    await Promise.all(workers.map(({ worker }) => worker.ask('close')))
+    return Object.fromEntries(
+      workloads.map((workload) => [
+        workload,
+        Object.fromEntries(contenders.map((name) => [name, speedOf(mapList(slices, `${workload}\n${name}`))])),
+      ]),
+    )
+  } finally {
+    await Promise.all(workers.map(({ worker }) => worker.stop()))
+  }
+}
+
+function openWorker({ profileFolder }: Setting): Worker<ThroughputTalk> {
+  return new Worker<ThroughputTalk>(WORKER, { profileFolder })
+}
+
+/** The speeds of one workload, as a scenario reports them. */
+export function speeds(throughput: Throughput, workload: string, raw: string): Comparison {
+  const contenders = Object.entries(throughput[workload] ?? {})
+  return {
+    label: workload,
+    raw,
+    results: Object.fromEntries(contenders.map(([name, { perSecond }]) => [name, perSecond])),
+  }
+}
+
+/** Only what can travel to another process. */
+export function placeOnly({ postgresUrl, redisUrl, namespace }: Place): Place {
+  return { postgresUrl, redisUrl, namespace }
+}
+
+function speedOf(slices: readonly Slice[]): Speed {
+  return {
+    perSecond: summarize(slices.map(({ times, elapsedMs }) => (times / elapsedMs) * 1_000)),
+    cpuMicros: summarize(slices.map(({ times, cpuMs }) => (cpuMs / times) * 1_000)),
+  }
+}
+
+function mapList<Value>(lists: Map<string, Value[]>, key: string): Value[] {
+  const list = lists.get(key) ?? []
+  lists.set(key, list)
+  return list
+}

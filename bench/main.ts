@@ -1,0 +1,39 @@
+/**
+ * `npm run bench -- <scenario> [--json] [--quick] [--profile <folder>]`: measures one thing on real servers of its own.
+ *
+ * Prints a table, the targets and whether they were met, and the machine. With `--json` the last line of stdout is one JSON
+ * object; see `Report`. Exits with 0 when the scenario ran to its end, whatever it found.
+ */
+import { parseArgs } from 'node:util'
+import { printed, reportOf } from './harness/report.js'
+import type { Scenario } from './harness/scenario.js'
+import { SCENARIOS } from './scenarios/index.js'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    profile: { type: 'string' },
+  },
+})
+
+const scenario = SCENARIOS.find(({ name }) => name === positionals[0])
+if (scenario === undefined || positionals.length !== 1) {
+  console.error(`usage: npm run bench -- <scenario> [--json] [--quick] [--profile <folder>]\n\n${listed(SCENARIOS)}`)
+  process.exitCode = 2
+} else {
+  await run(scenario)
+}
+
+async function run(scenario: Scenario): Promise<void> {
+  const note = (line: string) => console.error(`${scenario.name}: ${line}`)
+  const findings = await scenario.run({ quick: values.quick, profileFolder: values.profile, note })
+  console.log(printed(scenario, findings))
+  if (values.json) console.log(JSON.stringify(reportOf(scenario, findings)))
+}
+
+function listed(scenarios: readonly Scenario[]): string {
+  const width = Math.max(...scenarios.map(({ name }) => name.length))
+  return scenarios.map(({ name, title }) => `  ${name.padEnd(width)}  ${title}`).join('\n')
+}

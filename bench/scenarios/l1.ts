@@ -1,0 +1,40 @@
+import { openPlace } from '../harness/place.js'
+import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { measureThroughput, speeds } from '../harness/throughput.js'
+import { KEYS } from './l1-contenders.js'
+
+/** A row this process holds: `find` against lru-cache and Map, each behind an async function. */
+export const l1: Scenario = {
+  name: 'l1',
+  title: `hits in this process' memory, one key and zipf 0.99 over ${KEYS} keys; raw: lru-cache behind an async function`,
+  unit: 'reads/s',
+  async run(setting) {
+    const place = await openPlace({ rows: KEYS })
+    try {
+      const throughput = await measureThroughput({
+        place,
+        setting,
+        module: new URL('l1-contenders.ts', import.meta.url),
+        contenders: ['corral', 'lru-cache', 'Map'],
+        workloads: ['sequential', 'sequential zipf', '100 concurrent', '100 concurrent zipf'],
+        rounds: setting.quick ? 9 : 31,
+        sliceMs: setting.quick ? 100 : 150,
+      })
+      const sequential = speeds(throughput, 'sequential', 'lru-cache')
+      const zipf = speeds(throughput, 'sequential zipf', 'lru-cache')
+      const concurrent = speeds(throughput, '100 concurrent', 'lru-cache')
+      const concurrentZipf = speeds(throughput, '100 concurrent zipf', 'lru-cache')
+      return {
+        comparisons: [sequential, zipf, concurrent, concurrentZipf],
+        targets: [
+          atLeast('sequential, corral / lru-cache', 0.75, ratioOf(sequential, 'corral') ?? 0),
+          atLeast('sequential zipf, corral / lru-cache', 0.8, ratioOf(zipf, 'corral') ?? 0),
+          atLeast('100 concurrent, corral / lru-cache', 0.75, ratioOf(concurrent, 'corral') ?? 0),
+          atLeast('100 concurrent zipf, corral / lru-cache', 0.8, ratioOf(concurrentZipf, 'corral') ?? 0),
+        ],
+      }
+    } finally {
+      await place.close()
+    }
+  },
+}

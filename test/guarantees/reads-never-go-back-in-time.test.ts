@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest'
+import { Fleet } from '../support/fleet.js'
+import { settle } from '../support/manual-clock.js'
+import { expectNothingLeft } from '../support/nothing-left.js'
+
+const CHECKSUM_AT = 15
+
+describe('reads never go back in time', () => {
+  expectNothingLeft()
+
+  /** A store that falls back to an old copy of the entry, as one does when a replica that lagged takes over. */
+  async function fallenBack() {
+    const fleet = new Fleet()
+    const [process, other] = [fleet.start(), fleet.start()]
+    fleet.table.put('42', 1)
+    await other.read('42')
+    await settle()
+    const [old] = await fleet.store.read([other.keyOf('42')])
+    const fallBack = () => fleet.plant(other.keyOf('42'), (old as Uint8Array).subarray(CHECKSUM_AT))
+    return { fleet, process, other, fallBack }
+  }
+
+  it('when the cache falls back to an older row than this process has shown', async () => {
+    const { process, other, fallBack } = await fallenBack()
+    await other.write('42', 2)
+    expect((await process.read('42'))?.price).toBe(2)
+    await settle()
+    await fallBack()
+    expect((await process.read('42'))?.price).toBe(2)
+    expect(process.events.of('miss').at(-1)).toMatchObject({ reason: 'below-floor' })
+  })
+
+  it('when a reader that waited in vain for a lease overtakes its holder', async () => {
+    const fleet = new Fleet({ fill: { jitter: 0, graceMs: 0, lease: { minMs: 200, maxMs: 5_000, waitMs: 20 } } })
+    const [holder, reader, writer] = [fleet.start(), fleet.start(), fleet.start()]
+    fleet.table.put('42', 1)
+    const fill = holder.cache.pause('before fill')
+    await holder.read('42')
+    await fill.reached
+    const change = fleet.table.put('42', 2)
+    const reading = reader.read('42')
+    await fleet.clock.advance(20)
+    expect((await reading)?.price, 'it gave up waiting and asked the database').toBe(2)
+    fill.resume()
+    await settle()
+    expect((await reader.read('42'))?.price, 'the holder has stored an older row by now').toBe(2)
+    await writer.fence(change)
+  })
+
+  it('when the cache is slow and the floor rises while an answer is on its way', async () => {
+    const { process, other } = await fallenBack()
+    const answer = process.cache.pause('after read')
+    const reading = process.read('42')
+    await answer.reached
+    await other.write('42', 2)
+    expect((await process.read('42'))?.price).toBe(2)
+    answer.resume()
+    expect((await reading)?.price).toBe(2)
+  })
+
+  it('when a load is overtaken by writes of its own process, as often as it takes', async () => {
+    const fleet = new Fleet()
+    const process = fleet.start()
+    fleet.table.put('42', 1)
+    const first = fleet.table.pause('after load')
+    const second = fleet.table.pause('after load')
+    const reading = process.read('42')
+    await first.reached
+    await process.write('42', 2)
+    first.resume()
+    await second.reached
+    await process.write('42', 3)
+    second.resume()
+    expect((await reading)?.price, 'both loads had missed a write of this process').toBe(3)
+    await settle()
+    expect(process.events.count('floor.reset')).toBe(0)
+    expect(process.floors.get(process.keyOf('42'))?.version).toBe(fleet.table.row('42')?.version)
+  })
+
+  it('and a row that this process has seen deleted does not come back', async () => {
+    const { process, other, fallBack } = await fallenBack()
+    expect((await process.read('42'))?.price).toBe(1)
+    await other.remove('42')
+    expect(await process.read('42')).toBeUndefined()
+    await fallBack()
+    expect(await process.read('42')).toBeUndefined()
+  })
+
+  it('unless the database itself went back: then it is right, and says so in an event', async () => {
+    const fleet = new Fleet()
+    const process = fleet.start()
+    fleet.table.put('42', 1)
+    const backup = fleet.table.position()
+    await process.write('42', 2)
+    expect((await process.read('42'))?.price).toBe(2)
+    await settle()
+    fleet.table.restore(backup)
+    await fleet.clock.advance(300_000)
+    expect((await process.read('42'))?.price).toBe(1)
+    expect(process.events.count('floor.reset')).toBe(1)
+    await settle()
+    expect((await process.read('42'))?.price).toBe(1)
+    expect(fleet.table.loads, 'cached again').toHaveLength(2)
+  })
+})
