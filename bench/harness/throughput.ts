@@ -40,12 +40,14 @@ export interface ThroughputOptions {
   readonly setting: Setting
 }
 
-/** Operations a second, and microseconds of processor time for each, by workload and contender. */
+/** By workload and contender. */
 export type Throughput = Readonly<Record<string, Readonly<Record<string, Speed>>>>
 
 export interface Speed {
+  /** Operations a second by the clock on the wall. */
   readonly perSecond: Summary
-  readonly cpuMicros: Summary
+  /** Operations a second of processor time: what a machine that has other things to do does not change. */
+  readonly perCpuSecond: Summary
 }
 
 const WORKER = new URL('throughput-worker.ts', import.meta.url)
@@ -88,13 +90,9 @@ function openWorker({ profileFolder }: Setting): Worker<ThroughputTalk> {
 }
 
 /** The speeds of one workload, as a scenario reports them. */
-export function speeds(throughput: Throughput, workload: string, raw: string): Comparison {
+export function speeds(throughput: Throughput, workload: string, by: keyof Speed, raw: string): Comparison {
   const contenders = Object.entries(throughput[workload] ?? {})
-  return {
-    label: workload,
-    raw,
-    results: Object.fromEntries(contenders.map(([name, { perSecond }]) => [name, perSecond])),
-  }
+  return { label: workload, raw, results: Object.fromEntries(contenders.map(([name, speed]) => [name, speed[by]])) }
 }
 
 /** Only what can travel to another process. */
@@ -105,7 +103,7 @@ export function placeOnly({ postgresUrl, redisUrl, namespace }: Place): Place {
 function speedOf(slices: readonly Slice[]): Speed {
   return {
     perSecond: summarize(slices.map(({ times, elapsedMs }) => (times / elapsedMs) * 1_000)),
-    cpuMicros: summarize(slices.map(({ times, cpuMs }) => (cpuMs / times) * 1_000)),
+    perCpuSecond: summarize(slices.map(({ times, cpuMs }) => (times / cpuMs) * 1_000)),
   }
 }
 

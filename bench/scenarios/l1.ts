@@ -7,7 +7,7 @@ import { KEYS } from './l1-contenders.js'
 export const l1: Scenario = {
   name: 'l1',
   title: `hits in this process' memory, one key and zipf 0.99 over ${KEYS} keys; raw: lru-cache behind an async function`,
-  unit: 'reads/s',
+  unit: 'reads per second of processor time',
   async run(setting) {
     const place = await openPlace({ rows: KEYS })
     try {
@@ -20,10 +20,10 @@ export const l1: Scenario = {
         rounds: setting.quick ? 9 : 31,
         sliceMs: setting.quick ? 100 : 150,
       })
-      const sequential = speeds(throughput, 'sequential', 'lru-cache')
-      const zipf = speeds(throughput, 'sequential zipf', 'lru-cache')
-      const concurrent = speeds(throughput, '100 concurrent', 'lru-cache')
-      const concurrentZipf = speeds(throughput, '100 concurrent zipf', 'lru-cache')
+      const sequential = speeds(throughput, 'sequential', 'perCpuSecond', 'lru-cache')
+      const zipf = speeds(throughput, 'sequential zipf', 'perCpuSecond', 'lru-cache')
+      const concurrent = speeds(throughput, '100 concurrent', 'perCpuSecond', 'lru-cache')
+      const concurrentZipf = speeds(throughput, '100 concurrent zipf', 'perCpuSecond', 'lru-cache')
       return {
         comparisons: [sequential, zipf, concurrent, concurrentZipf],
         targets: [

@@ -72,6 +72,8 @@ export class Fencer {
       state = 'pending'
       this.#pending.add(requests)
     }
+    // Until the fence arrived, this process may have taken the old entry up again wherever no version tells it from the new.
+    for (const change of changes) if (!change.hasFloor || change.version === null) this.#invalidation.apply(change)
     this.#announce(changes)
     const durationMs = this.#clock.monotonicMs() - startedMs
     this.#emit({ type: 'fence', outcome: state, keys: requests.length, durationMs })

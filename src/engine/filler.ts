@@ -132,6 +132,7 @@ export class Filler<Id, Value> {
     let polls = 0
     for (let changes = 0; changes < MAX_CHANGES; ) {
       const token = this.#parts.chance.token()
+      progress.asks()
       const reply = await this.#lease(key, token, held.bytes, waitedFor)
       switch (reply.outcome) {
         case 'leased':
@@ -141,8 +142,6 @@ export class Filler<Id, Value> {
           if ('value' in judged) {
             const waitedMs = clock.monotonicMs() - startedMs
             if (polls > 0) emit({ type: 'coalesced', entity: this.#source.entity, scope: 'fleet', waitedMs })
-            // It was in the cache after everyone who waits had asked for it.
-            progress.landed = Promise.resolve(true)
             return judged.value
           }
           // Gone, expired or not for us: compete again for what is there now.
@@ -176,7 +175,7 @@ export class Filler<Id, Value> {
 
   /** Reads the database without touching the cache: Redis is away, or waiting for the lease took too long. */
   async loadOnly(key: CacheKey, id: Id, progress?: FlightProgress): Promise<Value | undefined> {
-    if (progress) progress.loadBegan = true
+    progress?.asks()
     const before = this.#parts.floors.get(key)
     return this.#accept(key, id, await this.#source.load(id), before)
   }
@@ -211,7 +210,7 @@ export class Filler<Id, Value> {
     const startedMs = clock.monotonicMs()
     const before = floors.get(key)
     const generation = this.#tier?.generation(id)
-    if (progress) progress.loadBegan = true
+    progress?.asks()
     let loaded: LoadedValue<Value>
     try {
       loaded = await this.#source.load(id)
@@ -282,7 +281,7 @@ export class Filler<Id, Value> {
 
   /**
    * Holds a load against what this process has shown or written. If the floor rose while the load was under way (an own
-   * write, a message), the load may have missed that write and is made once more. Otherwise the database is right,
+   * write, a message), the load may have missed that write and is made again. Otherwise the database is right,
    * even where it contradicts the floor: it was restored, or another primary took over.
    */
   async #accept(
@@ -293,8 +292,12 @@ export class Filler<Id, Value> {
   ): Promise<Value | undefined> {
     if (this.#source.kind !== 'row') return first.value
     const { floors, emit } = this.#parts
-    const rose = floors.get(key) !== before
-    const loaded = rose && isBelow(floors.get(key), first) ? await this.#source.load(id) : first
+    let known = before
+    let loaded = first
+    while (floors.get(key) !== known && isBelow(floors.get(key), loaded)) {
+      known = floors.get(key)
+      loaded = await this.#source.load(id)
+    }
     if (loaded.value === undefined) {
       floors.seeAbsence(key)
       return undefined

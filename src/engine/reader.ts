@@ -77,8 +77,9 @@ export class Reader<Id, Value> {
   }
 
   async read(key: CacheKey, id: Id): Promise<Value | undefined> {
+    const startedAt = this.#flights.now()
     for (let attempt = 0; attempt < MAX_REREADS; attempt++) {
-      const answer = await this.#readOnce(key, id)
+      const answer = await this.#readOnce(key, id, startedAt)
       if (answer !== MISSED_A_WRITE) return answer
     }
     return this.loadOnly(key, id)
@@ -88,7 +89,7 @@ export class Reader<Id, Value> {
   async reload(key: CacheKey, id: Id): Promise<Value | undefined> {
     const bytes = await this.#parts.store.read(key).catch(() => null)
     this.#flights.forget(key)
-    const answer = await this.#withinHardTimeout(this.#fill(key, id, { bytes, useless: true }))
+    const answer = await this.#withinHardTimeout(this.#fill(key, id, { bytes, useless: true }, this.#flights.now()))
     return answer === MISSED_A_WRITE ? this.loadOnly(key, id) : answer
   }
 
@@ -97,22 +98,22 @@ export class Reader<Id, Value> {
     return this.#withinHardTimeout(this.#filler.loadOnly(key, id))
   }
 
-  async #readOnce(key: CacheKey, id: Id): Promise<Answer<Value>> {
-    if (this.#parts.isPending(key)) return this.#loadWithoutCache(key, id)
+  async #readOnce(key: CacheKey, id: Id, startedAt: number): Promise<Answer<Value>> {
+    if (this.#parts.isPending(key)) return this.#loadWithoutCache(key, id, startedAt)
     const generation = this.#tier?.generation(id)
     let bytes: StoredBytes | null
     try {
       bytes = await this.#parts.store.read(key) //                                        1 look
     } catch {
-      return this.#loadWithoutCache(key, id)
+      return this.#loadWithoutCache(key, id, startedAt)
     }
     const held = this.#inspect(key, bytes) //                                             2 judge
     if (!held.usable) {
       this.#parts.emit({ type: 'miss', entity: this.#source.entity, reason: held.reason })
-      return this.#withinHardTimeout(this.#fill(key, id, held.seen)) //                   6 fill
+      return this.#withinHardTimeout(this.#fill(key, id, held.seen, startedAt)) //        6 fill
     }
     this.#parts.onHit?.({ type: 'hit', entity: this.#source.entity, tier: 'l2', verdict: held.verdict })
-    if (held.verdict === 'stale') return this.#fillOrServeStale(key, id, held, bytes as StoredBytes) // 5 fill, or help out
+    if (held.verdict === 'stale') return this.#fillOrServeStale(key, id, held, bytes as StoredBytes, startedAt) // 5 fill, or help out
     if (generation !== undefined) this.#remember(id, held, generation)
     if (held.verdict === 'early') this.#refresh(key, id, bytes as StoredBytes) //         4 serve and refresh
     return held.value //                                                                  3 serve
@@ -147,13 +148,13 @@ export class Reader<Id, Value> {
     this.#tier?.remember(id, { value, remainingMs, freshMs, sizeBytes: payload.length }, generation)
   }
 
-  #loadWithoutCache(key: CacheKey, id: Id): Promise<Answer<Value>> {
+  #loadWithoutCache(key: CacheKey, id: Id, startedAt: number): Promise<Answer<Value>> {
     this.#parts.emit({ type: 'miss', entity: this.#source.entity, reason: 'unavailable' })
-    return this.#withinHardTimeout(this.#join(key, (progress) => this.#filler.loadOnly(key, id, progress)))
+    return this.#withinHardTimeout(this.#join(key, startedAt, (progress) => this.#filler.loadOnly(key, id, progress)))
   }
 
-  #fill(key: CacheKey, id: Id, seen: Seen): Promise<Answer<Value>> {
-    return this.#join(key, (progress) =>
+  #fill(key: CacheKey, id: Id, seen: Seen, startedAt: number): Promise<Answer<Value>> {
+    return this.#join(key, startedAt, (progress) =>
       this.#filler.fill(
         key,
         id,
@@ -169,17 +170,20 @@ export class Reader<Id, Value> {
   }
 
   /**
-   * Joins the fill in flight, or starts one. A reader who joins after the database was asked may have started after a
-   * write that the load did not see. Then the fence of that write has revoked the lease, the fill does not land, and the
-   * reader has to read again.
+   * Joins the fill in flight, or starts one. A reader who began after the fill had asked its question may have begun after
+   * a write that the answer does not show. Then the fence of that write has revoked the lease, the fill does not land, and
+   * the reader has to read again.
    */
-  async #join(key: CacheKey, fill: (progress: FlightProgress) => Promise<Value | undefined>): Promise<Answer<Value>> {
+  async #join(
+    key: CacheKey,
+    startedAt: number,
+    fill: (progress: FlightProgress) => Promise<Value | undefined>,
+  ): Promise<Answer<Value>> {
     const flight = this.#flights.current(key)
     if (flight === undefined) return this.#flights.start(key, fill).value
     this.#parts.emit({ type: 'coalesced', entity: this.#source.entity, scope: 'process', waitedMs: 0 })
-    const joinedInTime = !flight.loadBegan
     const value = await flight.value
-    return joinedInTime || (await flight.landed) ? value : MISSED_A_WRITE
+    return startedAt < flight.askedAt || (await flight.landed) ? value : MISSED_A_WRITE
   }
 
   #refresh(key: CacheKey, id: Id, seen: StoredBytes): void {
@@ -191,20 +195,22 @@ export class Reader<Id, Value> {
     id: Id,
     held: Held<Value> & { usable: true },
     bytes: StoredBytes,
+    startedAt: number,
   ): Promise<Answer<Value>> {
     const { clock, floors } = this.#parts
-    const fill = this.#fill(key, id, { bytes, useless: false })
+    const fill = this.#fill(key, id, { bytes, useless: false }, startedAt)
     const late = Symbol('late')
     let cancel = () => {}
     const softTimeout = new Promise<typeof late>((resolve) => {
       cancel = clock.after(this.#settings.softTimeoutMs, () => resolve(late))
     })
-    const answer = await Promise.race([fill, softTimeout]).catch((error: unknown) => {
-      // A fence that arrived meanwhile has raised the floor: what was admissible then is not any more.
-      if (this.#verdict(held.entry, floors.get(key)) === 'stale') return late
-      throw error
-    })
-    cancel()
+    const answer = await Promise.race([fill, softTimeout])
+      .catch((error: unknown) => {
+        // A fence that arrived meanwhile has raised the floor: what was admissible then is not any more.
+        if (this.#verdict(held.entry, floors.get(key)) === 'stale') return late
+        throw error
+      })
+      .finally(() => cancel())
     if (answer !== late) return answer as Answer<Value>
     if (this.#verdict(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill)
     // The fill goes on behind; its failure has been reported by the load.

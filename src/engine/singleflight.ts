@@ -8,13 +8,17 @@ export interface Flight<Value> {
    * rejects.
    */
   readonly landed: Promise<boolean>
-  /** The database has been asked. Whoever joins from here on may have started after a write the load did not see. */
-  readonly loadBegan: boolean
+  /**
+   * When the question was asked that brought the value, on the scale of `Singleflight.now`. Whoever began later may have
+   * begun after a write that the answer does not show.
+   */
+  readonly askedAt: number
 }
 
 /** What a fill reports about itself while it is under way. */
 export interface FlightProgress {
-  loadBegan: boolean
+  /** Called right before the cache or the database is asked for the value; the last call counts. */
+  asks(): void
   /** Set by a fill that stores something; what is served from the cache, or not stored at all, needs no waiting for. */
   landed: Promise<boolean>
 }
@@ -27,6 +31,12 @@ export interface FlightProgress {
  */
 export class Singleflight<Value> {
   readonly #flights = new Map<CacheKey, Flight<Value>>()
+  #now = 0
+
+  /** A moment after all earlier ones: tells which came first, the start of a read or the question of a fill. */
+  now(): number {
+    return ++this.#now
+  }
 
   /** The fill in flight for this key, if a new reader may join it. */
   current(key: CacheKey): Flight<Value> | undefined {
@@ -35,7 +45,11 @@ export class Singleflight<Value> {
 
   /** Starts a fill. The caller has made sure that there is none to join. */
   start(key: CacheKey, fill: (progress: FlightProgress) => Promise<Value>): Flight<Value> {
-    const progress: FlightProgress = { loadBegan: false, landed: Promise.resolve(false) }
+    let askedAt = Number.POSITIVE_INFINITY
+    const asks = () => {
+      askedAt = this.now()
+    }
+    const progress: FlightProgress = { asks, landed: Promise.resolve(false) }
     const value = (async () => fill(progress))()
     const flight: Flight<Value> = {
       value,
@@ -43,8 +57,8 @@ export class Singleflight<Value> {
         () => progress.landed,
         () => false,
       ),
-      get loadBegan() {
-        return progress.loadBegan
+      get askedAt() {
+        return askedAt
       },
     }
     this.#flights.set(key, flight)

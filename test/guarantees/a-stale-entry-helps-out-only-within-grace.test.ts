@@ -6,6 +6,7 @@ import { expectNothingLeft } from '../support/nothing-left.js'
 const FRESH_MS = 10_000
 const GRACE_MS = 60_000
 const SOFT_MS = 100
+const HARD_MS = 500
 
 describe('a stale entry helps out only within grace', () => {
   expectNothingLeft()
@@ -13,7 +14,7 @@ describe('a stale entry helps out only within grace', () => {
   async function expired(agedMs = FRESH_MS) {
     const fleet = new Fleet({
       freshMs: FRESH_MS,
-      read: { graceMs: GRACE_MS, beta: 0, maxEarliness: 0.25, softTimeoutMs: SOFT_MS, hardTimeoutMs: 1_000 },
+      read: { graceMs: GRACE_MS, beta: 0, maxEarliness: 0.25, softTimeoutMs: SOFT_MS, hardTimeoutMs: HARD_MS },
       fill: { jitter: 0, graceMs: GRACE_MS, lease: { minMs: 200, maxMs: 5_000, waitMs: 5_000 } },
     })
     const [reader, writer] = [fleet.start(), fleet.start()]
@@ -113,7 +114,7 @@ describe('a stale entry helps out only within grace', () => {
     const select = fleet.table.pause('before load')
     const outcome = reader.read('42').catch((error) => error.code)
     await select.reached
-    await fleet.clock.advance(1_000)
+    await fleet.clock.advance(HARD_MS)
     expect(await outcome).toBe('FILL_TIMEOUT')
     select.resume()
     await settle()

@@ -82,6 +82,7 @@ describe('reads never go back in time', () => {
     expect((await process.read('42'))?.price).toBe(1)
     await other.remove('42')
     expect(await process.read('42')).toBeUndefined()
+    await settle()
     await fallBack()
     expect(await process.read('42')).toBeUndefined()
   })

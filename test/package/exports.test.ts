@@ -13,10 +13,10 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
   corral: {
     values: ['CorralError', 'DEFAULTS', 'StaleWriteError', 'createCorral', 'isCorralError'],
     types: [
-      ...['CacheOptions', 'Consistency', 'Corral', 'CorralEvent', 'CorralOptions', 'CorralStats', 'CorralTransaction'],
-      ...['ErrorCode', 'LeaseOptions', 'LoadOptions', 'ReadOptions', 'RefreshOptions', 'Repository'],
-      ...['RepositoryOptions', 'RowOf', 'Session', 'TransactionOptions', 'TransactionRepository', 'TransactionResult'],
-      ...['TtlOptions', 'UpdateOptions', 'WriteOptions', 'WriteResult'],
+      ...['BusOptions', 'CacheOptions', 'Consistency', 'Corral', 'CorralEvent', 'CorralOptions', 'CorralStats'],
+      ...['CorralTransaction', 'ErrorCode', 'Explanation', 'L1Options', 'LeaseOptions', 'LoadOptions', 'ReadOptions'],
+      ...['RefreshOptions', 'Repository', 'RepositoryOptions', 'RowOf', 'Session', 'TransactionOptions'],
+      ...['TransactionRepository', 'TransactionResult', 'TtlOptions', 'UpdateOptions', 'WriteOptions', 'WriteResult'],
     ],
   },
   'corral/migrations': {

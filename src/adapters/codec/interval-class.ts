@@ -27,10 +27,10 @@ export class IntervalClass {
     return hasIntervalFields(value) ? { ...value } : undefined
   }
 
-  /** A frozen interval from its fields. Undefined when they are not an interval's, or the class is not known yet. */
+  /** An interval from its fields, not frozen yet. Undefined when they are not an interval's, or the class is not known yet. */
   fromFields(fields: object): object | undefined {
     if (this.#prototype === undefined || Array.isArray(fields) || !hasIntervalFields(fields)) return undefined
-    return Object.freeze(Object.assign(Object.create(this.#prototype), fields))
+    return Object.assign(Object.create(this.#prototype), fields)
   }
 }
 

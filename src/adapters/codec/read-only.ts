@@ -17,7 +17,6 @@ const carriers = new WeakMap<object, readonly string[]>()
  * codec does not know are left alone: freezing could break them, and their rows are never stored.
  */
 export function freezeRow(row: object): object {
-  if (carriers.has(row)) return row
   const carried: string[] = []
   for (const [property, value] of Object.entries(row)) {
     if (freezeDeep(value)) carried.push(property)

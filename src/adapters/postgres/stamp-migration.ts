@@ -33,7 +33,7 @@ export interface StampTableOptions {
  * export const { up, down } = stampTable({ table: 'products', key: 'id' })
  * ```
  */
-export function stampTable(options: StampTableOptions): Migration {
+export function stampTable(options: StampTableOptions): Required<Migration> {
   const statements = stampTableSql(options)
   const run = (list: readonly string[]): Migration['up'] => {
     return async (db) => {

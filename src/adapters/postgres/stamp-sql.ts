@@ -159,7 +159,7 @@ function createTombstoneFunction(stamp: Stamp): string {
   )
 }
 
-/** A constant default fills the column of existing rows without rewriting the table (Postgres 11 and later). */
+/** A constant default fills the column of existing rows without rewriting the table (Postgres 11 and later). It stays until the triggers are there. */
 function addColumn({ schema, table, column }: Stamp): string {
   const relation = qualified(schema, table)
   return block(`
@@ -173,8 +173,6 @@ function addColumn({ schema, table, column }: Stamp): string {
         execute format('alter table %s add column %I bigint not null default %s',
           ${literal(relation)}, ${literal(column)}, ${MICROSECONDS});
         comment on column ${relation}.${name(column)} is ${literal(COLUMN_COMMENT)};
-        -- Nobody ever sees the default: the trigger is always there. A row that has it betrays that it was not.
-        alter table ${relation} alter column ${name(column)} set default 0;
       elsif found <> 'bigint' or not complete then
         raise exception using
           message = ${literal(`corral: column ${column} of ${relation} must be bigint not null to carry the stamp, found `)} || found,
@@ -220,6 +218,10 @@ function createTriggers({ schema, table, key, column, tombstones, corralSchema }
       for part in select ${literal(relation)}::regclass union select relid from pg_partition_tree(${literal(relation)}::regclass) loop
         ${triggers.map((trigger) => `execute format('alter table %s enable always trigger ${trigger}', part);`).join('\n        ')}
       end loop;
+      -- From now on nobody sees the default: the trigger is always there. A row that has it betrays that it was not.
+      if ${isOurColumn(relation, column)} then
+        alter table ${relation} alter column ${name(column)} set default 0;
+      end if;
     end`)
 }
 
@@ -231,8 +233,7 @@ function dropTriggersAndColumn({ schema, table, column }: Stamp): string {
         return;
       end if;
       ${dropTriggers(relation)}
-      if exists (select from pg_attribute where attrelid = ${literal(relation)}::regclass and attname = ${literal(column)}
-          and not attisdropped and col_description(attrelid, attnum) = ${literal(COLUMN_COMMENT)}) then
+      if ${isOurColumn(relation, column)} then
         alter table ${relation} drop column ${name(column)};
       end if;
     end`)
@@ -266,6 +267,12 @@ function dropSharedParts({ corralSchema }: Stamp): string {
         end;
       end if;
     end`)
+}
+
+/** Whether `up` made the column: one that was there before it stays after `down`. */
+function isOurColumn(relation: string, column: string): string {
+  return `exists (select from pg_attribute where attrelid = ${literal(relation)}::regclass and attname = ${literal(column)}
+          and not attisdropped and col_description(attrelid, attnum) = ${literal(COLUMN_COMMENT)})`
 }
 
 function dropTriggers(relation: string): string {

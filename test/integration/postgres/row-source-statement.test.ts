@@ -34,8 +34,8 @@ describe('the statement', () => {
         statements.push({ text: query.sql, parameters: query.parameters })
       },
     })
-    await run(`create table many (id int primary key, a int, b text, m mood, unique (a, b), unique (m, a));
-      insert into many select n, n, 'b' || n, 'calm' from generate_series(1, 20000) n; analyze many`)
+    await run(`create table many (id int primary key, a int, b text, m mood, c char(8) unique, unique (a, b), unique (m, a));
+      insert into many select n, n, 'b' || n, 'calm', 'c' || n from generate_series(1, 20000) n; analyze many`)
   })
 
   it('is one for any number of ids up to a thousand, with the same text and the same number of parameters', async () => {
@@ -65,30 +65,21 @@ describe('the statement', () => {
     { by: 'a, b', ids: 1 },
     { by: 'a, b', ids: 10 },
     { by: 'm, a', ids: 10 },
+    { by: 'c', ids: 10 },
   ])('finds $ids ids by ($by) through the index', async ({ by, ids }) => {
     const { facts } = await openSource(logged, {
       table: 'many',
       key: 'id',
-      unique: [
-        ['a', 'b'],
-        ['m', 'a'],
-      ],
+      unique: [['a', 'b'], ['m', 'a'], 'c'],
       version: false,
     })
     const columns = [facts.key, ...facts.unique].find(
       (list) => list.map(({ column }) => column).join(', ') === by,
     ) as KeyColumn[]
     statements.length = 0
-    await new PostgresRowSource({ db: logged, facts, by: columns }).load(
-      Array.from({ length: ids }, (_, at) =>
-        idOf(
-          columns,
-          Object.fromEntries(
-            columns.map(({ property }) => [property, property === 'b' ? `b${at}` : property === 'm' ? 'calm' : at]),
-          ),
-        ),
-      ),
-    )
+    const asked = Array.from({ length: ids }, (_, at) => ({ id: at, a: at, b: `b${at}`, m: 'calm', c: `c${at}` }))
+    const source = new PostgresRowSource({ db: logged, facts, by: columns })
+    await source.load(asked.map((each) => columns.map(({ property }) => String(each[property as keyof typeof each]))))
     const [{ text, parameters }] = statements as [(typeof statements)[0]]
     const client = await Session.open(url, db)
     for (const mode of ['force_custom_plan', 'force_generic_plan']) {

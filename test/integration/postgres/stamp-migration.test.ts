@@ -1,5 +1,6 @@
-import { beforeEach, describe, expect, it } from 'vitest'
-import { stampTable } from '../../../src/migrations.js'
+import { sql } from 'kysely'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { stampTable, stampTableSql } from '../../../src/migrations.js'
 import { MINUTE_MICROSECONDS, nowMicroseconds, StampLab } from './stamp-lab.js'
 
 const lab = StampLab.open()
@@ -32,9 +33,9 @@ describe('up and down', () => {
     await up(lab.db)
     expect(await inventory()).toEqual(once)
     expect(await lab.versionOf(1)).toBe(version)
-    await down?.(lab.db)
+    await down(lab.db)
     expect(await inventory()).toEqual(before)
-    await down?.(lab.db)
+    await down(lab.db)
     expect(await inventory()).toEqual(before)
   })
 
@@ -46,20 +47,54 @@ describe('up and down', () => {
     await lab.run(
       'insert into others values (1); delete from others; insert into products values (1); delete from products',
     )
-    await stampTable({ table: 'products', key: 'id' }).down?.(lab.db)
+    await stampTable({ table: 'products', key: 'id' }).down(lab.db)
     expect(await lab.run('select entity from corral.tombstones')).toEqual([{ entity: 'public.others' }])
     await lab.run('insert into others values (1)')
-    await others.down?.(lab.db)
+    await others.down(lab.db)
     await lab.run('insert into others values (2)')
     expect(await lab.countOf(`pg_namespace where nspname = 'corral'`)).toBe(1)
     expect(await lab.countOf(`pg_class where relnamespace = 'corral'::regnamespace`)).toBe(0)
+  })
+
+  it('leave writers working after each of their statements', async () => {
+    const { up, down } = stampTableSql({ table: 'products', key: 'id' })
+    for (const statement of [...up, ...down]) {
+      await lab.run(statement)
+      await lab.run(`insert into products values (1), (2); update products set price = price + 1;
+        update products set id = 3 where id = 2; delete from products`)
+    }
+    for (const [at, statement] of up.entries()) {
+      await lab.run(statement)
+      await lab.run(`insert into products values (${at})`)
+    }
+    expect(await lab.countOf('products where corral_version < 1000000')).toBe(0)
+  })
+
+  it.each(['nothing', 'the schema'])('need no superuser, given %s beforehand', async (given) => {
+    const owner = `corral_owner_${process.pid}`
+    await lab.run(`create role ${owner}; grant usage, create on schema public to ${owner}; alter table products owner to ${owner};
+      ${given === 'nothing' ? `do $$ begin execute format('grant create on database %I to ${owner}', current_database()); end $$` : `create schema corral; grant create, usage on schema corral to ${owner}`}`)
+    onTestFinished(async () => {
+      await lab.run(`drop owned by ${owner} cascade; drop role ${owner}`)
+    })
+    await lab.db.transaction().execute(async (tx) => {
+      await sql.raw(`set local role ${owner}`).execute(tx)
+      const { up, down } = stampTable({ table: 'products', key: 'id' })
+      await up(tx)
+      await up(tx)
+      await sql`insert into products values (1)`.execute(tx)
+      await sql`delete from products`.execute(tx)
+      await sql`select corral.prune_tombstones()`.execute(tx)
+      await down(tx)
+    })
+    expect(await lab.countOf(`pg_namespace where nspname = 'corral'`)).toBe(given === 'nothing' ? 0 : 1)
   })
 
   it('work inside one transaction, as Kysely runs migrations', async () => {
     await lab.db.transaction().execute((tx) => stampTable({ table: 'products', key: 'id' }).up(tx))
     await lab.run('insert into products values (1)')
     expect(await lab.versionOf(1)).toBeGreaterThan(nowMicroseconds() - MINUTE_MICROSECONDS)
-    await lab.db.transaction().execute(async (tx) => stampTable({ table: 'products', key: 'id' }).down?.(tx))
+    await lab.db.transaction().execute(async (tx) => stampTable({ table: 'products', key: 'id' }).down(tx))
     await lab.run('insert into products values (2)')
   })
 
@@ -77,7 +112,7 @@ describe('up and down', () => {
   it('down is fine when the table is gone', async () => {
     await lab.stamp()
     await lab.run('drop table products')
-    await stampTable({ table: 'products', key: 'id' }).down?.(lab.db)
+    await stampTable({ table: 'products', key: 'id' }).down(lab.db)
     expect(await lab.countOf(`pg_namespace where nspname = 'corral'`)).toBe(0)
   })
 })

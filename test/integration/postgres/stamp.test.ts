@@ -130,7 +130,7 @@ describe('the stamp', () => {
     await up(lab.db)
     await lab.run('insert into products values (1)')
     expect(await lab.countOf(`products where revision > 1000000`)).toBe(1)
-    await down?.(lab.db)
+    await down(lab.db)
     expect(await columns()).toEqual(before)
   })
 
@@ -177,7 +177,7 @@ describe('tables of other shapes', () => {
     )
     expect(await lab.versionOf('x', 'sales.renamed')).toBeGreaterThan(before)
     await lab.run(`alter table sales.renamed rename to ${quoted.slice('sales.'.length)}`)
-    await down?.(lab.db)
+    await down(lab.db)
     await lab.run('drop schema sales cascade')
     expect(await lab.run(`select nspname from pg_namespace where nspname = 'Corral %'`)).toEqual([])
   })

@@ -111,6 +111,7 @@ describe('handOut', () => {
         ['list', [Buffer.from('d'), null, [Buffer.from('e')]]],
         ['__proto__', { inside: Buffer.from('f'), at: new Date(AT) }],
         ['bare', objectOf([['__proto__', Buffer.from('g')]], Object.create(null))],
+        ['deep', [objectOf([['__proto__', Buffer.from('h')]], {})]],
         ['meta', { none: [1] }],
       ],
       {},

@@ -1,0 +1,56 @@
+import { Redis } from 'ioredis'
+import { openPlace } from '../harness/place.js'
+import type { Scenario } from '../harness/scenario.js'
+import { measureThroughput, speeds } from '../harness/throughput.js'
+import { contenders } from './layout-contenders.js'
+
+const WORKLOAD = '64 in flight'
+
+/** How an entry should lie in Redis: a string with its guard beside it, or everything in one hash. */
+export const layout: Scenario = {
+  name: 'layout',
+  title: 'reading 1 KB entries with 64 readers in flight, by layout; raw: a GET for each read',
+  unit: 'reads/s',
+  async run(setting) {
+    const place = await openPlace({ rows: 1 })
+    try {
+      const throughput = await measureThroughput({
+        place,
+        setting,
+        module: new URL('layout-contenders.ts', import.meta.url),
+        contenders: Object.keys(contenders),
+        workloads: [WORKLOAD],
+        rounds: setting.quick ? 11 : 31,
+        sliceMs: setting.quick ? 150 : 250,
+      })
+      const cpu = Object.entries(throughput[WORKLOAD] ?? {}).map(
+        ([name, { cpuMicros }]) => `${name}: ${cpuMicros.median.toFixed(1)} us of this process' processor time a read`,
+      )
+      return {
+        comparisons: [speeds(throughput, WORKLOAD, 'string, GET each')],
+        targets: [],
+        remarks: [...cpu, ...(await memory(place.redisUrl))],
+      }
+    } finally {
+      await place.close()
+    }
+  },
+}
+
+async function memory(redisUrl: string): Promise<string[]> {
+  const redis = new Redis(redisUrl)
+  try {
+    await redis.hset('g:{products/1}', { f: '00001795207238308940', l: 'AAAAAAAAAAAAAAAA', le: '1795207238308' })
+    const keys = {
+      'string entry': 's:{products/1}',
+      'hash entry': 'h:{products/1}',
+      'guard beside a string': 'g:{products/1}',
+    }
+    const sizes = Object.entries(keys).map(
+      async ([what, key]) => `${what}: ${await redis.memory('USAGE', key)} bytes in Redis`,
+    )
+    return await Promise.all(sizes)
+  } finally {
+    redis.disconnect()
+  }
+}

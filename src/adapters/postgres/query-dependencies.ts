@@ -1,0 +1,201 @@
+import {
+  AggregateFunctionNode,
+  AliasNode,
+  type CommonTableExpressionNode,
+  FunctionNode,
+  type OperationNode,
+  RawNode,
+  ReferenceNode,
+  SelectModifierNode,
+  SelectQueryNode,
+  TableNode,
+  ValueNode,
+  type WithNode,
+} from 'kysely'
+import { type Constraint, constraintsOf, type Source } from './constrained-columns.js'
+import { aliasNameOf, childrenOf, rawTable, type TableName, tableNameOf } from './operation-tree.js'
+import { readRawSql } from './raw-sql.js'
+
+/** One place at which a query reads a table. */
+export interface TableUse {
+  readonly table: TableName
+  /** Each alone bounds the rows that matter here. Empty: all rows may. */
+  readonly constraints: readonly Constraint[]
+}
+
+/** What a query's operation tree tells about what its result depends on. */
+export interface QueryFacts {
+  /** Every table it reads, once for each place. */
+  readonly tables: readonly TableUse[]
+  /** Functions it calls, by name; whether they are harmless, the catalog knows. */
+  readonly functions: readonly string[]
+  /** Why its result must not be kept whatever it reads; undefined: nothing speaks against it. */
+  readonly changing: string | undefined
+  /** Why it may read tables that are not in `tables`; undefined: it does not. */
+  readonly opaque: string | undefined
+}
+
+/**
+ * Node kinds whose children say all there is to say about them. A kind that is not here is reported as opaque, so that a
+ * later Kysely cannot bring in a table unseen.
+ */
+const PLAIN_KINDS = new Set<string>([
+  ...['IdentifierNode', 'SchemableIdentifierNode', 'ColumnNode', 'SelectAllNode', 'OperatorNode', 'DataTypeNode'],
+  ...[
+    'SelectionNode',
+    'AliasNode',
+    'FromNode',
+    'JoinNode',
+    'OnNode',
+    'WhereNode',
+    'HavingNode',
+    'ListNode',
+    'TupleNode',
+  ],
+  ...['AndNode', 'OrNode', 'ParensNode', 'BinaryOperationNode', 'UnaryOperationNode', 'CaseNode', 'WhenNode'],
+  ...['ValueNode', 'ValueListNode', 'PrimitiveValueListNode', 'ValuesNode', 'CollateNode', 'FetchNode'],
+  ...['OrderByNode', 'OrderByItemNode', 'GroupByNode', 'GroupByItemNode', 'LimitNode', 'OffsetNode'],
+  ...['OverNode', 'PartitionByNode', 'PartitionByItemNode', 'SetOperationNode'],
+  ...['JSONReferenceNode', 'JSONPathNode', 'JSONPathLegNode', 'JSONOperatorChainNode'],
+])
+const WRITES: Record<string, string> = {
+  InsertQueryNode: 'INSERT',
+  UpdateQueryNode: 'UPDATE',
+  DeleteQueryNode: 'DELETE',
+  MergeQueryNode: 'MERGE',
+}
+const PLAIN_FUNCTION = /^[a-z_][\w$]*(?:\.[a-z_][\w$]*)?$/i
+const CHANGING_TEXTS = new Set(['now', 'today', 'tomorrow', 'yesterday'])
+
+/**
+ * Reads a query's dependencies off its operation tree, as `compile().query` gives it: transformed by all plugins, so the names
+ * are the database's own.
+ */
+export function readDependencies(root: OperationNode): QueryFacts {
+  return new Reading().of(root)
+}
+
+/** Names that stand for a WITH query at some place in the tree, and not for a table. */
+type Scope = ReadonlySet<string>
+
+class Reading {
+  readonly #tables: TableUse[] = []
+  readonly #functions = new Set<string>()
+  #changing: string | undefined
+  #opaque: string | undefined
+
+  of(root: OperationNode): QueryFacts {
+    this.#visit(root, new Set())
+    return {
+      tables: this.#tables,
+      functions: [...this.#functions],
+      changing: this.#changing,
+      opaque: this.#opaque,
+    }
+  }
+
+  #visit(node: OperationNode, scope: Scope): void {
+    if (SelectQueryNode.is(node)) return this.#visitSelect(node, scope)
+    if (RawNode.is(node)) return this.#visitRaw(node, scope)
+    if (FunctionNode.is(node) || AggregateFunctionNode.is(node)) this.#visitFunction(node.func)
+    else if (SelectModifierNode.is(node)) this.#visitModifier(node)
+    // Outside FROM and JOIN a table's name stands for the rows of a source that was visited there.
+    else if (ReferenceNode.is(node) || TableNode.is(node)) return
+    else if (WRITES[node.kind])
+      this.#changing ??= `it contains ${WRITES[node.kind]}: a cached query must not write or lock`
+    else if (node.kind === 'ExplainNode') this.#changing ??= 'it asks for a plan'
+    else if (node.kind === 'CastNode') this.#visitCast(node)
+    else if (!PLAIN_KINDS.has(node.kind)) this.#opaque ??= `it contains ${node.kind}, which Corral does not know`
+    for (const child of childrenOf(node)) this.#visit(child, scope)
+  }
+
+  #visitSelect(select: SelectQueryNode, outer: Scope): void {
+    const { with: withNode, from, joins = [], ...rest } = select
+    const scope = withNode ? this.#visitWith(withNode, outer) : outer
+    const places = [
+      ...(from?.froms ?? []).map((node) => ({ node, join: undefined })),
+      ...joins.map((join) => ({ node: join.table, join })),
+    ]
+    const sources = places.map(({ node, join }) => ({ ...this.#visitSource(node, scope), join }))
+    const constraints = constraintsOf(select, sources)
+    sources.forEach(({ table }, at) => {
+      if (table) this.#tables.push({ table, constraints: constraints[at] as Constraint[] })
+    })
+    for (const { on } of joins) if (on) this.#visit(on, scope)
+    for (const child of childrenOf(rest as OperationNode)) this.#visit(child, scope)
+  }
+
+  /** A WITH query sees those before it; under RECURSIVE all of them, itself included. */
+  #visitWith({ expressions, recursive }: WithNode, outer: Scope): Scope {
+    const scope = new Set(outer)
+    const nameOf = ({ name }: CommonTableExpressionNode) => name.table.table.identifier.name
+    if (recursive) for (const each of expressions) scope.add(nameOf(each))
+    for (const each of expressions) {
+      this.#visit(each.expression, new Set(scope))
+      scope.add(nameOf(each))
+    }
+    return scope
+  }
+
+  /** What stands in FROM or JOIN: a table, a WITH query's name, a subquery, a function. */
+  #visitSource(node: OperationNode, scope: Scope): Omit<Source, 'join'> & { table: TableName | undefined } {
+    const inner = AliasNode.is(node) ? node.node : node
+    const given = AliasNode.is(node) ? aliasNameOf(node.alias) : undefined
+    // An alias that is raw SQL may give the columns other names, so nothing is known about them.
+    const isRenamed = AliasNode.is(node) && given === undefined
+    if (AliasNode.is(node) && isRenamed) this.#visit(node.alias, scope)
+    const named = TableNode.is(inner) ? inner : rawTable(inner)
+    if (named === undefined) {
+      if (RawNode.is(inner)) this.#visitRawSource(inner, scope)
+      else this.#visit(inner, scope)
+      return { alias: given, table: undefined }
+    }
+    const table = tableNameOf(named)
+    const alias = isRenamed ? undefined : (given ?? table.name)
+    const isWithQuery = table.schema === undefined && scope.has(table.name)
+    return { alias, table: isWithQuery ? undefined : table }
+  }
+
+  /** In place of a table only a raw subquery can be read; a bare name or a function in raw SQL cannot. */
+  #visitRawSource(raw: RawNode, scope: Scope): void {
+    const text = raw.sqlFragments.join(' ').trimStart()
+    if (!text.startsWith('(')) this.#opaque ??= 'raw SQL stands in place of a table'
+    this.#visitRaw(raw, scope)
+  }
+
+  #visitRaw(raw: RawNode, scope: Scope): void {
+    const { functions, sources, changing, opaque } = readRawSql(raw)
+    for (const name of functions) this.#functions.add(name)
+    this.#changing ??= changing
+    this.#opaque ??= opaque
+    for (const source of sources) {
+      const { table } = this.#visitSource(source, scope)
+      if (table) this.#tables.push({ table, constraints: [] })
+    }
+    for (const node of embeddedIn(raw)) if (!sources.includes(node)) this.#visit(node, scope)
+  }
+
+  #visitFunction(name: string): void {
+    if (PLAIN_FUNCTION.test(name)) this.#functions.add(name.toLowerCase())
+    else this.#opaque ??= `it calls ${name}, which is more than the name of a function`
+  }
+
+  #visitModifier({ modifier }: SelectModifierNode): void {
+    if (modifier === undefined || modifier === 'Distinct') return
+    this.#changing ??= 'it locks rows: a cached query must not write or lock'
+  }
+
+  /** `'today'::date` is another day tomorrow. */
+  #visitCast(node: OperationNode): void {
+    for (const child of childrenOf(node)) {
+      if (!ValueNode.is(child) || typeof child.value !== 'string') continue
+      if (!CHANGING_TEXTS.has(child.value.trim().toLowerCase())) continue
+      this.#changing ??= `it casts '${child.value.trim()}', which depends on the time`
+    }
+  }
+}
+
+/** The nodes in raw SQL that are no raw SQL themselves; nested raw SQL was read together with it. */
+function embeddedIn(raw: RawNode): OperationNode[] {
+  return raw.parameters.flatMap((node) => (RawNode.is(node) ? embeddedIn(node) : [node]))
+}

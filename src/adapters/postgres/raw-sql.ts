@@ -1,0 +1,170 @@
+import { AliasNode, type OperationNode, type RawNode, TableNode } from 'kysely'
+import { isSubquery } from './operation-tree.js'
+import { SESSION_WORDS } from './sql-functions.js'
+import { type Token, tokensOf } from './sql-tokens.js'
+
+/** What raw SQL inside a query does, as far as its text tells. */
+export interface RawFindings {
+  /** Functions it may call: real names, with the schema where it is given. Key words that look like calls are among them. */
+  readonly functions: readonly string[]
+  /** Embedded tables and subqueries that it reads from. */
+  readonly sources: readonly OperationNode[]
+  /** Why its result may differ between two readings of one state of the tables; undefined: it does not. */
+  readonly changing: string | undefined
+  /** Why the tables it reads cannot be known; undefined: they can. */
+  readonly opaque: string | undefined
+}
+
+/** Functions whose arguments are separated by key words, `from` among them. */
+const FROM_IN_ARGUMENTS = new Set(['extract', 'substring', 'trim', 'overlay', 'position'])
+const WRITING = new Set(['insert', 'update', 'delete', 'merge', 'truncate', 'into'])
+/** Spellings of times that Postgres reads as the current one when it casts them. */
+const CHANGING_TEXTS = new Set(['now', 'today', 'tomorrow', 'yesterday'])
+
+/** Reads raw SQL word by word. What is not surely harmless is reported; nothing is executed. */
+export function readRawSql(raw: RawNode): RawFindings {
+  const tokens = tokensOf(raw)
+  if (tokens === undefined) {
+    return { functions: [], sources: [], changing: undefined, opaque: 'raw SQL with a literal that cannot be read' }
+  }
+  return new RawReading(tokens).findings()
+}
+
+/**
+ * Whether a raw statement may change rows, with the word that says so. Functions it calls are not looked into, and what
+ * cannot be read counts as writing.
+ */
+export function writingWordOf(raw: RawNode): string | undefined {
+  const tokens = tokensOf(raw)
+  if (tokens === undefined) return 'raw SQL'
+  const first = tokens[0]
+  if (first?.kind === 'word' && ['call', 'do', 'copy', 'execute', 'refresh'].includes(first.text)) return first.text
+  for (const [at, token] of tokens.entries()) {
+    if (token.kind !== 'word' || token.quoted || token.text === 'into' || !WRITING.has(token.text)) continue
+    if (token.text === 'update' && isLock(tokens, at)) continue
+    return token.text
+  }
+  return undefined
+}
+
+/** `for update` and `for no key update` write nothing. */
+function isLock(tokens: readonly Token[], at: number): boolean {
+  const [one, two, three] = [1, 2, 3].map((back) => wordAt(tokens, at - back))
+  return one === 'for' || (one === 'key' && two === 'no' && three === 'for')
+}
+
+class RawReading {
+  readonly #tokens: readonly Token[]
+  readonly #functions = new Set<string>()
+  readonly #sources: OperationNode[] = []
+  #changing: string | undefined
+  #opaque: string | undefined
+
+  constructor(tokens: readonly Token[]) {
+    this.#tokens = tokens
+  }
+
+  findings(): RawFindings {
+    /** The word in front of each open parenthesis. */
+    const openers: (string | undefined)[] = []
+    this.#tokens.forEach((token, at) => {
+      if (token.kind === 'text' && CHANGING_TEXTS.has(token.text.trim().toLowerCase())) {
+        this.#changing ??= `raw SQL contains '${token.text}', which depends on the time`
+      }
+      if (token.kind === 'sign' && token.text === '(') openers.push(wordAt(this.#tokens, at - 1))
+      if (token.kind === 'sign' && token.text === ')') openers.pop()
+      if (token.kind !== 'word') return
+      if (this.#isSign(at + 1, '(')) this.#functions.add(this.#qualified(at, token.text))
+      // Behind a dot stands a name, whatever it is called.
+      if (!token.quoted && !this.#isSign(at - 1, '.')) this.#readWord(at, token.text, openers.at(-1))
+    })
+    return {
+      functions: [...this.#functions],
+      sources: this.#sources,
+      changing: this.#changing,
+      opaque: this.#opaque,
+    }
+  }
+
+  #readWord(at: number, word: string, opener: string | undefined): void {
+    if (SESSION_WORDS.has(word)) this.#changing ??= `raw SQL contains ${word}, which depends on the time or the session`
+    if (WRITING.has(word))
+      this.#changing ??= `raw SQL contains ${word.toUpperCase()}: a cached query must not write or lock`
+    switch (word) {
+      case 'from':
+        if (wordAt(this.#tokens, at - 1) === 'distinct' && this.#comparesAt(at - 1)) return
+        if (opener !== undefined && FROM_IN_ARGUMENTS.has(opener) && !this.#selectsWithin(at)) return
+        return this.#readSource(at)
+      case 'join':
+        return this.#readSource(at)
+      case 'for':
+        if (opener === undefined || !FROM_IN_ARGUMENTS.has(opener)) this.#readFor(at)
+        return
+      case 'table':
+        this.#opaque ??= 'raw SQL contains TABLE'
+        return
+      case 'with':
+        if (!['time', 'ordinality', 'ties'].includes(wordAt(this.#tokens, at + 1) ?? '')) {
+          this.#opaque ??= 'raw SQL contains WITH'
+        }
+    }
+  }
+
+  /** What stands behind FROM or JOIN: an embedded table or subquery, an alias, and then no comma and nothing unknown. */
+  #readSource(at: number): void {
+    const place = wordAt(this.#tokens, at + 1) === 'lateral' ? at + 2 : at + 1
+    const token = this.#tokens[place]
+    const node = token?.kind === 'node' ? token.node : undefined
+    const inner = node && AliasNode.is(node) ? node.node : node
+    if (node === undefined || inner === undefined || !(TableNode.is(inner) || isSubquery(inner))) {
+      this.#opaque ??= `raw SQL contains ${wordAt(this.#tokens, at)?.toUpperCase()}, and what it reads cannot be seen`
+      return
+    }
+    this.#sources.push(node)
+    let end = place + 1
+    if (wordAt(this.#tokens, end) === 'as') end++
+    const alias = this.#tokens[end]
+    if (alias?.kind === 'word') end++
+    if (this.#isSign(end, ',')) this.#opaque ??= `raw SQL reads from a list of tables`
+  }
+
+  #readFor(at: number): void {
+    const next = wordAt(this.#tokens, at + 1) ?? ''
+    if (['update', 'share', 'no', 'key'].includes(next)) {
+      this.#changing ??= 'raw SQL locks rows: a cached query must not write or lock'
+    }
+  }
+
+  /** `is distinct from` and `is not distinct from` compare; `select distinct from` does not. */
+  #comparesAt(distinctAt: number): boolean {
+    const before = wordAt(this.#tokens, distinctAt - 1)
+    return before === 'is' || (before === 'not' && wordAt(this.#tokens, distinctAt - 2) === 'is')
+  }
+
+  /** Whether the innermost parentheses around this place contain a SELECT in front of it. */
+  #selectsWithin(at: number): boolean {
+    let depth = 0
+    for (let back = at - 1; back >= 0 && depth >= 0; back--) {
+      if (this.#isSign(back, ')')) depth++
+      if (this.#isSign(back, '(')) depth--
+      if (depth === 0 && wordAt(this.#tokens, back) === 'select') return true
+    }
+    return false
+  }
+
+  #qualified(at: number, name: string): string {
+    const schema = this.#tokens[at - 2]
+    return this.#isSign(at - 1, '.') && schema?.kind === 'word' ? `${schema.text}.${name}` : name
+  }
+
+  #isSign(at: number, text: string): boolean {
+    const token = this.#tokens[at]
+    return token?.kind === 'sign' && token.text === text
+  }
+}
+
+/** The unquoted word at this place. */
+function wordAt(tokens: readonly Token[], at: number): string | undefined {
+  const token = tokens[at]
+  return token?.kind === 'word' && !token.quoted ? token.text : undefined
+}
