@@ -6,6 +6,8 @@ import type { WorkerLog } from './messages.js'
 export interface Figures {
   readonly reads: number
   readonly writes: number
+  /** The messages of pages and writes that ended with an error. */
+  readonly failures: readonly string[]
   /** Writes whose writer was told that the cache could not be reached. */
   readonly unfenced: number
   /** Reads that would be stale if those writes counted. */
@@ -23,7 +25,7 @@ export interface Figures {
   readonly atRest: AtRest
 }
 
-export function figuresOf(logs: readonly WorkerLog[], durationMs: number, atRest: AtRest): Figures {
+export function figuresOf(logs: readonly WorkerLog[], atRest: AtRest): Figures {
   const reads = logs.flatMap((log) => log.reads)
   const writes = logs.flatMap((log) => log.writes)
   const latencies = reads.map(({ startedMs, endedMs }) => endedMs - startedMs)
@@ -32,9 +34,10 @@ export function figuresOf(logs: readonly WorkerLog[], durationMs: number, atRest
   return {
     reads: reads.length,
     writes: writes.length,
+    failures: logs.flatMap((log) => log.failures),
     unfenced: writes.filter(({ fenced }) => !fenced).length,
     excused: findStaleReads(reads, asIfFenced).length - stale.length,
-    readsPerSecond: (reads.length * 1_000) / durationMs,
+    readsPerSecond: (reads.length * 1_000) / spanMs(reads),
     hitRatio: logs.reduce((sum, { hits }) => sum + hits, 0) / reads.length,
     p50Ms: percentile(latencies, 0.5),
     p99Ms: percentile(latencies, 0.99),
@@ -44,6 +47,13 @@ export function figuresOf(logs: readonly WorkerLog[], durationMs: number, atRest
     torn: findTornReads(reads),
     atRest,
   }
+}
+
+/** From the start of the first read to the end of the last. */
+function spanMs(reads: readonly ReadRecord[]): number {
+  const first = reads.reduce((earliest, { startedMs }) => Math.min(earliest, startedMs), Number.POSITIVE_INFINITY)
+  const last = reads.reduce((latest, { endedMs }) => Math.max(latest, endedMs), 0)
+  return last - first
 }
 
 /** The least value that at least this share of all values does not exceed; NaN of none. */

@@ -32,14 +32,22 @@ async function performAll(stage: Stage): Promise<string[]> {
   return failures
 }
 
-const startedMs = performance.now()
-const stage = await openStage()
-let failures: readonly string[] = []
-try {
-  failures = await performAll(stage)
-} finally {
-  await Promise.all([stage.postgres.stop(), stage.redis.stop()])
+async function demonstrate(): Promise<readonly string[]> {
+  const stage = await openStage()
+  try {
+    return await performAll(stage)
+  } finally {
+    await Promise.all([stage.postgres.stop(), stage.redis.stop()])
+  }
 }
-narrator.tell(`Done in ${formatSeconds(performance.now() - startedMs)}. Everything it started has been stopped.`)
-if (failures.length > 0) narrator.say('', 'Corral broke a promise:', ...failures)
-process.exitCode = failures.length === 0 ? 0 : 1
+
+const startedMs = performance.now()
+try {
+  const failures = await demonstrate()
+  narrator.tell(`Done in ${formatSeconds(performance.now() - startedMs)}. Everything it started has been stopped.`)
+  if (failures.length > 0) narrator.say('', 'Corral broke a promise:', ...failures)
+  process.exitCode = failures.length === 0 ? 0 : 1
+} catch (error) {
+  narrator.say('', `The demonstration could not be finished: ${error instanceof Error ? error.stack : error}`)
+  process.exitCode = 1
+}

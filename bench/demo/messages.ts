@@ -26,6 +26,8 @@ export type Report =
 export interface WorkerLog {
   readonly reads: readonly ReadRecord[]
   readonly writes: readonly WriteRecord[]
+  /** The messages of pages and writes that ended with an error. */
+  readonly failures: readonly string[]
   /** While the traffic ran. */
   readonly loads: number
   readonly hits: number

@@ -44,7 +44,7 @@ export async function runSide(name: SideName, stage: Stage): Promise<Figures> {
 
   narrator.say('  The traffic has ended. Comparing the cache with the database, row by row ...')
   await sleep(SETTLE_MS)
-  return figuresOf(logs, TRAFFIC.durationMs, await compareAtRest(name, direct))
+  return figuresOf(logs, await compareAtRest(name, direct))
 }
 
 async function prepareShop(name: SideName, postgresUrl: string): Promise<void> {

@@ -25,6 +25,7 @@ export const sameTrafficTwice: Act = {
 
     narrator.say('', ...formatTable(['', 'hand-written', 'Corral'], rowsOf(byHand, corral)))
     narrator.tell(...meaning(byHand, corral))
+    for (const [failure] of [byHand.failures, corral.failures]) if (failure) narrator.tell(`First failure: ${failure}`)
     return failuresOf(corral)
   },
 }
@@ -55,6 +56,7 @@ function rowsOf(byHand: Figures, corral: Figures): TableRow[] {
     row('database loads', ({ loads }) => formatCount(loads)),
     row('stale reads', ({ stale }) => formatCount(stale.length)),
     row('  longest out of date', ({ oldestMs }) => (oldestMs > 0 ? formatSeconds(oldestMs) : '-')),
+    row('failed reads and writes', ({ failures }) => formatCount(failures.length)),
     row('torn rows read', ({ torn }) => formatCount(torn.length)),
     row('rows stale at rest', ({ atRest }) => `${formatCount(atRest.stale.length)} of ${formatCount(atRest.cached)}`),
   ]

@@ -8,6 +8,7 @@ import type { Acknowledged } from './side.js'
 import { type Happening, type Planned, planOf } from './traffic.js'
 
 const PROGRESS_EVERY_MS = 500
+const GIVE_UP_AFTER_MS = 250
 
 class Worker {
   readonly #worker: number
@@ -15,6 +16,7 @@ class Worker {
   readonly #open: OpenSide
   readonly #reads: ReadRecord[] = []
   readonly #writes: WriteRecord[] = []
+  readonly #failures: string[] = []
 
   constructor(worker: number, clock: SharedClock, open: OpenSide) {
     this.#worker = worker
@@ -39,14 +41,15 @@ class Worker {
     const [loads, hits] = [statements.loads - before.loads, side.hits - before.hits]
     await this.#open.close()
     const { transactions } = statements
-    return { reads: this.#reads, writes: this.#writes, loads, hits, transactions }
+    return { reads: this.#reads, writes: this.#writes, failures: this.#failures, loads, hits, transactions }
   }
 
-  /** One person at a time: whoever is late does the next thing at once, so that nothing of the plan is left out. */
+  /** Does one person's things in turn. What is too late by now is given up, so that a slow side is not swamped on top. */
   async #follow(plan: readonly Planned[], startMs: number): Promise<void> {
     for (const { dueMs, happening } of plan) {
       await this.#clock.until(startMs + dueMs)
-      await this.#perform(happening)
+      if (this.#clock.nowMs() > startMs + dueMs + GIVE_UP_AFTER_MS) continue
+      await this.#perform(happening).catch((error: Error) => this.#failures.push(error.message))
     }
   }
 
@@ -84,7 +87,8 @@ class Worker {
 }
 
 function send(report: Report): void {
-  process.send?.(report)
+  // Nobody listens any more when the demonstration has ended early; `disconnect` then ends this process.
+  process.send?.(report, () => {})
 }
 
 let clock = new SharedClock()

@@ -104,17 +104,19 @@ describe('figuresOf', () => {
   const atRest = { rows: 2, cached: 1, stale: [] }
 
   it('puts the notes of all processes together', () => {
-    const log = { loads: 3, hits: 2, transactions: 9 }
+    const log = { failures: ['refused'], loads: 3, hits: 2, transactions: 9 }
     const logs = [
       { ...log, reads: [read(1, 1), read(20, 1)], writes: [] },
       { ...log, reads: [read(30, 2), read(40, 2)], writes: [write(10, 2), write(11, 3, { fenced: false })] },
     ]
-    expect(figuresOf(logs, 500, atRest)).toMatchObject({
+    expect(figuresOf(logs, atRest)).toMatchObject({
       reads: 4,
       writes: 2,
       unfenced: 1,
       excused: 2,
-      readsPerSecond: 8,
+      failures: ['refused', 'refused'],
+      // From 1 to 41 ms.
+      readsPerSecond: 100,
       hitRatio: 1,
       loads: 6,
       stale: [{ read: { worker: 0, startedMs: 20 } }],

@@ -95,12 +95,15 @@ class Reading {
   }
 
   #visit(node: OperationNode, scope: Scope): void {
-    if (SelectQueryNode.is(node)) return this.#visitSelect(node, scope)
-    if (RawNode.is(node)) return this.#visitRaw(node, scope)
+    if (SelectQueryNode.is(node)) this.#visitSelect(node, scope)
+    else if (RawNode.is(node)) this.#visitRaw(node, scope)
+    // Outside FROM and JOIN a table's name stands for the rows of a source that was visited there.
+    else if (!ReferenceNode.is(node) && !TableNode.is(node)) this.#visitPlain(node, scope)
+  }
+
+  #visitPlain(node: OperationNode, scope: Scope): void {
     if (FunctionNode.is(node) || AggregateFunctionNode.is(node)) this.#visitFunction(node.func)
     else if (SelectModifierNode.is(node)) this.#visitModifier(node)
-    // Outside FROM and JOIN a table's name stands for the rows of a source that was visited there.
-    else if (ReferenceNode.is(node) || TableNode.is(node)) return
     else if (WRITES[node.kind])
       this.#changing ??= `it contains ${WRITES[node.kind]}: a cached query must not write or lock`
     else if (node.kind === 'ExplainNode') this.#changing ??= 'it asks for a plan'

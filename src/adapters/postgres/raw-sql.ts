@@ -94,9 +94,11 @@ class RawReading {
       case 'from':
         if (wordAt(this.#tokens, at - 1) === 'distinct' && this.#comparesAt(at - 1)) return
         if (opener !== undefined && FROM_IN_ARGUMENTS.has(opener) && !this.#selectsWithin(at)) return
-        return this.#readSource(at)
+        this.#readSource(at)
+        return
       case 'join':
-        return this.#readSource(at)
+        this.#readSource(at)
+        return
       case 'for':
         if (opener === undefined || !FROM_IN_ARGUMENTS.has(opener)) this.#readFor(at)
         return

@@ -9,7 +9,7 @@ import { startPostgres } from '../../support/servers/postgres.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { freshDatabase } from '../../support/services.js'
 import { type AnyDatabase, openKysely, Session } from './connections.js'
-import { idOf, openSource } from './sources.js'
+import { openSource } from './sources.js'
 
 let url: string
 let db: AnyDatabase
