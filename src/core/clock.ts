@@ -44,9 +44,17 @@ export const systemClock: Clock = {
       signal?.addEventListener('abort', onAbort, { once: true })
     }),
   after: (ms, act) => {
-    const timer = setTimeout(act, ms)
+    let immediate: NodeJS.Immediate | undefined
+    const timer = setTimeout(() => {
+      // One look at the network in between: what has arrived in time counts, though the timer is seen first.
+      immediate = setImmediate(act)
+      immediate.unref()
+    }, ms)
     timer.unref()
-    return () => clearTimeout(timer)
+    return () => {
+      clearTimeout(timer)
+      clearImmediate(immediate)
+    }
   },
   // A tick queued from a promise job runs after all promise jobs that are ready, so readers that
   // were woken by one network reply all get to ask their next question before the batch leaves.

@@ -36,6 +36,12 @@ export interface CacheStore {
   close(): Promise<void>
 }
 
+/**
+ * How long a store remembers a lease at least, so that a holder who is late but was not replaced can still fill. A fill or a release
+ * forgets it at once; only a holder that died leaves it behind for so long.
+ */
+export const LEASE_KEEP_MS = 30_000
+
 export interface LeaseRequest {
   readonly key: CacheKey
   readonly token: string

@@ -13,7 +13,11 @@ import type {
 import { TickBatch } from './tick-batch.js'
 
 /** Keys in one MGET at most: past this a reply blocks Redis and this process for too long at a time. */
-const MAX_BATCH = 512
+const MAX_READS = 512
+/** Leases taken together at most: as many as one SELECT loads, so that what one call misses is loaded at once. */
+const MAX_LEASES = 1_000
+/** Fills sent together at most. The next ones follow when these are answered, so that each batch can keep its deadline. */
+const MAX_FILLS = 128
 
 /** A store asked one key at a time that sends what one tick asks for in one round trip. */
 export class BatchedStore {
@@ -24,9 +28,9 @@ export class BatchedStore {
 
   constructor(store: CacheStore, clock: Pick<Clock, 'endOfTick'>) {
     this.#store = store
-    this.#reads = new TickBatch({ clock, maxSize: MAX_BATCH, send: (keys) => store.read(keys) })
-    this.#leases = new TickBatch({ clock, maxSize: MAX_BATCH, send: (requests) => store.lease(requests) })
-    this.#fills = new TickBatch({ clock, maxSize: MAX_BATCH, send: (requests) => store.fill(requests) })
+    this.#reads = new TickBatch({ clock, maxSize: MAX_READS, send: (keys) => store.read(keys) })
+    this.#leases = new TickBatch({ clock, maxSize: MAX_LEASES, send: inTurn((requests) => store.lease(requests)) })
+    this.#fills = new TickBatch({ clock, maxSize: MAX_FILLS, send: inTurn((requests) => store.fill(requests)) })
   }
 
   read(key: CacheKey): Promise<StoredBytes | null> {
@@ -51,5 +55,22 @@ export class BatchedStore {
 
   nowMs(): number {
     return this.#store.nowMs()
+  }
+}
+
+/** `send`, one batch after the other. A batch that finds nobody before it leaves at once. */
+function inTurn<Request, Reply>(send: (requests: readonly Request[]) => Promise<Reply[]>) {
+  let last: Promise<unknown> | undefined
+  return (requests: readonly Request[]): Promise<Reply[]> => {
+    const turn = last ? last.then(() => send(requests)) : send(requests)
+    const settled = turn.then(
+      () => {},
+      () => {},
+    )
+    last = settled
+    void settled.then(() => {
+      if (last === settled) last = undefined
+    })
+    return turn
   }
 }

@@ -35,7 +35,7 @@ export class LoadGate {
         // A refused load gives its turn to the next one; it must not run for nobody.
         if (refused) return
         cancel()
-        await load().then(resolve, reject)
+        await (async () => load())().then(resolve, reject)
       })
     })
   }

@@ -25,6 +25,7 @@ export class PendingFences {
   #retryMs = FIRST_RETRY_MS
   #cancelRetry: (() => void) | undefined
   #flushing: Promise<void> | undefined
+  #stopped = false
 
   constructor(options: {
     store: CacheStore
@@ -49,6 +50,10 @@ export class PendingFences {
   readonly has = (key: CacheKey): boolean => this.#fences.has(key)
 
   add(requests: readonly FenceRequest[]): void {
+    if (this.#stopped) {
+      this.#emit({ type: 'fence.settled', keys: requests.length, outcome: 'dropped' })
+      return
+    }
     for (const request of requests) {
       const known = this.#fences.get(request.key)
       this.#fences.delete(request.key)
@@ -75,6 +80,7 @@ export class PendingFences {
 
   /** Stops retrying. What is still pending is forgotten with this process. */
   stop(): void {
+    this.#stopped = true
     this.#cancelRetry?.()
     this.#cancelRetry = undefined
     this.#fences.clear()

@@ -16,6 +16,7 @@ import type {
   StoredBytes,
   StoredState,
 } from '../../core/ports.js'
+import { LEASE_KEEP_MS } from '../../core/ports.js'
 import { compareVersions, VERSION_DIGITS } from '../../core/version.js'
 import { SEEN_BYTES, WIRE } from '../../core/wire.js'
 
@@ -73,7 +74,7 @@ export class MemoryStore implements CacheStore {
       const now = this.nowMs()
       if (lease && lease.untilMs > now) return { outcome: 'held', token: lease.token, remainingMs: lease.untilMs - now }
       guard.lease = { token: request.token, untilMs: now + request.leaseMs }
-      this.#keep(request.key, guard, 4 * request.leaseMs)
+      this.#keep(request.key, guard, Math.max(4 * request.leaseMs, LEASE_KEEP_MS))
       return { outcome: 'leased' }
     })
   }

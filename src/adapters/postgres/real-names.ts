@@ -42,7 +42,7 @@ export async function readProperties(db: AnyDatabase, table: string, columns: nu
   if (reserved !== undefined) {
     throw new ConfigError(
       `${table}.table`,
-      'no column named like what statements of Corral return beside the row',
+      'no column named like something that statements of Corral return beside the row',
       reserved,
     )
   }
@@ -55,5 +55,5 @@ export async function readProperties(db: AnyDatabase, table: string, columns: nu
   )
 }
 
-/** `corralsnapshot`, `corralxid` and their like; not `corral_version`, nor `corralVersion`. */
-const RESERVED = /^corral[a-z]+$/
+/** What `row-source` and `row-writer` call what they return beside a row. */
+const RESERVED = /^corral(?:snapshot|source|version|keyx*|xid)$/

@@ -56,7 +56,7 @@ function resolveStamp(options: StampTableOptions): Stamp {
   const stamp = {
     schema: options.schema ?? 'public',
     table: options.table,
-    key: typeof options.key === 'string' ? [options.key] : [...options.key],
+    key: typeof options.key === 'string' ? [options.key] : [...(options.key ?? [])],
     column: options.column ?? STAMP_COLUMN,
     tombstones: options.tombstones ?? true,
     corralSchema: options.corralSchema ?? 'corral',

@@ -1,3 +1,4 @@
+import { LEASE_KEEP_MS } from '../../core/ports.js'
 import { SEEN_BYTES, WIRE } from '../../core/wire.js'
 
 /**
@@ -60,7 +61,7 @@ if guard[1] and (tonumber(guard[2]) or 0) > now then
   return {'held', digits(now), guard[1], tostring(tonumber(guard[2]) - now)}
 end
 redis.call('HSET', KEYS[2], 'l', ARGV[1], 'le', digits(now + ARGV[2]))
-keepGuard(KEYS[2], 4 * ARGV[2])
+keepGuard(KEYS[2], math.max(4 * ARGV[2], ${LEASE_KEEP_MS}))
 return {'leased', digits(now)}
 `
 

@@ -1,0 +1,103 @@
+import type { Clock } from '../../core/clock.js'
+import type { AnyDatabase } from './catalog-query.js'
+import type { TableName } from './operation-tree.js'
+import { type CascadingKey, type CatalogRelation, readRelations } from './relation-query.js'
+import { type FunctionVerdict, judgeByCatalog, judgeByName } from './sql-functions.js'
+
+/** What a change of a table's rows changes besides them, by foreign keys. */
+export interface Cascade {
+  readonly onDelete: boolean
+  readonly onUpdate: boolean
+  /** An update that sets none of these does not cascade. */
+  readonly columns: readonly string[]
+  /** Everything the cascade may come to. */
+  readonly reaches: readonly string[]
+}
+
+export interface Relation extends CatalogRelation {
+  readonly cascades: readonly Cascade[]
+}
+
+/** Longest time a relation is taken to be as it was: a partition attached or a trigger made later is noticed after it. */
+const KEEP_MS = 60_000
+/** More names than any application has; beyond it all are looked up anew. */
+const MAX_NAMES = 10_000
+
+/**
+ * The catalog as far as cached queries and captured writes need it, kept for a minute: which relation a name means, what
+ * kind it is, what it is part of, what changes along with it, and whether a function is harmless.
+ */
+export class RelationDirectory {
+  readonly #db: AnyDatabase
+  readonly #clock: Pick<Clock, 'monotonicMs'>
+  readonly #relations = new Map<string, { readonly relation: Relation | undefined; readonly readAtMs: number }>()
+  readonly #functions = new Map<string, { readonly verdict: FunctionVerdict; readonly readAtMs: number }>()
+
+  constructor(options: { db: AnyDatabase; clock: Pick<Clock, 'monotonicMs'> }) {
+    this.#db = options.db
+    this.#clock = options.clock
+  }
+
+  /**
+   * One relation for each name, in order; undefined where the database has none.
+   *
+   * @param db the connection to ask on, for names that are not known yet. Default: the instance's own.
+   * @throws SourceError when the database does not answer.
+   */
+  async find(names: readonly TableName[], db?: AnyDatabase): Promise<readonly (Relation | undefined)[]> {
+    const known = names.map((name) => this.#fresh(this.#relations.get(idOf(name))))
+    if (known.every((each) => each !== undefined)) return known.map(({ relation }) => relation)
+    await this.#read(names, [], db)
+    return names.map((name) => this.#relations.get(idOf(name))?.relation)
+  }
+
+  /** One verdict for each function, in order. */
+  async judge(functions: readonly string[]): Promise<readonly FunctionVerdict[]> {
+    const unknown = functions.filter(
+      (name) => judgeByName(name) === undefined && this.#fresh(this.#functions.get(name)) === undefined,
+    )
+    if (unknown.length > 0) await this.#read([], unknown)
+    return functions.map((name) => judgeByName(name) ?? this.#functions.get(name)?.verdict ?? 'unknown')
+  }
+
+  async #read(names: readonly TableName[], functions: readonly string[], db = this.#db): Promise<void> {
+    const answer = await readRelations(db, names, functions)
+    const readAtMs = this.#clock.monotonicMs()
+    if (this.#relations.size > MAX_NAMES) this.#relations.clear()
+    if (this.#functions.size > MAX_NAMES) this.#functions.clear()
+    names.forEach((name, at) => {
+      const found = answer.relations[at]
+      const relation = found ? { ...found, cascades: cascadesOf(found.entity, answer.cascades) } : undefined
+      this.#relations.set(idOf(name), { relation, readAtMs })
+    })
+    for (const name of functions) {
+      const bare = name.slice(name.lastIndexOf('.') + 1)
+      const verdict = judgeByCatalog(
+        name,
+        answer.functions.find((each) => each.name === bare),
+      )
+      this.#functions.set(name, { verdict, readAtMs })
+    }
+  }
+
+  #fresh<Known extends { readonly readAtMs: number }>(known: Known | undefined): Known | undefined {
+    return known && this.#clock.monotonicMs() - known.readAtMs < KEEP_MS ? known : undefined
+  }
+}
+
+/** Follows each key that refers to `entity` to everything that may change along. */
+function cascadesOf(entity: string, keys: readonly CascadingKey[]): Cascade[] {
+  return keys
+    .filter(({ from }) => from === entity)
+    .map((first) => {
+      const reached = new Set<CascadingKey>([first])
+      // A set takes in what is added while it is gone through.
+      for (const { entity: here } of reached) for (const key of keys) if (key.from === here) reached.add(key)
+      const { onDelete, onUpdate, columns } = first
+      return { onDelete, onUpdate, columns, reaches: [...new Set([...reached].flatMap(({ to }) => to))] }
+    })
+}
+
+function idOf({ schema, name }: TableName): string {
+  return JSON.stringify([schema ?? null, name])
+}
