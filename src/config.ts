@@ -60,6 +60,8 @@ export interface CacheOptions {
   readonly maxFloors?: number
   /** Without `redis`: bytes the in-process store may hold. Default 67 108 864 (64 MiB). */
   readonly maxInProcessBytes?: number
+  /** With `onWrite: 'publish'`: largest encoded row that is published; larger ones are only dropped. Default 16 384 (16 KiB). */
+  readonly maxPublishBytes?: number
 }
 
 /** The tier in this process' own memory, one for each repository. */
@@ -80,6 +82,20 @@ export interface BusOptions {
   readonly trustMs?: number
 }
 
+/** When a key of a repository with `hotKeys` counts as hot, by the reads of one process. See docs/guides/hot-keys.md. */
+export interface HotKeyOptions {
+  /** Least share of the process' reads of such repositories. Default 0.05. */
+  readonly share?: number
+  /** And least reads a second. Default 500. */
+  readonly perSecond?: number
+  /** How long a key stays hot after its reads have fallen below half of either. Default 30 000. */
+  readonly cooldownMs?: number
+  /** Keys counted at a time: bounds memory, and the error by all reads divided by this. Default 512. */
+  readonly counters?: number
+  /** Longest life of a copy, and so how long one can be out of date whose fence was lost for good. Default 5 000. */
+  readonly copyTtlMs?: number
+}
+
 /** The option groups of `createCorral`, besides `db`, `redis`, `namespace` and `onEvent`. */
 export interface OptionGroups {
   readonly ttl?: TtlOptions
@@ -89,6 +105,7 @@ export interface OptionGroups {
   readonly cache?: CacheOptions
   readonly l1?: L1Options
   readonly bus?: BusOptions
+  readonly hotKeys?: HotKeyOptions
 }
 
 type Resolved<Groups> = {
@@ -112,9 +129,11 @@ export const DEFAULTS: Settings = deepFreeze({
     maxPendingFences: 100_000,
     maxFloors: 100_000,
     maxInProcessBytes: 64 * 1024 * 1024,
+    maxPublishBytes: 16 * 1024,
   },
   l1: { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024, maxAgeMs: 10_000 },
   bus: { heartbeatMs: 1_000, trustMs: 3_000 },
+  hotKeys: { share: 0.05, perSecond: 500, cooldownMs: 30_000, counters: 512, copyTtlMs: 5_000 },
 })
 
 /** Allowed range of every leaf; times and counts are positive unless a zero means "off". */
@@ -140,11 +159,18 @@ const RANGES: { readonly [Path in string]?: readonly [least: number, most: numbe
   'cache.maxPendingFences': [1, 100_000_000, 'integer'],
   'cache.maxFloors': [1, 100_000_000, 'integer'],
   'cache.maxInProcessBytes': [1024, 2 ** 40, 'integer'],
+  'cache.maxPublishBytes': [0, 2 ** 20, 'integer'],
   'l1.maxEntries': [0, 100_000_000, 'integer'],
   'l1.maxBytes': [1024, 2 ** 40, 'integer'],
   'l1.maxAgeMs': [1, 86_400_000],
   'bus.heartbeatMs': [10, 60_000],
   'bus.trustMs': [20, 600_000],
+  'hotKeys.share': [0, 1],
+  'hotKeys.perSecond': [0, 10 ** 9],
+  'hotKeys.cooldownMs': [0, 86_400_000],
+  'hotKeys.counters': [1, 1_000_000, 'integer'],
+  'hotKeys.copyTtlMs': [1, 3_600_000],
+  'hotKeys.copies': [2, 64, 'integer'],
 }
 
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/

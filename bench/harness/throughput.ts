@@ -35,6 +35,9 @@ export interface ThroughputOptions {
   readonly module: URL
   readonly contenders: readonly string[]
   readonly workloads: readonly string[]
+  /** How many times the contenders are started anew: what the compiler makes of one start is partly luck. */
+  readonly crews: number
+  /** Turns that each crew gives each contender. */
   readonly rounds: number
   readonly sliceMs: number
   readonly setting: Setting
@@ -57,29 +60,38 @@ const WORKER = new URL('throughput-worker.ts', import.meta.url)
  * short turns, so that whatever else the machine is doing hits all of them alike. The order changes from round to round.
  */
 export async function measureThroughput(options: ThroughputOptions): Promise<Throughput> {
-  const { place, module, contenders, workloads, rounds, sliceMs, setting } = options
+  const { contenders, workloads, crews, setting } = options
+  const slices = new Map<string, Slice[]>()
+  for (let crew = 1; crew <= crews; crew++) {
+    setting.note(`crew ${crew} of ${crews}`)
+    await measureCrew(options, (workload, name, slice) => {
+      const key = `${workload}\n${name}`
+      slices.set(key, [...(slices.get(key) ?? []), slice])
+    })
+  }
+  const speedsOf = (workload: string) =>
+    contenders.map((name) => [name, speedOf(slices.get(`${workload}\n${name}`) ?? [])] as const)
+  return Object.fromEntries(workloads.map((workload) => [workload, Object.fromEntries(speedsOf(workload))]))
+}
+
+async function measureCrew(
+  { place, module, contenders, workloads, rounds, sliceMs, setting }: ThroughputOptions,
+  keep: (workload: string, contender: string, slice: Slice) => void,
+): Promise<void> {
   const workers = contenders.map((name) => ({ name, worker: openWorker(setting) }))
   try {
     await Promise.all(workers.map(({ name, worker }) => worker.ask('open', module.href, name, placeOnly(place))))
-    const slices = new Map<string, Slice[]>()
-    for (let round = -1; round < rounds; round++) {
-      if (round >= 0 && round % 5 === 0) setting.note(`round ${round + 1} of ${rounds}`)
+    for (let round = 0; round <= rounds; round++) {
       for (const workload of workloads) {
         for (let turn = 0; turn < workers.length; turn++) {
-          const { name, worker } = workers[(turn + Math.max(0, round)) % workers.length] as (typeof workers)[number]
+          const { name, worker } = workers[(turn + round) % workers.length] as (typeof workers)[number]
           const slice = await worker.ask('slice', workload, sliceMs)
           // The first round is for the compiler.
-          if (round >= 0) mapList(slices, `${workload}\n${name}`).push(slice)
+          if (round > 0) keep(workload, name, slice)
         }
       }
     }
     await Promise.all(workers.map(({ worker }) => worker.ask('close')))
-    return Object.fromEntries(
-      workloads.map((workload) => [
-        workload,
-        Object.fromEntries(contenders.map((name) => [name, speedOf(mapList(slices, `${workload}\n${name}`))])),
-      ]),
-    )
   } finally {
     await Promise.all(workers.map(({ worker }) => worker.stop()))
   }
@@ -105,10 +117,4 @@ function speedOf(slices: readonly Slice[]): Speed {
     perSecond: summarize(slices.map(({ times, elapsedMs }) => (times / elapsedMs) * 1_000)),
     perCpuSecond: summarize(slices.map(({ times, cpuMs }) => (times / cpuMs) * 1_000)),
   }
-}
-
-function mapList<Value>(lists: Map<string, Value[]>, key: string): Value[] {
-  const list = lists.get(key) ?? []
-  lists.set(key, list)
-  return list
 }

@@ -17,7 +17,8 @@ export const l1: Scenario = {
         module: new URL('l1-contenders.ts', import.meta.url),
         contenders: ['corral', 'lru-cache', 'Map'],
         workloads: ['sequential', 'sequential zipf', '100 concurrent', '100 concurrent zipf'],
-        rounds: setting.quick ? 9 : 31,
+        crews: setting.quick ? 2 : 5,
+        rounds: setting.quick ? 5 : 9,
         sliceMs: setting.quick ? 100 : 150,
       })
       const sequential = speeds(throughput, 'sequential', 'perCpuSecond', 'lru-cache')

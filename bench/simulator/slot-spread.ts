@@ -1,5 +1,5 @@
-import { type CacheKey, cacheKey, keyPrefix } from '../../src/core/key.js'
-import { copyKey, copySuffixes, keySlot } from '../../src/policy/slot-copies.js'
+import { type CacheKey, cacheKey, copyKey, keyPrefix } from '../../src/core/key.js'
+import { copySuffixes, keySlot } from '../../src/policy/slot-copies.js'
 
 const SLOTS = 16_384
 

@@ -107,7 +107,7 @@ export function isCorralError(error: unknown, code?: ErrorCode): error is Corral
 /** Says what was found without ever printing more than its type and a short form. */
 function describe(found: unknown): string {
   if (found === undefined || found === null) return String(found)
-  if (typeof found === 'string') return `string ${JSON.stringify(found.length > 80 ? `${found.slice(0, 80)}…` : found)}`
+  if (typeof found === 'string') return JSON.stringify(found.length > 80 ? `${found.slice(0, 80)}…` : found)
   if (typeof found === 'number' || typeof found === 'boolean' || typeof found === 'bigint') {
     return `${typeof found} ${String(found)}`
   }

@@ -42,6 +42,18 @@ export function cacheKey(prefix: string, parts: readonly string[]): CacheKey {
   return `${prefix}${id}}` as CacheKey
 }
 
+/**
+ * The key of one copy of a hot key's entry: `shop:{public.products/42:slot0.3}` for `shop:{public.products/42}`.
+ *
+ * The suffix stands within the braces, so that the copy and its guard share a slot, and that not the original's. No row's key
+ * looks like it, because a key's parts have no `:`.
+ *
+ * @param suffix see `copySuffixes` in policy/slot-copies.ts.
+ */
+export function copyKey(key: CacheKey, suffix: string): CacheKey {
+  return `${key.slice(0, -1)}${suffix}}` as CacheKey
+}
+
 /** The key of the short-lived guard (fence and lease) beside an entry; same slot by the shared hash tag. */
 export function guardKey(key: CacheKey): string {
   return `${key}#`

@@ -227,7 +227,15 @@ export class Filler<Id, Value> {
       return fresh !== undefined
     })
     if (progress) progress.landed = landed.catch(() => false)
-    background.run('fill', () => landed)
+    background.run('fill', async () => {
+      try {
+        await landed
+      } catch (error) {
+        // It never came to a fill. Those who wait for this lease must not wait for its end.
+        await this.#parts.store.release({ key, token, failure: null })
+        throw error
+      }
+    })
     return this.#accept(key, id, loaded, before)
   }
 
@@ -254,7 +262,8 @@ export class Filler<Id, Value> {
       key,
       token,
       sealed: codec.seal(this.#entry(loaded, payload, freshMs)),
-      version: loaded.version,
+      // The stamps of two rows that a lookup has led to one after the other say nothing about which came later.
+      version: this.#source.kind === 'row' ? loaded.version : undefined,
       snapshot: loaded.snapshot,
       loadedFrom: loaded.loadedFrom,
       keepMs: freshMs + this.#settings.graceMs,

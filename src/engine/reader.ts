@@ -4,7 +4,7 @@ import type { MissReason } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { StoredBytes } from '../core/ports.js'
 import { type Demands, type Floor, judge, type Verdict } from '../policy/verdict.js'
-import type { EngineParts, Filler, NearTier, ReadSource, Seen } from './filler.js'
+import type { EngineParts, Filler, Judge, NearTier, ReadSource, Seen } from './filler.js'
 import type { FlightProgress, Singleflight } from './singleflight.js'
 
 export interface ReadSettings {
@@ -89,7 +89,13 @@ export class Reader<Id, Value> {
   async reload(key: CacheKey, id: Id): Promise<Value | undefined> {
     const bytes = await this.#parts.store.read(key).catch(() => null)
     this.#flights.forget(key)
-    const answer = await this.#withinHardTimeout(this.#fill(key, id, { bytes, useless: true }, this.#flights.now()))
+    // The first entry that lands meanwhile may come from a load that began before this call; any after it cannot.
+    let landed = 0
+    const judge: Judge<Value> = (found) =>
+      found !== null && ++landed === 1 ? { bytes: found, useless: true } : this.#admit(key, found)
+    const answer = await this.#withinHardTimeout(
+      this.#fill(key, id, { bytes, useless: true }, this.#flights.now(), judge),
+    )
     return answer === MISSED_A_WRITE ? this.loadOnly(key, id) : answer
   }
 
@@ -153,20 +159,20 @@ export class Reader<Id, Value> {
     return this.#withinHardTimeout(this.#join(key, startedAt, (progress) => this.#filler.loadOnly(key, id, progress)))
   }
 
-  #fill(key: CacheKey, id: Id, seen: Seen, startedAt: number): Promise<Answer<Value>> {
-    return this.#join(key, startedAt, (progress) =>
-      this.#filler.fill(
-        key,
-        id,
-        seen,
-        (bytes) => {
-          const held = this.#inspect(key, bytes)
-          if (!held.usable) return held.seen
-          return held.verdict === 'stale' ? { bytes, useless: false } : { value: held.value }
-        },
-        progress,
-      ),
-    )
+  #fill(
+    key: CacheKey,
+    id: Id,
+    seen: Seen,
+    startedAt: number,
+    judge: Judge<Value> = (found) => this.#admit(key, found),
+  ): Promise<Answer<Value>> {
+    return this.#join(key, startedAt, (progress) => this.#filler.fill(key, id, seen, judge, progress))
+  }
+
+  #admit(key: CacheKey, bytes: StoredBytes | null): ReturnType<Judge<Value>> {
+    const held = this.#inspect(key, bytes)
+    if (!held.usable) return held.seen
+    return held.verdict === 'stale' ? { bytes, useless: false } : { value: held.value }
   }
 
   /**

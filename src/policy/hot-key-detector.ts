@@ -1,15 +1,15 @@
 import type { CacheKey } from '../core/key.js'
 
-/** When a key counts as hot. All of it is about the reads of one process. */
+/** When a key counts as hot. All of it is about the reads of one process. The defaults are those of the option group `hotKeys`. */
 export interface HotKeyRules {
-  /** Keys counted at a time, and the bound on memory. Default 512. */
+  /** Keys counted at a time, and the bound on memory. */
   readonly counters: number
-  /** Hot above this share of the process' reads, 0 to 1. Default 0.05. */
-  readonly hotShare: number
-  /** And above this many reads a second. Default 500. */
-  readonly hotPerSecond: number
-  /** No longer hot after this long below half of either. Default 30 s. */
-  readonly coolMs: number
+  /** Hot above this share of the process' reads, 0 to 1. */
+  readonly share: number
+  /** And above this many reads a second. */
+  readonly perSecond: number
+  /** No longer hot after this long below half of either. */
+  readonly cooldownMs: number
 }
 
 export interface HotKeyReport {
@@ -24,7 +24,6 @@ export interface HotKeyReport {
   readonly hotSinceMs: number | undefined
 }
 
-const DEFAULTS: HotKeyRules = { counters: 512, hotShare: 0.05, hotPerSecond: 500, coolMs: 30_000 }
 const WINDOW_MS = 1_000
 /** After this many windows without a read every count has been halved to nothing, and all is forgotten. */
 const FORGET_WINDOWS = 64
@@ -57,8 +56,8 @@ export class HotKeyDetector {
   #readRate = 0
   #windowEndsMs = Number.NEGATIVE_INFINITY
 
-  constructor(rules: Partial<HotKeyRules> = {}) {
-    this.#rules = { ...DEFAULTS, ...rules }
+  constructor(rules: HotKeyRules) {
+    this.#rules = rules
     this.#counts = new Float64Array(this.#rules.counters)
     this.#errors = new Float64Array(this.#rules.counters)
     this.#rates = new Float64Array(this.#rules.counters)
@@ -137,14 +136,14 @@ export class HotKeyDetector {
       const counter = this.#counterOf.get(key)
       if (counter !== undefined && this.#exceeds(counter, 0.5)) heat.calmSinceMs = undefined
       else heat.calmSinceMs ??= endMs
-      if (heat.calmSinceMs !== undefined && endMs - heat.calmSinceMs >= this.#rules.coolMs) this.#hot.delete(key)
+      if (heat.calmSinceMs !== undefined && endMs - heat.calmSinceMs >= this.#rules.cooldownMs) this.#hot.delete(key)
     }
   }
 
   /** Whether a counter's key certainly had more than `part` of what makes a key hot. */
   #exceeds(counter: number, part: number): boolean {
     const certain = (this.#counts[counter] as number) - (this.#errors[counter] as number)
-    return certain > part * this.#rules.hotPerSecond && certain > part * this.#rules.hotShare * this.#readRate
+    return certain > part * this.#rules.perSecond && certain > part * this.#rules.share * this.#readRate
   }
 
   #forget(): void {

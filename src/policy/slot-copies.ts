@@ -15,24 +15,17 @@ const SLOTS = 16_384
  * No braces around the numbers: `{0}` would be a hash tag and put copy 0 of every key into one slot.
  */
 export function copySuffixes(key: CacheKey, copies: number): readonly string[] {
-  const tag = hashTag(key)
-  return Array.from({ length: copies }, (_, copy) => {
-    const stem = `:slot${copy}.`
-    const crc = crc16(tag + stem)
-    for (let attempt = 0; ; attempt++) {
-      const slot = crc16(String(attempt), crc) % SLOTS
-      if (Math.floor((slot * copies) / SLOTS) === copy) return stem + attempt
-    }
-  })
+  return Array.from({ length: copies }, (_, copy) => copySuffix(key, copies, copy))
 }
 
-/**
- * A copy's own key: `shop:{public.products/42:slot0.3}` for `shop:{public.products/42}`. The suffix stands within the
- * braces, so that the copy and its guard share a slot, and that not the original's. No row's key looks like it, because
- * a key's parts have no `:`.
- */
-export function copyKey(key: CacheKey, suffix: string): CacheKey {
-  return `${key.slice(0, -1)}${suffix}}` as CacheKey
+/** One of them: `copySuffixes(key, copies)[copy]`. */
+export function copySuffix(key: CacheKey, copies: number, copy: number): string {
+  const stem = `:slot${copy}.`
+  const crc = crc16(hashTag(key) + stem)
+  for (let attempt = 0; ; attempt++) {
+    const slot = crc16(String(attempt), crc) % SLOTS
+    if (Math.floor((slot * copies) / SLOTS) === copy) return stem + attempt
+  }
 }
 
 /**

@@ -26,7 +26,8 @@ import type { ModelChange, ModelRow, TableModel } from './table-model.js'
 const ENTITY = 'public.products'
 
 export interface ProcessSettings {
-  readonly freshMs: number
+  readonly kind: 'row' | 'lookup'
+  readonly freshMs: number | ((row: ModelRow) => number)
   readonly absentMs: number
   readonly read: ReadSettings
   readonly fill: FillSettings
@@ -42,6 +43,7 @@ export interface ProcessSettings {
 
 /** The defaults of `createCorral`, without jitter and early refresh, which the tests that are about them turn on. */
 const DEFAULTS: ProcessSettings = {
+  kind: 'row',
   freshMs: 300_000,
   absentMs: 15_000,
   read: { graceMs: 0, beta: 0, maxEarliness: 0.25, softTimeoutMs: 100, hardTimeoutMs: 10_000 },
@@ -171,15 +173,15 @@ export class ProcessModel {
   }
 
   #change({ id, version, xid, absent }: ModelChange): Change {
-    const { hasVersions } = this.#settings
-    return { key: this.keyOf(id), version: hasVersions ? version : null, xid, absent, hasFloor: hasVersions }
+    const hasFloor = this.#settings.hasVersions && this.#settings.kind === 'row'
+    return { key: this.keyOf(id), version: hasFloor ? version : null, xid, absent, hasFloor }
   }
 
   #source(emit: (event: CorralEvent) => void): ReadSource<string, ModelRow> {
-    const { shape, freshMs, absentMs, hasVersions } = this.#settings
+    const { kind, shape, freshMs, absentMs, hasVersions } = this.#settings
     return {
       entity: ENTITY,
-      kind: 'row',
+      kind,
       shape: () => shape,
       load: async (id) => {
         const startedMs = this.clock.monotonicMs()
@@ -200,13 +202,16 @@ export class ProcessModel {
           throw error
         }
       },
-      encode: (row) => Buffer.from(JSON.stringify(row)),
+      // As a codec does for a value it cannot bring back unchanged.
+      encode: (row) => (Number.isNaN(row.price) ? UNCACHEABLE : Buffer.from(JSON.stringify(row))),
       decode: (payload) => parsed(payload),
-      freshMs: (row) => (row === undefined ? absentMs : freshMs),
+      freshMs: (row) => (row === undefined ? absentMs : typeof freshMs === 'function' ? freshMs(row) : freshMs),
       doubtShape: () => {},
     }
   }
 }
+
+const UNCACHEABLE = { uncacheable: 'price', found: 'not a number' }
 
 function parsed(payload: Uint8Array): ModelRow | undefined {
   try {

@@ -1,22 +1,9 @@
 import type { Clock } from '../../core/clock.js'
 import type { AnyDatabase } from './catalog-query.js'
 import type { TableName } from './operation-tree.js'
-import { type CascadingKey, type CatalogRelation, readRelations } from './relation-query.js'
+import { placeRelation, type Relation } from './relation-graph.js'
+import { readRelations } from './relation-query.js'
 import { type FunctionVerdict, judgeByCatalog, judgeByName } from './sql-functions.js'
-
-/** What a change of a table's rows changes besides them, by foreign keys. */
-export interface Cascade {
-  readonly onDelete: boolean
-  readonly onUpdate: boolean
-  /** An update that sets none of these does not cascade. */
-  readonly columns: readonly string[]
-  /** Everything the cascade may come to. */
-  readonly reaches: readonly string[]
-}
-
-export interface Relation extends CatalogRelation {
-  readonly cascades: readonly Cascade[]
-}
 
 /** Longest time a relation is taken to be as it was: a partition attached or a trigger made later is noticed after it. */
 const KEEP_MS = 60_000
@@ -67,7 +54,7 @@ export class RelationDirectory {
     if (this.#functions.size > MAX_NAMES) this.#functions.clear()
     names.forEach((name, at) => {
       const found = answer.relations[at]
-      const relation = found ? { ...found, cascades: cascadesOf(found.entity, answer.cascades) } : undefined
+      const relation = found ? placeRelation(found, answer) : undefined
       this.#relations.set(idOf(name), { relation, readAtMs })
     })
     for (const name of functions) {
@@ -83,19 +70,6 @@ export class RelationDirectory {
   #fresh<Known extends { readonly readAtMs: number }>(known: Known | undefined): Known | undefined {
     return known && this.#clock.monotonicMs() - known.readAtMs < KEEP_MS ? known : undefined
   }
-}
-
-/** Follows each key that refers to `entity` to everything that may change along. */
-function cascadesOf(entity: string, keys: readonly CascadingKey[]): Cascade[] {
-  return keys
-    .filter(({ from }) => from === entity)
-    .map((first) => {
-      const reached = new Set<CascadingKey>([first])
-      // A set takes in what is added while it is gone through.
-      for (const { entity: here } of reached) for (const key of keys) if (key.from === here) reached.add(key)
-      const { onDelete, onUpdate, columns } = first
-      return { onDelete, onUpdate, columns, reaches: [...new Set([...reached].flatMap(({ to }) => to))] }
-    })
 }
 
 function idOf({ schema, name }: TableName): string {

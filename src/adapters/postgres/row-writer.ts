@@ -2,7 +2,6 @@ import { type Kysely, sql } from 'kysely'
 import type { CanonicalId } from '../../core/ports.js'
 import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
-import { idFromRow, type KeyColumn } from './key-column.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository; here tables are values
 export type AnyDatabase = Kysely<any>
@@ -16,8 +15,10 @@ export interface Written {
   readonly xid: string
 }
 
-/** Alias of the writing transaction's id in RETURNING; no underscore, so that name-mapping plugins leave it alone. */
+/** Names of what RETURNING gives beside the row. No underscores, so that name-mapping plugins leave them alone. */
 const XID = 'corralxid'
+const KEY = 'corralkey'
+const VERSION = 'corralversion'
 
 /**
  * The statements that change rows of one table. Each returns the row, its stamp and the transaction id from the same
@@ -78,13 +79,9 @@ export class RowWriter {
   /** The stamp a row has now; undefined when there is no row. */
   async versionOf(db: AnyDatabase, id: CanonicalId): Promise<Version | undefined> {
     const property = this.#versionProperty()
-    const row = await this.#byKey(db.selectFrom(this.#facts.table).select(property), id).executeTakeFirst()
-    return row && toVersion((row as Record<string, unknown>)[property])
-  }
-
-  /** The id of the row as `columns` of it stand in `row`; undefined when one of them is null. */
-  static idBy(columns: readonly KeyColumn[], row: object): CanonicalId | undefined {
-    return idFromRow(columns, row)
+    const version = sql`${sql.ref(property)}::text`.as(VERSION)
+    const row = await this.#byKey(db.selectFrom(this.#facts.table).select(version), id).executeTakeFirst()
+    return row && toVersion((row as Record<string, unknown>)[VERSION])
   }
 
   #versionProperty(): string {
@@ -99,24 +96,36 @@ export class RowWriter {
     )
   }
 
+  /** Key and stamp once more as text: what a type parser of the user's makes of them may not tell two of them apart. */
   #returning<Query extends { returningAll(): { returning(extra: unknown): unknown } }>(query: Query) {
-    const xid = sql<string>`pg_current_xact_id()::text`.as(XID)
-    return query.returningAll().returning(xid) as {
+    const { key, version } = this.#facts
+    const beside = [
+      sql`pg_current_xact_id()::text`.as(XID),
+      ...key.map(({ property }, at) => sql`${sql.ref(property)}::text`.as(keyAlias(at))),
+      ...(version ? [sql`${sql.ref(version.property)}::text`.as(VERSION)] : []),
+    ]
+    return query.returningAll().returning(beside) as {
       executeTakeFirst(): Promise<Record<string, unknown> | undefined>
       executeTakeFirstOrThrow(): Promise<Record<string, unknown>>
     }
   }
 
   #written(returned: Record<string, unknown>): Written {
-    const { [XID]: xid, ...row } = returned
-    const { key, version } = this.#facts
-    return {
-      row,
-      id: idFromRow(key, row) as CanonicalId,
-      version: version && toVersion(returned[version.property]),
-      xid: String(xid),
-    }
+    const row = { ...returned }
+    const id = this.#facts.key.map((_, at) => String(take(row, keyAlias(at))))
+    const version = toVersion(take(row, VERSION))
+    return { row, id, version, xid: String(take(row, XID)) }
   }
+}
+
+function keyAlias(at: number): string {
+  return KEY + 'x'.repeat(at)
+}
+
+function take(row: Record<string, unknown>, property: string): unknown {
+  const value = row[property]
+  delete row[property]
+  return value
 }
 
 /**

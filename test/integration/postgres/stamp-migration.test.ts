@@ -109,6 +109,19 @@ describe('up and down', () => {
     expect(await lab.countOf('corral.tombstones')).toBe(1)
   })
 
+  it('follow a renamed table: up for the new name, then down for the old', async () => {
+    await lab.stamp()
+    await lab.run('insert into products values (1); alter table products rename to goods')
+    const before = await lab.versionOf(1, 'goods')
+    const goods = stampTable({ table: 'goods', key: 'id' })
+    await goods.up(lab.db)
+    await stampTable({ table: 'products', key: 'id' }).down(lab.db)
+    await lab.run('update goods set price = 1')
+    expect(await lab.versionOf(1, 'goods')).toBeGreaterThan(before)
+    await goods.down(lab.db)
+    expect(await lab.countOf(`pg_namespace where nspname = 'corral'`)).toBe(0)
+  })
+
   it('down is fine when the table is gone', async () => {
     await lab.stamp()
     await lab.run('drop table products')

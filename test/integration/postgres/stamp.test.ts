@@ -191,6 +191,23 @@ describe('tables of other shapes', () => {
     ).toEqual([{ holders: [await ownerOf('products')] }])
   })
 
+  it("lets the table's owner make further partitions, whoever ran the migration", async () => {
+    const owner = `corral_partitioner_${process.pid}`
+    await lab.run(`create role ${owner}; grant usage, create on schema public to ${owner};
+      create table products (id int primary key) partition by list (id); alter table products owner to ${owner}`)
+    onTestFinished(async () => {
+      await lab.run(`drop owned by ${owner} cascade; drop role ${owner}`)
+    })
+    await lab.stamp()
+    await lab.db.transaction().execute(async (tx) => {
+      await sql.raw(`set local role ${owner}`).execute(tx)
+      await sql`create table products_1 partition of products for values in (1)`.execute(tx)
+      await sql`insert into products values (1)`.execute(tx)
+      await sql`delete from products`.execute(tx)
+    })
+    expect(await lab.countOf('corral.tombstones')).toBe(1)
+  })
+
   it('works for a writer who has rights on the table only', async () => {
     await lab.run('create table products (id int generated always as identity primary key, price int)')
     await lab.stamp()

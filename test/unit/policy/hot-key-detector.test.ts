@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { seededChance } from '../../../bench/simulator/seeded-chance.js'
+import { DEFAULTS } from '../../../src/config.js'
 import type { CacheKey } from '../../../src/core/key.js'
 import { HotKeyDetector } from '../../../src/policy/hot-key-detector.js'
 
+const RULES = DEFAULTS.hotKeys
 const key = (name: string | number) => `shop:{public.products/${name}}` as CacheKey
 
 /** Ranks by Zipf's law with exponent `skew` over `size` keys, by inversion of the cumulative weights. */
@@ -55,7 +57,7 @@ describe('HotKeyDetector: counts', () => {
   ])('is never too low and at most all reads / counters too high on %s', (_, skew, seconds) => {
     const counters = 100
     const draw = zipf(5_000, skew, 3)
-    const detector = new HotKeyDetector({ counters })
+    const detector = new HotKeyDetector({ ...RULES, counters })
     const exact = feed(detector, seconds, 20_000, () => key(draw()))
     const reads = [...exact.values()].reduce((sum, count) => sum + count, 0)
 
@@ -73,13 +75,13 @@ describe('HotKeyDetector: counts', () => {
 
   it('ranks the head of a Zipf stream as it is', () => {
     const draw = zipf(10_000, 0.99, 4)
-    const detector = new HotKeyDetector({ counters: 256 })
+    const detector = new HotKeyDetector({ ...RULES, counters: 256 })
     feed(detector, 3, 30_000, () => key(draw()))
     expect(detector.report(3_000, 5).map((counted) => counted.key)).toEqual([0, 1, 2, 3, 4].map(key))
   })
 
   it('keeps a busy key through a flood of keys read once', () => {
-    const detector = new HotKeyDetector({ counters: 16 })
+    const detector = new HotKeyDetector({ ...RULES, counters: 16 })
     const exact = feed(detector, 3, 10_000, (second, i) => (i % 8 === 0 ? key('busy') : key(`${second}-${i}`)))
     const [first] = detector.report(3_000, 1)
     expect(first!.key).toBe(key('busy'))
@@ -87,7 +89,7 @@ describe('HotKeyDetector: counts', () => {
   })
 
   it('estimates the rate of a steady key', () => {
-    const detector = new HotKeyDetector()
+    const detector = new HotKeyDetector(RULES)
     feed(detector, 10, 2_000, (_, i) => key(i % 4 === 0 ? 'quarter' : i % 700))
     const quarter = detector.report(10_000).find((counted) => counted.key === key('quarter'))
     expect(quarter!.perSecond).toBeGreaterThan(495)
@@ -96,14 +98,14 @@ describe('HotKeyDetector: counts', () => {
   })
 
   it('reports whole seconds only', () => {
-    const detector = new HotKeyDetector()
+    const detector = new HotKeyDetector(RULES)
     for (let i = 0; i < 1_000; i++) detector.record(key(1), 0)
     expect(detector.report(999)).toEqual([])
     expect(detector.report(1_000)[0]).toMatchObject({ key: key(1), perSecond: 500, errorPerSecond: 0, share: 1 })
   })
 
   it('does not lend the rate of the last second to a key that took over a counter since', () => {
-    const detector = new HotKeyDetector({ counters: 2 })
+    const detector = new HotKeyDetector({ ...RULES, counters: 2 })
     for (const name of ['a', 'b', 'b']) detector.record(key(name), 0)
     detector.record(key('c'), 1_000)
     expect(detector.report(1_001).map((counted) => counted.key)).toEqual([key('b')])
@@ -111,7 +113,7 @@ describe('HotKeyDetector: counts', () => {
 
   it('begins anew after a minute without a read', () => {
     const draw = zipf(2_000, 0.5, 6)
-    const detector = new HotKeyDetector({ counters: 20 })
+    const detector = new HotKeyDetector({ ...RULES, counters: 20 })
     feed(detector, 1, 20_000, () => key(draw()))
     const startMs = 200_000
     for (let i = 0; i < 500; i++) detector.record(key(`new-${i % 5}`), startMs)
@@ -131,7 +133,7 @@ describe('HotKeyDetector: counts', () => {
   })
 
   it('counts no more keys than it has counters', () => {
-    const detector = new HotKeyDetector({ counters: 8 })
+    const detector = new HotKeyDetector({ ...RULES, counters: 8 })
     feed(detector, 2, 1_000, (second, i) => key(`${second}-${i}`))
     expect(detector.report(2_000, 1_000).length).toBeLessThanOrEqual(8)
   })
@@ -157,14 +159,14 @@ describe('HotKeyDetector: hot', () => {
       [400, 0, false],
       [700, 20_000, false],
     ] as const) {
-      const detector = new HotKeyDetector()
+      const detector = new HotKeyDetector(RULES)
       for (let at = 0; at < 5; at++) second(detector, at, hot, others)
       expect(isHotAfter(detector, 5), `${hot} of ${hot + others}`).toBe(expected)
     }
   })
 
   it('notices a key that turns hot within two seconds, and says since when', () => {
-    const detector = new HotKeyDetector()
+    const detector = new HotKeyDetector(RULES)
     for (let at = 0; at < 10; at++) second(detector, at, 10, 3_000)
     expect(isHotAfter(detector, 10)).toBe(false)
     second(detector, 10, 900, 3_000)
@@ -175,14 +177,14 @@ describe('HotKeyDetector: hot', () => {
   })
 
   it('reports what is hot beyond the number of keys asked for', () => {
-    const detector = new HotKeyDetector()
+    const detector = new HotKeyDetector(RULES)
     feed(detector, 4, 8_000, (_, i) => (i % 2 ? key('hottest') : key(i % 4 ? 'hot' : i)))
     expect(detector.report(4_000, 1).map((counted) => counted.key)).toEqual(['hottest', 'hot'].map(key))
     expect(detector.report(4_000, 3)).toHaveLength(3)
   })
 
   it('stays hot while it swings between half of the threshold and the threshold', () => {
-    const detector = new HotKeyDetector()
+    const detector = new HotKeyDetector(RULES)
     for (let at = 0; at < 3; at++) second(detector, at, 1_000, 1_000)
     expect(isHotAfter(detector, 3)).toBe(true)
     for (let at = 3; at < 63; at++) second(detector, at, 300, 1_000)
@@ -190,7 +192,7 @@ describe('HotKeyDetector: hot', () => {
   })
 
   it('cools down after 30 s below half of the threshold, not before', () => {
-    const detector = new HotKeyDetector({ counters: 64 })
+    const detector = new HotKeyDetector({ ...RULES, counters: 64 })
     for (let at = 0; at < 5; at++) second(detector, at, 1_000, 1_000)
     let at = 5
     while (isHotAfter(detector, at) && at < 60) second(detector, at++, 100, 1_000)
@@ -199,7 +201,7 @@ describe('HotKeyDetector: hot', () => {
   })
 
   it('begins the 30 s anew when the key comes back in between', () => {
-    const detector = new HotKeyDetector()
+    const detector = new HotKeyDetector(RULES)
     for (let at = 0; at < 5; at++) second(detector, at, 1_000, 1_000)
     for (let at = 5; at < 30; at++) second(detector, at, 0, 1_000)
     second(detector, 30, 1_000, 1_000)
@@ -210,7 +212,7 @@ describe('HotKeyDetector: hot', () => {
   })
 
   it('cools while nothing is read at all', () => {
-    const detector = new HotKeyDetector()
+    const detector = new HotKeyDetector(RULES)
     for (let at = 0; at < 3; at++) second(detector, at, 1_000, 0)
     expect(isHotAfter(detector, 20)).toBe(true)
     expect(isHotAfter(detector, 40)).toBe(false)
@@ -222,7 +224,7 @@ describe('HotKeyDetector: hot', () => {
 
   it('never takes a key for hot that took over a large count', () => {
     // Two counters, three keys in turn: each read takes over a counter with half of all reads.
-    const detector = new HotKeyDetector({ counters: 2, hotPerSecond: 10 })
+    const detector = new HotKeyDetector({ ...RULES, counters: 2, perSecond: 10 })
     feed(detector, 5, 3_000, (_, i) => key(i))
     const [first] = detector.report(5_000)
     expect(first!.perSecond, 'the estimate alone would be hot').toBeGreaterThan(1_000)
@@ -230,7 +232,7 @@ describe('HotKeyDetector: hot', () => {
   })
 
   it('holds few hot keys even when each second brings new ones', () => {
-    const detector = new HotKeyDetector({ counters: 64, hotPerSecond: 10 })
+    const detector = new HotKeyDetector({ ...RULES, counters: 64, perSecond: 10 })
     const hot = new Set<CacheKey>()
     feed(detector, 80, 2_000, (at, i) => {
       const read = key(`${at}-${i % 8}`)

@@ -1,8 +1,8 @@
 import clusterKeySlot from 'cluster-key-slot'
 import { describe, expect, it } from 'vitest'
 import { seededChance } from '../../../bench/simulator/seeded-chance.js'
-import { type CacheKey, cacheKey, guardKey, keyPrefix } from '../../../src/core/key.js'
-import { copyKey, copySuffixes, keySlot } from '../../../src/policy/slot-copies.js'
+import { type CacheKey, cacheKey, copyKey, guardKey, keyPrefix } from '../../../src/core/key.js'
+import { copySuffix, copySuffixes, keySlot } from '../../../src/policy/slot-copies.js'
 
 const products = keyPrefix('shop', 'row', 'public.products')
 const copies = (key: CacheKey, count: number) => copySuffixes(key, count).map((suffix) => copyKey(key, suffix))
@@ -76,6 +76,7 @@ describe('copySuffixes', () => {
     const key = cacheKey(products, ['42'])
     expect(copySuffixes(key, 6)).toEqual(copySuffixes(key, 6))
     expect(copySuffixes(key, 6).slice(0, 2)).not.toEqual(copySuffixes(key, 2))
+    expect(copySuffixes(key, 6).map((_, copy) => copySuffix(key, 6, copy))).toEqual(copySuffixes(key, 6))
   })
 
   it('spreads n copies over n contiguous shards, one each', () => {

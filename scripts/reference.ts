@@ -1,0 +1,146 @@
+/**
+ * Writes docs/reference/{options,errors,events}.md from the source, so that they cannot say anything else.
+ *
+ * Usage: node --import tsx scripts/reference.ts            writes the pages
+ *        node --import tsx scripts/reference.ts --check    fails if a page is not what would be written
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+import { DEFAULTS } from '../src/config.js'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+export interface Page {
+  readonly path: string
+  readonly text: string
+}
+
+export function referencePages(): Page[] {
+  return [
+    { path: 'docs/reference/options.md', text: optionsPage() },
+    { path: 'docs/reference/errors.md', text: errorsPage() },
+    { path: 'docs/reference/events.md', text: eventsPage() },
+  ]
+}
+
+function parse(path: string): ts.SourceFile {
+  return ts.createSourceFile(path, readFileSync(`${ROOT}${path}`, 'utf8'), ts.ScriptTarget.Latest, true)
+}
+
+/** The doc comment in front of a node, as one line. */
+function docOf(node: ts.Node): string {
+  const comments = ts.getJSDocCommentsAndTags(node).filter(ts.isJSDoc)
+  const text = comments.map((comment) => ts.getTextOfJSDocComment(comment.comment) ?? '').join(' ')
+  return text.replace(/\s+/g, ' ').trim()
+}
+
+function interfaces(source: ts.SourceFile): Map<string, ts.InterfaceDeclaration> {
+  return new Map(source.statements.filter(ts.isInterfaceDeclaration).map((node) => [node.name.text, node]))
+}
+
+function properties(node: ts.InterfaceDeclaration): { name: string; type: string; doc: string }[] {
+  return node.members.filter(ts.isPropertySignature).map((member) => ({
+    name: member.name.getText(),
+    type: member.type?.getText().replace(/\s+/g, ' ') ?? '',
+    doc: docOf(member),
+  }))
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+function optionsPage(): string {
+  const config = interfaces(parse('src/config.ts'))
+  const client = interfaces(parse('src/client.ts'))
+  const groupRows = properties(config.get('OptionGroups') as ts.InterfaceDeclaration)
+  const groupNames = new Set(groupRows.map(({ name }) => name))
+  const groups = groupRows.map(({ name, type }) => {
+    const group = config.get(type) as ts.InterfaceDeclaration
+    const defaults = DEFAULTS[name as keyof typeof DEFAULTS] as Readonly<Record<string, unknown>>
+    const rows = properties(group).map((leaf) => [
+      `\`${name}.${leaf.name}\``,
+      Number(defaults[leaf.name]).toLocaleString('en'),
+      leaf.doc.replace(/ ?Default [^.]+(\.\d+)?\.(?=$| )/g, ''),
+    ])
+    return `## ${name}\n\n${docOf(group)}\n\n${table(['option', 'default', 'what it changes'], rows)}\n`
+  })
+  const own = (name: string, skip: ReadonlySet<string>) =>
+    table(
+      ['option', 'what it is'],
+      properties(client.get(name) as ts.InterfaceDeclaration)
+        .filter((row) => !skip.has(row.name))
+        .map((row) => [`\`${row.name}\``, row.doc]),
+    )
+  return page('Options', [
+    'Unknown options, wrong types and values out of range are refused at start with a message that names the option, what was expected and what was found. Times are milliseconds.',
+    `## createCorral\n\n${own('CorralOptions', groupNames)}\n`,
+    ...groups,
+    `## corral.repository\n\n${own('RepositoryOptions', new Set())}\n`,
+  ])
+}
+
+function errorsPage(): string {
+  const source = parse('src/core/errors.ts')
+  const others = [parse('src/session.ts')]
+  const classes = [source, ...others].flatMap((file) => file.statements.filter(ts.isClassDeclaration))
+  const rows = classes.flatMap((node) => {
+    const code = /super\(\s*'([A-Z_]+)'/.exec(node.getText())?.[1]
+    return code === undefined ? [] : [[`\`${code}\``, `\`${node.name?.text}\``, docOf(node)]]
+  })
+  const declared = source.statements.find((node) => ts.isTypeAliasDeclaration(node) && node.name.text === 'ErrorCode')
+  for (const [, code] of declared?.getText().matchAll(/'([A-Z_]+)'/g) ?? []) {
+    if (!rows.some(([cell]) => cell === `\`${code}\``)) throw new Error(`no error class throws ${code}`)
+  }
+  return page('Errors', [
+    "Match on `code`, never on the message; `isCorralError(error, code)` also works across duplicate installs. `retryable` says whether the same call may succeed later. `cause` is the original error. A write's database error is the driver's own and passes through untouched; an aborted call rejects with its signal's reason.",
+    table(['code', 'class', 'when'], rows),
+  ])
+}
+
+function eventsPage(): string {
+  const source = parse('src/core/events.ts')
+  const union = source.statements.find((node) => ts.isTypeAliasDeclaration(node) && node.name.text === 'CorralEvent')
+  const members = ((union as ts.TypeAliasDeclaration).type as ts.UnionTypeNode).types.filter(ts.isTypeLiteralNode)
+  const rows = members.map((member) => {
+    const fields = member.members.filter(ts.isPropertySignature).map((field) => ({
+      name: `${field.name.getText()}${field.questionToken ? '?' : ''}`,
+      type: (field.type?.getText() ?? '').replace(/\s+/g, ' '),
+    }))
+    const type = fields.find(({ name }) => name === 'type')?.type.replaceAll("'", '')
+    const rest = fields.filter(({ name }) => name !== 'type').map(({ name, type: of }) => `\`${name}: ${of}\``)
+    return [`\`${type}\``, rest.join('<br>'), commentBefore(source, member)]
+  })
+  return page('Events', [
+    'Everything Corral reports, to `onEvent` of `createCorral`. One closed union: a `switch` over `type` can be exhaustive. Keys appear where an operator needs them; values never do. A listener is called synchronously and must not wait; what it throws is dropped.',
+    table(['type', 'fields', 'meaning'], rows),
+  ])
+}
+
+/** The comment above a member of a union, where the compiler keeps none. */
+function commentBefore(source: ts.SourceFile, node: ts.Node): string {
+  const text = source.getFullText()
+  const before = text.slice(0, node.getStart()).replace(/\|\s*$/, '')
+  const comment = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*$/.exec(before)?.[1] ?? ''
+  return comment
+    .replace(/\s*\*\s?/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim()
+}
+
+function page(title: string, parts: readonly string[]): string {
+  return `# ${title}\n\nWritten from the source by \`scripts/reference.ts\`; a test compares it.\n\n${parts.join('\n\n').trimEnd()}\n`
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const check = process.argv.includes('--check')
+  for (const { path, text } of referencePages()) {
+    if (!check) writeFileSync(`${ROOT}${path}`, text)
+    else if (readFileSync(`${ROOT}${path}`, 'utf8') !== text) {
+      console.error(`${path} is out of date: run npm run reference`)
+      process.exitCode = 1
+    }
+  }
+}

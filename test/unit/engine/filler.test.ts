@@ -1,0 +1,163 @@
+import { describe, expect, it } from 'vitest'
+import { envelope } from '../../../src/adapters/codec/envelope.js'
+import type { Entry } from '../../../src/core/entry.js'
+import type { CacheKey } from '../../../src/core/key.js'
+import { Fleet } from '../../support/fleet.js'
+import { settle } from '../../support/manual-clock.js'
+import { expectNothingLeft } from '../../support/nothing-left.js'
+import { plainChance, seededChance } from '../../support/seeded-chance.js'
+
+async function entryOf(fleet: Fleet, key: CacheKey): Promise<Entry> {
+  const [bytes] = await fleet.store.read([key])
+  return envelope.open(bytes as Uint8Array) as Entry
+}
+
+describe('Filler', () => {
+  expectNothingLeft()
+
+  it('stores what it loaded, with its version, lifetime and cost', async () => {
+    const fleet = new Fleet({ freshMs: 60_000 })
+    const process = fleet.start()
+    fleet.table.put('42', 1)
+    fleet.table.slowDown(40, fleet.clock)
+    for (let i = 0; i < 2; i++) {
+      const reading = process.read('42')
+      await fleet.clock.advance(40)
+      await reading
+      if (i === 0) await fleet.clock.advance(60_000)
+    }
+    expect(await entryOf(fleet, process.keyOf('42'))).toMatchObject({
+      kind: 'row',
+      version: fleet.table.row('42')?.version,
+      freshMs: 60_000,
+      // One measurement of 40 ms, and as long again for what is not known about their spread.
+      loadMs: 80,
+      snapshot: undefined,
+    })
+  })
+
+  it('stores an absence with the snapshot that saw it, for its own lifetime', async () => {
+    const fleet = new Fleet({ absentMs: 7_000 })
+    const process = fleet.start()
+    await process.read('42')
+    await settle()
+    const entry = await entryOf(fleet, process.keyOf('42'))
+    expect(entry).toMatchObject({ kind: 'absent', version: undefined, freshMs: 7_000 })
+    expect(entry.snapshot).toMatch(/^\d+:\d+:$/)
+    await fleet.clock.advance(7_000)
+    expect(await fleet.store.read([process.keyOf('42')])).toEqual([null])
+  })
+
+  it('gives entries that were filled together different lifetimes', async () => {
+    const fleet = new Fleet({
+      freshMs: 10_000,
+      fill: { jitter: 0.2, graceMs: 0, lease: { minMs: 200, maxMs: 5_000, waitMs: 5_000 } },
+    })
+    const process = fleet.start({}, seededChance(1))
+    const ids = Array.from({ length: 40 }, (_, at) => String(at))
+    for (const id of ids) fleet.table.put(id, 1)
+    await Promise.all(ids.map((id) => process.read(id)))
+    await settle()
+    const lives = await Promise.all(ids.map(async (id) => (await entryOf(fleet, process.keyOf(id))).freshMs))
+    expect(Math.max(...lives)).toBeLessThanOrEqual(10_000)
+    expect(Math.min(...lives)).toBeGreaterThan(8_000)
+    expect(new Set(lives).size).toBeGreaterThan(30)
+  })
+
+  it('lets a lookup point to another row, also one whose own stamp is lower', async () => {
+    const graceMs = 60_000
+    const fleet = new Fleet({
+      kind: 'lookup',
+      freshMs: 1_000,
+      read: { graceMs, beta: 0, maxEarliness: 0.25, softTimeoutMs: 100, hardTimeoutMs: 10_000 },
+      fill: { jitter: 0, graceMs, lease: { minMs: 200, maxMs: 5_000, waitMs: 5_000 } },
+    })
+    const [process, other] = [fleet.start(), fleet.start()]
+    fleet.table.put('slug', 1)
+    const lower = fleet.table.position()
+    fleet.table.put('slug', 2)
+    await process.read('slug')
+    await fleet.clock.advance(1_000)
+    fleet.table.restore(lower)
+    expect((await process.read('slug'))?.price).toBe(1)
+    await settle()
+    expect((await other.read('slug'))?.price).toBe(1)
+    expect(process.events.of('fill').map(({ outcome }) => outcome)).toEqual(['filled', 'filled'])
+  })
+
+  it('answers and gives its lease back when a row cannot be cached', async () => {
+    const fleet = new Fleet()
+    const [process, other] = [fleet.start(), fleet.start()]
+    fleet.table.put('42', Number.NaN)
+    for (const reader of [process, other, process]) {
+      expect(await reader.read('42'), 'at once, without waiting for a lease').toMatchObject({ price: Number.NaN })
+      await settle()
+    }
+    expect(process.events.of('entry.uncacheable')).toHaveLength(2)
+    expect(process.events.of('fill')[0]).toMatchObject({ outcome: 'uncacheable' })
+  })
+
+  it('answers and gives its lease back when the lifetime of a row cannot be told', async () => {
+    const fleet = new Fleet({
+      freshMs: () => {
+        throw new Error('no such category')
+      },
+    })
+    const [process, other] = [fleet.start(), fleet.start()]
+    fleet.table.put('42', 1)
+    for (const reader of [process, other]) {
+      expect((await reader.read('42'))?.price, 'at once, without waiting for a lease').toBe(1)
+      await settle()
+    }
+    expect(process.events.of('background.failed')).toMatchObject([{ task: 'fill' }])
+  })
+
+  it('asks for a lease that others wait for in vain only as long as a load may take', async () => {
+    const fleet = new Fleet()
+    const [process, other] = [fleet.start(), fleet.start()]
+    fleet.table.put('42', 1)
+    fleet.table.slowDown(100, fleet.clock)
+    for (const expected of [3_000, 450]) {
+      const reading = process.read('42')
+      await settle()
+      const { lease } = await fleet.store.inspect(process.keyOf('42'))
+      // At first a load is taken to cost a second; the lease lasts three times its cost.
+      expect(lease?.remainingMs).toBe(expected === 450 ? 600 : expected)
+      await fleet.clock.advance(100)
+      await reading
+      await other.remove('42')
+      fleet.table.put('42', 2)
+    }
+  })
+
+  it('does not poll more often than a waiting reader needs', async () => {
+    const fleet = new Fleet()
+    const [holder, waiter] = [fleet.start(), fleet.start()]
+    fleet.table.put('42', 1)
+    fleet.table.slowDown(1_000, fleet.clock)
+    const readings = [holder.read('42'), waiter.read('42')]
+    await fleet.clock.advance(2_000)
+    await Promise.all(readings)
+    expect(waiter.cache.count('lease')).toBeLessThan(40)
+    expect(fleet.table.loads).toHaveLength(1)
+  })
+
+  it('stops competing for an entry that changes under every request, and just loads', async () => {
+    const fleet = new Fleet({ freshMs: 10 })
+    const process = fleet.start({}, plainChance())
+    fleet.table.put('42', 1)
+    const key = process.keyOf('42')
+    const reading = process.read('42')
+    for (let i = 0; i < 9; i++) {
+      const pause = process.cache.pause('before lease')
+      await Promise.race([pause.reached, reading])
+      const expired = { shape: '1f0c3a7e', snapshot: undefined, freshMs: 1, loadMs: 1, epoch: '00000000' }
+      const payload = Buffer.from(String(i))
+      await fleet.plant(key, envelope.seal({ kind: 'row', version: '1' as never, ...expired, payload }))
+      await fleet.clock.advance(1)
+      pause.resume()
+      await settle()
+    }
+    expect((await reading)?.price).toBe(1)
+  })
+})

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import type { CacheKey } from '../../../src/core/key.js'
+import type { Version } from '../../../src/core/version.js'
+import { Floors } from '../../../src/engine/floors.js'
+
+const key = (name: string) => name as CacheKey
+const version = (digits: string) => digits as Version
+
+describe('Floors', () => {
+  it('only ever rise', () => {
+    const floors = new Floors(10)
+    floors.raise(key('a'), version('9'), false)
+    floors.raise(key('a'), version('10'), false)
+    floors.raise(key('a'), version('9'), false)
+    expect(floors.get(key('a'))).toEqual({ version: '10', absent: false })
+    expect(floors.get(key('b'))).toBeUndefined()
+  })
+
+  it('compare stamps exactly', () => {
+    const floors = new Floors(10)
+    floors.raise(key('a'), version('9223372036854775806'), false)
+    floors.raise(key('a'), version('9223372036854775807'), false)
+    floors.raise(key('a'), version('9223372036854775806'), true)
+    expect(floors.get(key('a'))).toEqual({ version: '9223372036854775807', absent: false })
+  })
+
+  it('are one object until something changes, so that a change is noticed by looking at it', () => {
+    const floors = new Floors(10)
+    floors.raise(key('a'), version('5'), false)
+    const before = floors.get(key('a'))
+    floors.raise(key('a'), version('5'), false)
+    expect(floors.get(key('a'))).toBe(before)
+    floors.raise(key('a'), version('5'), true)
+    expect(floors.get(key('a'))).not.toBe(before)
+  })
+
+  it('allow an absence that this process saw for itself, but not what was there before', () => {
+    const floors = new Floors(10)
+    floors.seeAbsence(key('a'))
+    expect(floors.get(key('a')), 'nothing was shown, so nothing is demanded').toBeUndefined()
+    floors.raise(key('a'), version('5'), false)
+    floors.seeAbsence(key('a'))
+    expect(floors.get(key('a'))).toEqual({ version: '6', absent: true })
+    floors.seeAbsence(key('a'))
+    expect(floors.get(key('a'))).toEqual({ version: '6', absent: true })
+  })
+
+  it('know that a row is back when one at the floor is shown', () => {
+    const floors = new Floors(10)
+    floors.raise(key('a'), version('6'), true)
+    floors.raise(key('a'), version('6'), false)
+    expect(floors.get(key('a'))).toEqual({ version: '6', absent: false })
+  })
+
+  it('forget the key that was raised longest ago, when there are too many', () => {
+    const floors = new Floors(3)
+    for (const name of ['a', 'b', 'c']) floors.raise(key(name), version('1'), false)
+    floors.raise(key('a'), version('2'), false)
+    floors.raise(key('d'), version('1'), false)
+    expect(['a', 'b', 'c', 'd'].map((name) => floors.get(key(name))?.version)).toEqual(['2', undefined, '1', '1'])
+  })
+
+  it('can be cleared, one or all', () => {
+    const floors = new Floors(3)
+    for (const name of ['a', 'b']) floors.raise(key(name), version('1'), false)
+    floors.clear(key('a'))
+    expect(floors.get(key('a'))).toBeUndefined()
+    expect(floors.get(key('b'))).toBeDefined()
+    floors.clearAll()
+    expect(floors.get(key('b'))).toBeUndefined()
+  })
+})

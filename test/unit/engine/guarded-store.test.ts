@@ -1,0 +1,130 @@
+import { describe, expect, it } from 'vitest'
+import { MemoryStore } from '../../../src/adapters/memory/memory-store.js'
+import { isCorralError } from '../../../src/core/errors.js'
+import type { CacheKey } from '../../../src/core/key.js'
+import { CircuitBreaker } from '../../../src/engine/circuit-breaker.js'
+import { GuardedStore } from '../../../src/engine/guarded-store.js'
+import { ManualClock, settle } from '../../support/manual-clock.js'
+import { PausableStore } from '../../support/pausable-store.js'
+import { Recorder } from '../../support/recorder.js'
+
+const KEY = 'shop:{public.products/42}' as CacheKey
+const LEASE = { key: KEY, token: 'a', leaseMs: 1_000, seen: null, waitedFor: null }
+
+function open() {
+  const clock = new ManualClock()
+  const events = new Recorder()
+  const memory = new MemoryStore({ clock, maxBytes: 10_000 })
+  const cache = new PausableStore(memory, clock)
+  const breaker = new CircuitBreaker({
+    clock,
+    failures: 3,
+    probeMs: 100,
+    maxProbeMs: 1_000,
+    onChange: (state) => events.emit({ type: 'breaker', state }),
+  })
+  const store = new GuardedStore({ store: cache, clock, breaker, deadlineMs: 50, emit: events.emit })
+  return { clock, events, memory, cache, store }
+}
+
+describe('GuardedStore', () => {
+  it('passes answers on, and leaves no timer behind', async () => {
+    const { store, clock } = open()
+    expect(await store.read([KEY])).toEqual([null])
+    expect(await store.lease([LEASE])).toEqual([{ outcome: 'leased' }])
+    expect(clock.timers).toBe(0)
+  })
+
+  it('turns every failure into one error, with what happened as its cause', async () => {
+    const { store, cache, clock, events } = open()
+    cache.breakNext('read', 'fail')
+    const error = await store.read([KEY]).catch((reason: unknown) => reason)
+    expect(isCorralError(error, 'CACHE_UNAVAILABLE')).toBe(true)
+    expect((error as Error).cause).toMatchObject({ message: 'the store was told to fail read' })
+    expect(events.of('cache.unavailable')).toMatchObject([{ operation: 'read' }])
+    expect(clock.timers).toBe(0)
+  })
+
+  it('gives up after its deadline, and not sooner', async () => {
+    const { store, cache, clock } = open()
+    cache.breakNext('read', { delayMs: 49 })
+    const inTime = store.read([KEY])
+    await clock.advance(49)
+    expect(await inTime).toEqual([null])
+
+    cache.breakNext('read', 'hang')
+    let failed = false
+    const late = store.read([KEY]).catch(() => {
+      failed = true
+    })
+    await clock.advance(49)
+    expect(failed).toBe(false)
+    await clock.advance(1)
+    await late
+    expect(failed).toBe(true)
+  })
+
+  it('drops an answer that comes after the deadline; what it did at the store stays done', async () => {
+    const { store, cache, clock, memory } = open()
+    cache.breakNext('lease', { delayMs: 80 })
+    const lease = store.lease([LEASE]).catch(() => 'unavailable')
+    await clock.advance(50)
+    expect(await lease).toBe('unavailable')
+    await clock.advance(30)
+    expect((await memory.lease([{ ...LEASE, token: 'b' }]))[0], 'as after a crash of this process').toMatchObject({
+      outcome: 'held',
+      token: 'a',
+    })
+  })
+
+  it('asks nothing any more after some failures in a row, until a probe succeeds', async () => {
+    const { store, cache, clock, events } = open()
+    cache.breakAlways('fail')
+    for (let i = 0; i < 5; i++) await store.read([KEY]).catch(() => undefined)
+    expect(cache.calls).toHaveLength(3)
+    expect(store.breakerState).toBe('open')
+    await clock.advance(100)
+    cache.heal()
+    const probe = cache.pause('before read')
+    const first = store.read([KEY])
+    await probe.reached
+    await expect(store.read([KEY]), 'one probe at a time').rejects.toThrow('did not reach the cache')
+    probe.resume()
+    await first
+    expect(await store.read([KEY])).toEqual([null])
+    expect(events.of('breaker').map(({ state }) => state)).toEqual(['open', 'half-open', 'closed'])
+  })
+
+  it('lets the next probe try when one is swallowed', async () => {
+    const { store, cache, clock } = open()
+    cache.breakAlways('hang')
+    for (let i = 0; i < 3; i++) void store.read([KEY]).catch(() => undefined)
+    await clock.advance(50)
+    await clock.advance(100)
+    void store.read([KEY]).catch(() => undefined)
+    await clock.advance(50)
+    cache.heal()
+    await clock.advance(200)
+    expect(await store.read([KEY])).toEqual([null])
+  })
+
+  it('guards every operation', async () => {
+    const { store, cache } = open()
+    const fence = { key: KEY, version: null, xid: null, keepMs: 1, rememberAlways: false, replacement: null }
+    const calls = [
+      () => store.read([KEY]),
+      () => store.lease([LEASE]),
+      () => store.fill([]),
+      () => store.release([]),
+      () => store.fence([fence]),
+      () => store.mark([]),
+    ]
+    for (const call of calls) {
+      cache.heal()
+      await store.read([KEY])
+      cache.breakAlways('fail')
+      await expect(call()).rejects.toMatchObject({ code: 'CACHE_UNAVAILABLE' })
+    }
+    await settle()
+  })
+})

@@ -1,0 +1,133 @@
+import { describe, expect, it } from 'vitest'
+import { MemoryStore } from '../../../src/adapters/memory/memory-store.js'
+import type { CacheKey } from '../../../src/core/key.js'
+import type { FenceRequest } from '../../../src/core/ports.js'
+import type { Version } from '../../../src/core/version.js'
+import { PendingFences } from '../../../src/engine/pending-fences.js'
+import { ManualClock, settle } from '../../support/manual-clock.js'
+import { PausableStore } from '../../support/pausable-store.js'
+import { Recorder } from '../../support/recorder.js'
+
+function fence(name: string, version: string | null = '5', xid: string | null = null): FenceRequest {
+  return {
+    key: name as CacheKey,
+    version: version as Version | null,
+    xid,
+    keepMs: 60_000,
+    rememberAlways: false,
+    replacement: null,
+  }
+}
+
+function open(maxKeys = 1_000) {
+  const clock = new ManualClock()
+  const events = new Recorder()
+  const sent: FenceRequest[][] = []
+  class Listening extends PausableStore {
+    override fence(requests: readonly FenceRequest[]) {
+      sent.push([...requests])
+      return super.fence(requests)
+    }
+  }
+  const cache = new Listening(new MemoryStore({ clock, maxBytes: 10_000 }), clock)
+  const announced: string[] = []
+  const pending = new PendingFences({
+    store: cache,
+    clock,
+    maxKeys,
+    emit: events.emit,
+    announce: (changes) => announced.push(...changes.map(({ key }) => key)),
+  })
+  return { clock, events, cache, sent, announced, pending }
+}
+
+describe('PendingFences', () => {
+  it('are sent again until the cache has them', async () => {
+    const { pending, cache, clock, events, announced } = open()
+    cache.breakAlways('fail')
+    pending.add([fence('a'), fence('b')])
+    expect(pending.has('a' as CacheKey)).toBe(true)
+    await clock.advance(60_000)
+    expect(pending.size).toBe(2)
+    const tries = cache.count('fence')
+    expect(tries, 'more and more rarely, but at least once a second').toBeGreaterThan(55)
+    expect(tries).toBeLessThan(70)
+    cache.heal()
+    await clock.advance(1_000)
+    expect(pending.size).toBe(0)
+    expect(pending.has('a' as CacheKey)).toBe(false)
+    expect(events.of('fence.settled')).toEqual([{ type: 'fence.settled', keys: 2, outcome: 'fenced' }])
+    expect(announced, 'others may have read the old entry until now').toEqual(['a', 'b'])
+    expect(clock.timers).toBe(0)
+  })
+
+  it('are one for each key: the highest version, or none at all', async () => {
+    const { pending, sent } = open()
+    pending.add([fence('a', '9'), fence('a', '10'), fence('a', '9')])
+    pending.add([fence('b', '9'), fence('b', null), fence('b', '10')])
+    await pending.flush()
+    expect(sent.flat().map(({ key, version }) => [key, version])).toEqual([
+      ['a', '10'],
+      ['b', null],
+    ])
+  })
+
+  it('give up the oldest when there are too many, and say so', () => {
+    const { pending, events } = open(3)
+    pending.add([fence('a'), fence('b'), fence('c')])
+    pending.add([fence('a'), fence('d'), fence('e')])
+    expect(['a', 'b', 'c', 'd', 'e'].filter((name) => pending.has(name as CacheKey))).toEqual(['a', 'd', 'e'])
+    expect(events.of('fence.settled')).toEqual([{ type: 'fence.settled', keys: 2, outcome: 'dropped' }])
+    pending.stop()
+  })
+
+  it('keep waiting when a newer one comes while they are being sent', async () => {
+    const { pending, cache, sent, clock } = open()
+    pending.add([fence('a', '5')])
+    const pause = cache.pause('before fence')
+    const flushing = pending.flush()
+    await pause.reached
+    pending.add([fence('a', '6')])
+    pause.resume()
+    await flushing
+    expect(pending.has('a' as CacheKey), 'only version 5 has arrived').toBe(true)
+    await clock.advance(50)
+    expect(pending.size).toBe(0)
+    expect(sent.flat().map(({ version }) => version)).toEqual(['5', '6'])
+  })
+
+  it('are flushed once, however many ask for it', async () => {
+    const { pending, cache } = open()
+    pending.add([fence('a')])
+    await Promise.all([pending.flush(), pending.flush()])
+    expect(cache.count('fence')).toBe(1)
+  })
+
+  it('travel in batches, and those after a failed one wait for the next try', async () => {
+    const { pending, cache, clock, sent } = open(10_000)
+    pending.add(Array.from({ length: 600 }, (_, at) => fence(String(at))))
+    cache.breakNext('fence', { delayMs: 0 })
+    cache.breakNext('fence', 'fail')
+    const flushing = pending.flush()
+    await clock.advance(0)
+    await flushing
+    expect(sent.map((batch) => batch.length)).toEqual([256, 256])
+    expect(pending.size).toBe(344)
+    await clock.advance(1_000)
+    expect(pending.size).toBe(0)
+  })
+
+  it('stop for good: nothing is sent and no timer is left, also by a write that ends later', async () => {
+    const { pending, cache, clock } = open()
+    cache.breakAlways('fail')
+    pending.add([fence('a')])
+    pending.stop()
+    expect(pending.size).toBe(0)
+    pending.add([fence('b')])
+    await clock.advance(10_000)
+    await settle()
+    expect(cache.count('fence')).toBe(0)
+    expect(clock.timers).toBe(0)
+    expect(pending.size).toBe(0)
+  })
+})

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest'
+import { TickBatch } from '../../../src/engine/tick-batch.js'
+import { ManualClock, settle } from '../../support/manual-clock.js'
+
+function open(maxSize = 100, send?: (requests: number[]) => Promise<readonly string[]>) {
+  const sent: number[][] = []
+  const batch = new TickBatch<number, string>({
+    clock: new ManualClock(),
+    maxSize,
+    send: async (requests) => {
+      sent.push([...requests])
+      return send ? send(requests) : requests.map((request) => `reply ${request}`)
+    },
+  })
+  return { batch, sent }
+}
+
+describe('TickBatch', () => {
+  it('sends what one tick asks for at once and gives each its own reply', async () => {
+    const { batch, sent } = open()
+    const replies = await Promise.all([3, 1, 3].map((request) => batch.ask(request)))
+    expect(replies).toEqual(['reply 3', 'reply 1', 'reply 3'])
+    expect(sent).toEqual([[3, 1, 3]])
+  })
+
+  it('lets everybody who is already awake ask before it leaves', async () => {
+    const { batch, sent } = open()
+    const later = async (request: number, jobs: number) => {
+      for (let i = 0; i < jobs; i++) await undefined
+      return batch.ask(request)
+    }
+    await Promise.all([later(1, 0), later(2, 3), later(3, 30)])
+    expect(sent).toEqual([[1, 2, 3]])
+  })
+
+  it('starts a new batch in the next tick', async () => {
+    const { batch, sent } = open()
+    await batch.ask(1)
+    await batch.ask(2)
+    expect(sent).toEqual([[1], [2]])
+  })
+
+  it('leaves at once when it is full, and goes on with another', async () => {
+    const { batch, sent } = open(3)
+    const asked = Array.from({ length: 7 }, (_, at) => batch.ask(at))
+    expect(sent, 'before the tick has ended').toEqual([
+      [0, 1, 2],
+      [3, 4, 5],
+    ])
+    expect(await Promise.all(asked)).toHaveLength(7)
+    expect(sent).toEqual([[0, 1, 2], [3, 4, 5], [6]])
+  })
+
+  it('fails all requests of a batch that failed, with one error, and no other', async () => {
+    let fails = true
+    const { batch } = open(100, async (requests) => {
+      if (fails) throw new Error('away')
+      return requests.map(String)
+    })
+    const outcomes = await Promise.allSettled([batch.ask(1), batch.ask(2)])
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    fails = false
+    expect(await batch.ask(3)).toBe('3')
+  })
+
+  it('does not wait for a batch that is under way', async () => {
+    let finish = () => {}
+    const gate = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    const { batch, sent } = open(100, async (requests) => {
+      if (requests[0] === 1) await gate
+      return requests.map(String)
+    })
+    const first = batch.ask(1)
+    await settle()
+    expect(await batch.ask(2)).toBe('2')
+    finish()
+    expect(await first).toBe('1')
+    expect(sent).toEqual([[1], [2]])
+  })
+})
