@@ -16,8 +16,8 @@ import ts from 'typescript'
  * before it, and what all of them stand on.
  */
 const TABLES = [
-  ...['explain', 'repository-types', 'row-tier', 'table-changes', 'table-sources', 'explain', 'cached-table'],
-  ...['transaction', 'repository', 'table-repository', 'query'],
+  ...['explain', 'repository-types', 'row-tier', 'hot-rows', 'table-changes', 'table-sources', 'explain', 'cached-table'],
+  ...['write-watch', 'transaction', 'repository', 'table-repository', 'query-plan', 'query'],
 ]
 const BELOW_TABLES = ['core', 'policy', 'engine', 'config', 'session', 'adapters/codec', 'adapters/postgres']
 

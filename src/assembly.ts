@@ -1,6 +1,7 @@
-import { Envelope } from './adapters/codec/envelope.js'
+import { envelope } from './adapters/codec/envelope.js'
 import { IntervalClass } from './adapters/codec/interval-class.js'
 import { MemoryStore } from './adapters/memory/memory-store.js'
+import { RelationDirectory } from './adapters/postgres/relation-directory.js'
 import type { AnyDatabase } from './adapters/postgres/row-writer.js'
 import type { RedisClient } from './adapters/redis/connection.js'
 import { RedisChannel } from './adapters/redis/redis-channel.js'
@@ -17,8 +18,10 @@ import { CircuitBreaker } from './engine/circuit-breaker.js'
 import { Fencer } from './engine/fencer.js'
 import { Floors } from './engine/floors.js'
 import { GuardedStore } from './engine/guarded-store.js'
+import { HotKeys } from './engine/hot-keys.js'
 import { Invalidation } from './engine/invalidation.js'
 import { LoadGate } from './engine/load-gate.js'
+import { MarkedFlights } from './engine/marked-flights.js'
 import { PendingFences } from './engine/pending-fences.js'
 import { Singleflight } from './engine/singleflight.js'
 
@@ -43,7 +46,7 @@ export interface AssemblyOptions {
 
 /** One instance's wired parts. The only place where parts are chosen and constructed. */
 export interface Assembly {
-  readonly table: TableParts
+  readonly table: TableParts & { readonly markedFlights: MarkedFlights }
   readonly fencer: Fencer
   readonly gate: LoadGate
   readonly pending: PendingFences
@@ -58,8 +61,14 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const emit = onEvent ?? (() => {})
 
   const inner = seams.store ?? openStore(options, clock)
-  const { deadlineMs, fenceMs: keepMs, maxFloors, maxPendingFences: maxKeys } = settings.cache
-  const store = new GuardedStore({ store: inner, clock, breaker: openBreaker(settings, clock, emit), deadlineMs, emit })
+  const { fenceMs: keepMs, maxFloors, maxPendingFences: maxKeys } = settings.cache
+  const store = new GuardedStore({
+    store: inner,
+    clock,
+    breaker: openBreaker(settings, clock, emit),
+    limits: settings.cache,
+    emit,
+  })
   const floors = new Floors(maxFloors)
   const flights = new Singleflight<unknown>()
   const invalidation = new Invalidation({ floors, flights })
@@ -72,7 +81,9 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     : undefined
   const announce: Bus['announce'] = (changes) => bus?.announce(changes)
   const pending = new PendingFences({ store, clock, maxKeys, emit, announce })
-  const fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce })
+  const hotKeys = new HotKeys({ clock, rules: settings.hotKeys, token: chance.token() })
+  const { copiesOf } = hotKeys
+  const fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce, copiesOf })
   bus?.start()
 
   return {
@@ -93,14 +104,18 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       emit,
       onHit: onEvent,
       store: new BatchedStore(store, clock),
-      codec: new Envelope(),
+      codec: envelope,
       intervals: new IntervalClass(),
       epoch: () => NO_EPOCH,
       isPending: pending.has,
+      hotKeys,
+      relations: new RelationDirectory({ db, clock, behind: (read) => background.run('catalog', read) }),
+      markedFlights: new MarkedFlights({ flights, invalidation }),
       // Without a bus there is no other process, and every write of this one is applied as it is made.
       isLive: bus ? (nowMs) => bus.isLive(nowMs) : () => true,
     },
     async close() {
+      fencer.stop()
       await background.idle()
       if (pending.size > 0) await pending.flush()
       pending.stop()

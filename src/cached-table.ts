@@ -2,13 +2,17 @@ import type { IntervalClass } from './adapters/codec/interval-class.js'
 import { freezeRow, handOut } from './adapters/codec/read-only.js'
 import { readTable, type TableFacts, type TableRequest } from './adapters/postgres/catalog.js'
 import { canonicalId, IMPOSSIBLE, idFromRow, type KeyColumn } from './adapters/postgres/key-column.js'
+import type { RelationDirectory } from './adapters/postgres/relation-directory.js'
 import { PostgresRowSource } from './adapters/postgres/row-source.js'
 import { type AnyDatabase, RowWriter, type Written } from './adapters/postgres/row-writer.js'
 import type { Change } from './core/change.js'
 import type { CacheKey } from './core/key.js'
 import type { CanonicalId, LoadedRow } from './core/ports.js'
 import { compareVersions, toVersion, type Version } from './core/version.js'
+import type { BatchedStore } from './engine/batched-store.js'
 import { type EngineParts, Filler, type FillSettings, type NearTier, type ReadSource } from './engine/filler.js'
+import type { HotCopies } from './engine/hot-copies.js'
+import type { HotKeys } from './engine/hot-keys.js'
 import type { Invalidation } from './engine/invalidation.js'
 import { L1 } from './engine/l1.js'
 import type { LoadGate } from './engine/load-gate.js'
@@ -16,12 +20,13 @@ import { Reader, type ReadSettings } from './engine/reader.js'
 import type { Singleflight } from './engine/singleflight.js'
 import type { TickBatch } from './engine/tick-batch.js'
 import { type Explanation, explain } from './explain.js'
+import { type HotRowOptions, openHotRows } from './hot-rows.js'
 import { LoadCost } from './policy/load-cost.js'
 import type { Floor } from './policy/verdict.js'
 import { longestHeadStartMs, shouldRefreshEarly } from './policy/xfetch.js'
 import type { Consistency } from './repository-types.js'
 import { RowTier } from './row-tier.js'
-import type { SessionLog } from './session.js'
+import { readUnder, type SessionLog, type SessionRead } from './session.js'
 import { type ChangeDetails, TableChanges } from './table-changes.js'
 import {
   type Found,
@@ -39,16 +44,21 @@ export interface TableOptions extends TableRequest {
   readonly fill: FillSettings
   readonly absentMs: number
   readonly freshMs: number | ((row: object) => number)
+  readonly fixedFreshMs: number
   readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly maxAgeMs: number }
+  readonly hotKeys: HotRowOptions | undefined
 }
 
 export interface TableParts extends EngineParts {
+  readonly store: BatchedStore
   readonly db: AnyDatabase
   readonly namespace: string
   readonly gate: LoadGate
   readonly flights: Singleflight<unknown>
   readonly invalidation: Invalidation
   readonly intervals: IntervalClass
+  readonly hotKeys: HotKeys
+  readonly relations: RelationDirectory
   /** Whether what this process holds may be trusted at this monotonic time. */
   readonly isLive: (nowMs: number) => boolean
 }
@@ -62,6 +72,8 @@ export class CachedTable {
   readonly #options: TableOptions
   readonly #changes: TableChanges
   readonly #rows: Reader<CanonicalId, object>
+  /** Where the repository has asked for it: counts its reads, and leads those of hot keys to copies. */
+  readonly #hot: HotCopies<CanonicalId, object> | undefined
   readonly #lookups: readonly Reader<CanonicalId, Found>[]
   readonly #tier: RowTier | undefined
   readonly #cost = new LoadCost()
@@ -71,7 +83,9 @@ export class CachedTable {
   #lookedAtMs: number
 
   static async open(parts: TableParts, options: TableOptions): Promise<CachedTable> {
-    return new CachedTable(parts, options, await readTable(parts.db, options))
+    const facts = await readTable(parts.db, options)
+    await parts.relations.find([facts])
+    return new CachedTable(parts, options, facts)
   }
 
   private constructor(parts: TableParts, options: TableOptions, facts: TableFacts) {
@@ -80,16 +94,24 @@ export class CachedTable {
     this.#plan = planOf(facts, { ...parts, ...options })
     this.#writer = new RowWriter(facts)
     this.#lookedAtMs = parts.clock.monotonicMs()
-    this.#changes = new TableChanges(parts.namespace, facts)
+    this.#changes = new TableChanges(parts.namespace, facts, () => parts.relations.recall(facts))
     this.#tier = options.l1.maxEntries > 0 ? this.#openTier() : undefined
     const sources: SourceParts = { ...parts, ...options, plan: () => this.#plan, doubtShape: () => this.#doubtShape() }
     this.#versions = versionProbe(sources)
     this.#rows = this.#reader(rowSource(sources), this.#cost, this.#tier)
+    const { hotKeys, fill } = options
+    const rows = { parts, facts, prefix: this.#changes.rowPrefix, fill, reader: this.#rows, tier: this.#tier }
+    this.#hot = hotKeys && openHotRows({ ...rows, hotKeys })
     this.#lookups = facts.unique.map((_, at) => this.#reader(lookupSource(sources, at), new LoadCost(), undefined))
   }
 
   get facts(): TableFacts {
     return this.#plan.facts
+  }
+
+  /** What cached queries that read this table depend on. */
+  get marks() {
+    return this.#changes.marks
   }
 
   get writer(): RowWriter {
@@ -108,27 +130,33 @@ export class CachedTable {
    */
   recall(id: unknown): Promise<object | undefined> | undefined {
     if (this.#tier === undefined || (typeof id !== 'number' && typeof id !== 'string')) return undefined
-    const nowMs = this.#parts.clock.monotonicMs()
-    if (!this.#parts.isLive(nowMs)) return undefined
-    const answer = this.#tier.recall(id, nowMs)
+    const answer = this.#tier.recall(id)
     if (answer === undefined) return undefined
     this.#parts.onHit?.({ type: 'hit', entity: this.facts.entity, tier: 'l1', verdict: 'fresh' })
+    this.#hot?.recordNear(this.#changes.rowKey(this.#tier.idOf(id)))
     return answer
   }
 
   /** The row this process holds, without waiting for anything. Undefined also when it holds that there is none. */
   peek(id: unknown): object | undefined {
     const canonical = this.idOf(id)
-    const nowMs = this.#parts.clock.monotonicMs()
-    if (canonical === undefined || this.#tier === undefined || !this.#parts.isLive(nowMs)) return undefined
-    return this.#tier.peek(this.#tier.slotOf(canonical), nowMs).value
+    const near = canonical && this.#tier?.look(this.#tier.slotOf(canonical))
+    return near?.trusted ? near.value : undefined
+  }
+
+  /** The row through the cache, by the id as the caller gave it. @throws KeyError, not as a rejection. */
+  find(id: unknown): Promise<object | undefined> {
+    const held = this.recall(id)
+    if (held !== undefined) return held
+    const canonical = this.idOf(id)
+    return canonical === undefined ? NO_ROW : this.read(canonical)
   }
 
   /** The row through the cache. */
   read(id: CanonicalId, session?: SessionLog): Promise<object | undefined> {
-    if (session) return this.#readUnder(session, id)
+    if (session) return readUnder(session, this.#sessionRead(id))
     const held = this.#tier && this.recall(this.#tier.slotOf(id))
-    return held ?? this.#rows.read(this.#changes.rowKey(id), id).then(copyFor)
+    return held ?? (this.#hot ?? this.#rows).read(this.#changes.rowKey(id), id)
   }
 
   /** The row through the cache, its stamp compared with the row's: what differs is read anew, and into the cache. */
@@ -140,12 +168,12 @@ export class CachedTable {
 
   /** The row from the database; the cache is left alone. */
   readPrimary(id: CanonicalId): Promise<object | undefined> {
-    return this.#rows.loadOnly(this.#changes.rowKey(id), id).then(copyFor)
+    return this.#rows.loadOnly(this.#changes.rowKey(id), id)
   }
 
   /** The row from the database, and into the cache. */
   reload(id: CanonicalId): Promise<object | undefined> {
-    return this.#rows.reload(this.#changes.rowKey(id), id).then(copyFor)
+    return this.#rows.reload(this.#changes.rowKey(id), id)
   }
 
   /**
@@ -163,7 +191,7 @@ export class CachedTable {
     if (value === IMPOSSIBLE) return undefined
     const reader = this.#lookups[at] as Reader<CanonicalId, Found>
     const key = this.#changes.lookupKey(at, value)
-    if (consistency === 'primary') return copyFor((await reader.loadOnly(key, value))?.loaded?.row)
+    if (consistency === 'primary') return this.#show(await reader.loadOnly(key, value))
     if (consistency === 'refresh' || consistency === 'verified') {
       const found = await reader.reload(key, value)
       return found && this.reload(found.id)
@@ -192,19 +220,17 @@ export class CachedTable {
 
   /** What every place that may hold a copy of this row holds. */
   explain(id: CanonicalId): Promise<Explanation> {
-    const { store, db } = this.#parts
-    const nowMs = this.#parts.clock.monotonicMs()
+    const { store, db, isLive, clock } = this.#parts
+    const nothing = { trusted: isLive(clock.monotonicMs()), held: false, value: undefined }
     return explain(
       {
         engine: this.#parts,
         demands: this.#rows.demands(),
         decode: (payload) => this.#plan.rows.decode(payload),
         inspect: (key) => store.inspect(key),
+        copies: this.#parts.hotKeys.copiesOf(this.#changes.rowKey(id)),
         load: async () => (await new PostgresRowSource({ db, facts: this.facts }).load([id])).rows[0] as LoadedRow,
-        near: () => ({
-          trusted: this.#parts.isLive(nowMs),
-          ...(this.#tier?.peek(this.#tier.slotOf(id), nowMs) ?? { held: false, value: undefined }),
-        }),
+        near: () => this.#tier?.look(this.#tier.slotOf(id)) ?? nothing,
       },
       this.#changes.rowKey(id),
       id,
@@ -231,26 +257,33 @@ export class CachedTable {
     const { id, loaded } = found
     // A row that came with the pointer was read by the same statement, unless this process has written it since.
     const floor = this.#parts.floors.get(this.#changes.rowKey(id))
-    if (loaded?.row && isAtLeast(loaded.version, floor?.version)) return copyFor(loaded.row)
+    if (loaded?.row && isAtLeast(loaded.version, floor?.version)) return this.#show(found)
     const row = await this.read(id, session)
     const now = row && idFromRow(columns, row)
     return now?.every((part, index) => part === value[index]) ? row : OUT_OF_DATE
   }
 
-  /** Never older than what the session knows, and the session knows it afterwards. */
-  async #readUnder(session: SessionLog, id: CanonicalId): Promise<object | undefined> {
+  #sessionRead(id: CanonicalId): SessionRead<object> {
     const key = this.#changes.rowKey(id)
-    const demand = session.demandOf(key)
-    if (typeof demand === 'object') this.#heed(key, demand)
-    const row = await (demand === 'primary' ? this.readPrimary(id) : this.read(id))
-    if (row) session.saw(key, this.#versionIn(row))
-    return row
+    return {
+      key,
+      heed: (floor) => this.#heed(key, floor),
+      cached: () => this.read(id),
+      primary: () => this.readPrimary(id),
+      versionOf: (row) => this.#versionIn(row),
+    }
+  }
+
+  /** Hands out the row that came with a pointer. No later read of it in this process may be older. */
+  #show(found: Found | undefined): object | undefined {
+    const version = found?.loaded?.version
+    if (found && version !== undefined) this.#heed(this.#changes.rowKey(found.id), { version, absent: false })
+    return copyFor(found?.loaded?.row)
   }
 
   /** This process has just learned of a version: the same as if a message had told it. */
   #heed(key: CacheKey, { version, absent }: Floor): void {
-    const floor = this.#parts.floors.get(key)
-    if (floor && compareVersions(floor.version, version) >= 0) return
+    if (isAtLeast(this.#parts.floors.get(key)?.version, version)) return
     this.#parts.invalidation.apply({ key, version, absent, hasFloor: true })
   }
 
@@ -260,7 +293,7 @@ export class CachedTable {
   }
 
   #openTier(): RowTier {
-    const { clock, invalidation } = this.#parts
+    const { clock, invalidation, isLive } = this.#parts
     const { facts } = this.#plan
     const { read } = this.#options
     const l1 = new L1<object>({
@@ -270,7 +303,7 @@ export class CachedTable {
       earlinessMs: (freshMs) => longestHeadStartMs({ loadMs: this.#cost.estimateMs, freshMs }, read),
       onLate: (slot, remainingMs) => this.#mayRefresh(tier.idOf(slot), remainingMs),
     })
-    const tier: RowTier = new RowTier({ l1, prefix: this.#changes.rowPrefix, key: facts.key })
+    const tier: RowTier = new RowTier({ l1, prefix: this.#changes.rowPrefix, key: facts.key, clock, isLive })
     invalidation.register(tier)
     return tier
   }
@@ -310,6 +343,7 @@ export class CachedTable {
   }
 }
 
+const NO_ROW: Promise<undefined> = Promise.resolve(undefined)
 const OUT_OF_DATE = Symbol('the pointer is out of date')
 
 /** Rows with bytes are copied for each reader: the bytes inside a frozen row could still be changed. */

@@ -15,8 +15,11 @@ import {
 } from './config.js'
 import { ClosedError, ConfigError, isCorralError } from './core/errors.js'
 import type { CorralEvent, EmitEvent } from './core/events.js'
+import type { HotKey } from './engine/hot-keys.js'
+import { OpenTables } from './engine/open-tables.js'
+import { type CacheableQuery, type CachedQuery, openQuery, type QueryOptions } from './query.js'
 import type { Repository } from './repository.js'
-import type { KeySpec, LookupSpec, RowOf, TableName, VersionColumn } from './repository-types.js'
+import type { KeySpec, LookupColumn, LookupSpec, RowOf, TableName, VersionColumn } from './repository-types.js'
 import { type Session, SessionLog } from './session.js'
 import { TableRepository } from './table-repository.js'
 import {
@@ -52,12 +55,32 @@ export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique> {
    * `corral/migrations` installs. `false`: the table has none; entries are ordered by transaction snapshots instead.
    */
   readonly version?: VersionColumn<DB[T]> | false
-  /** Overrides the instance's `ttl`. `freshMs` may be a function of the row. */
+  /** Overrides the instance's `ttl`. `freshMs` may be a function of the row; the instance's stands in where that fails. */
   readonly ttl?: Omit<TtlOptions, 'freshMs'> & { readonly freshMs?: number | ((row: RowOf<DB, T>) => number) }
   /** Overrides the instance's `l1`. `false`: rows of this table are not held in this process' memory. */
   readonly l1?: L1Options | false
+  /**
+   * Counts the reads of this table's keys for `corral.hotKeys()`, and spreads those of a hot one over `copies` copies. The same in
+   * every process that reads or writes the table. Default: not counted.
+   */
+  readonly hotKeys?: HotKeyChoice
+  /** `publish`: a write puts the new row in the place of a cached older one instead of dropping that. Default `drop`. */
+  readonly onWrite?: 'drop' | 'publish'
+  /**
+   * Columns that cached queries hold to a value (`where product_id = $1`): a write then drops only the results for the values of its
+   * row. All processes that write the table should declare the same ones; where they do not, results are dropped by table.
+   */
+  readonly queryBy?: readonly LookupColumn<DB[T]>[]
   /** Part of the entries' shape. Change it when the values of a row change though its columns do not, such as other type parsers. */
   readonly schemaVersion?: string
+}
+
+/** What a repository wants done about its hot keys. */
+export interface HotKeyChoice {
+  /** Copies of each hot key, 2 to 64: about as many as the cluster has shards, or a multiple. Default: keys are only counted. */
+  readonly copies?: number
+  /** Overrides the instance's `hotKeys.copyTtlMs`. */
+  readonly copyTtlMs?: number
 }
 
 export interface CorralStats {
@@ -97,13 +120,38 @@ export interface Corral<DB> {
    * @throws TokenError for a token that is none of ours, unless `invalid` is `ignore`: then a new session begins.
    */
   session(token?: string, options?: { readonly invalid?: 'throw' | 'ignore' }): Session
+  /**
+   * A cached query. `build` makes it from a Kysely instance and the parameters of a call; it may run more than once a call, and
+   * must make the same statement each time. The tables it depends on are read off the statement, joins, subqueries and WITH
+   * included; a committed write to one of them through a repository or `corral.transaction` makes the result old.
+   *
+   * @param name part of the key and of events. What it names is the statement: two queries may share a name.
+   * @throws ConfigError for bad options. What cannot be cached rejects the first call with `QUERY_UNCACHEABLE`.
+   */
+  query<Params, Row>(
+    name: string,
+    build: (db: Kysely<DB>, params: Params) => CacheableQuery<Row>,
+    options?: QueryOptions<DB>,
+  ): CachedQuery<DB, Params, Row>
   stats(): CorralStats
+  /** The keys this process reads most, of repositories with `hotKeys`: the first `limit` (default 10), and all hot ones beyond. */
+  hotKeys(limit?: number): HotKey[]
   /** Waits for work in the background, tries pending fences a last time, and closes what Corral itself opened. */
   close(): Promise<void>
 }
 
 const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', ...Object.keys(DEFAULTS)]
-const REPOSITORY_OPTION_NAMES = ['key', 'unique', 'version', 'ttl', 'l1', 'schemaVersion']
+const REPOSITORY_OPTION_NAMES = [
+  'key',
+  'unique',
+  'version',
+  'ttl',
+  'l1',
+  'hotKeys',
+  'onWrite',
+  'queryBy',
+  'schemaVersion',
+]
 
 /**
  * Assembles an instance. Connects nothing by itself but the connections it opens from `redis`, in the background.
@@ -121,6 +169,8 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
   const sink = onEvent && safely(onEvent)
   const assembly = assemble({ db, redis, namespace, secret, settings, onEvent: sink }, seams)
   const { fencer, gate, pending, store } = assembly
+  const tables = new OpenTables<CachedTable>()
+  const watch = { ...assembly.table, tables }
   let closing: Promise<void> | undefined
   const assertOpen = () => {
     if (closing) throw new ClosedError()
@@ -133,11 +183,21 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       const tableOptions = resolveTable(table, repositoryOptions, settings)
       const unique = tableOptions.unique.map((columns) => (typeof columns === 'string' ? [columns] : columns))
       const opener = openOnce(() => CachedTable.open(assembly.table, tableOptions), assertOpen)
-      return new TableRepository({ db, fencer, unique, ...opener }) as never
+      tables.add(opener)
+      return new TableRepository({ db, fencer, watch, unique, ...opener }) as never
     },
     async transaction(work, transactionOptions = {}) {
       assertOpen()
-      return runTransaction(db, fencer, transactionOptions, work)
+      return runTransaction({ db, fencer, watch }, transactionOptions, work)
+    },
+    query(name, build, queryOptions = {}) {
+      assertOpen()
+      const own = resolveSettings(queryOptions.ttl ? { ttl: queryOptions.ttl } : {}, settings)
+      const run = openQuery(watch, own, name, build as never, queryOptions)
+      return (async (...call: Parameters<typeof run>) => {
+        assertOpen()
+        return run(...call)
+      }) as never
     },
     session(token, { invalid = 'throw' } = {}) {
       const clock = assembly.table.clock
@@ -153,6 +213,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       pendingFences: pending.size,
       loads: { running: gate.running, waiting: gate.waiting },
     }),
+    hotKeys: (limit) => assembly.table.hotKeys.report(limit),
     close() {
       closing ??= assembly.close()
       return closing
@@ -215,6 +276,7 @@ function resolveTable<DB, T extends TableName<DB>>(
     table,
     key: options.key as string | readonly string[],
     unique: (options.unique ?? []) as readonly (string | readonly string[])[],
+    queryBy: options.queryBy ?? [],
     ...(options.version === undefined ? {} : { version: options.version as string | false }),
     schemaVersion: options.schemaVersion ?? '',
     read: {
@@ -226,10 +288,16 @@ function resolveTable<DB, T extends TableName<DB>>(
     },
     fill: { jitter: own.ttl.jitter, graceMs: own.ttl.graceMs, lease: own.lease },
     l1: own.l1,
+    hotKeys: options.hotKeys && resolveHotKeys(options.hotKeys, settings),
     absentMs: own.ttl.absentMs,
-    freshMs:
-      typeof freshMs === 'function' ? (row: object) => checkNumber('ttl.freshMs', freshMs(row)) : own.ttl.freshMs,
+    freshMs: typeof freshMs === 'function' ? freshMs : own.ttl.freshMs,
+    fixedFreshMs: own.ttl.freshMs,
   }
+}
+
+function resolveHotKeys({ copies, ...choice }: HotKeyChoice, settings: Settings) {
+  const { copyTtlMs } = resolveSettings({ hotKeys: choice }, settings).hotKeys
+  return { copies: copies === undefined ? 0 : checkNumber('hotKeys.copies', copies), copyTtlMs }
 }
 
 /** A listener must not be able to break what it listens to. */

@@ -1,4 +1,5 @@
 import { ConfigError } from './core/errors.js'
+import { LIFETIMES_MS } from './policy/row-lifetime.js'
 
 /** How long entries live. Times are milliseconds. */
 export interface TtlOptions {
@@ -48,6 +49,10 @@ export interface LoadOptions {
 export interface CacheOptions {
   /** How long one call may take before the reader goes to the database. Default 50. */
   readonly deadlineMs?: number
+  /** How long a write waits for its fences before it is reported as `pending`. Default 200. */
+  readonly fenceDeadlineMs?: number
+  /** How long a call may stay unanswered before it counts as failed. A late answer is no failure. Default 500. */
+  readonly giveUpMs?: number
   /** Failed calls in a row after which none is tried for a while. Default 5. */
   readonly breakerFailures?: number
   /** How long until one call is tried again, doubling up to 1 s. Default 100. */
@@ -123,6 +128,8 @@ export const DEFAULTS: Settings = deepFreeze({
   load: { concurrency: 8, queue: 1_000, queueMs: 5_000, softTimeoutMs: 100, hardTimeoutMs: 10_000 },
   cache: {
     deadlineMs: 50,
+    fenceDeadlineMs: 200,
+    giveUpMs: 500,
     breakerFailures: 5,
     breakerProbeMs: 100,
     fenceMs: 60_000,
@@ -138,7 +145,7 @@ export const DEFAULTS: Settings = deepFreeze({
 
 /** Allowed range of every leaf; times and counts are positive unless a zero means "off". */
 const RANGES: { readonly [Path in string]?: readonly [least: number, most: number, kind?: 'integer'] } = {
-  'ttl.freshMs': [1, 10 ** 10 - 1],
+  'ttl.freshMs': [LIFETIMES_MS.least, LIFETIMES_MS.most],
   'ttl.jitter': [0, 0.9],
   'ttl.absentMs': [1, 10 ** 10 - 1],
   'ttl.graceMs': [0, 10 ** 10 - 1],
@@ -153,6 +160,8 @@ const RANGES: { readonly [Path in string]?: readonly [least: number, most: numbe
   'load.softTimeoutMs': [0, 3_600_000],
   'load.hardTimeoutMs': [1, 3_600_000],
   'cache.deadlineMs': [1, 60_000],
+  'cache.fenceDeadlineMs': [1, 60_000],
+  'cache.giveUpMs': [1, 600_000],
   'cache.breakerFailures': [1, 1_000_000, 'integer'],
   'cache.breakerProbeMs': [1, 60_000],
   'cache.fenceMs': [1_000, 86_400_000],

@@ -27,6 +27,15 @@ export interface Explanation {
   readonly floor: { readonly version: string; readonly absent: boolean } | null
   /** The cache has not acknowledged a fence of this process yet: it is not asked for this key. */
   readonly pending: boolean
+  /** The copies it may have if it is hot, in their order; none for a repository without. */
+  readonly copies: readonly ExplainedCopy[]
+}
+
+export interface ExplainedCopy {
+  readonly key: string
+  readonly entry: ExplainedEntry
+  readonly fence: string | null
+  readonly pending: boolean
 }
 
 export type ExplainedEntry =
@@ -50,6 +59,8 @@ export interface ExplainParts {
   readonly engine: EngineParts
   readonly demands: Demands
   readonly decode: (payload: Uint8Array) => object | undefined
+  /** Keys of the copies that this key may have. */
+  readonly copies: readonly CacheKey[]
   readonly load: (id: CanonicalId) => Promise<LoadedRow>
   readonly inspect: (key: CacheKey) => Promise<StoredState>
   readonly near: () => { readonly trusted: boolean; readonly held: boolean; readonly value: object | undefined }
@@ -59,7 +70,8 @@ export interface ExplainParts {
 export async function explain(parts: ExplainParts, key: CacheKey, id: CanonicalId): Promise<Explanation> {
   const { engine } = parts
   const { trusted, held, value } = parts.near()
-  const stored = await parts.inspect(key).catch(() => undefined)
+  const inspect = (at: CacheKey) => parts.inspect(at).catch(() => undefined)
+  const [stored, ...copies] = await Promise.all([key, ...parts.copies].map(inspect))
   const { row, version } = await parts.load(id)
   const floor = engine.floors.get(key)
   return {
@@ -72,6 +84,12 @@ export async function explain(parts: ExplainParts, key: CacheKey, id: CanonicalI
     failure: stored?.failure ?? null,
     floor: floor ? { version: floor.version, absent: floor.absent } : null,
     pending: engine.isPending(key),
+    copies: parts.copies.map((copy, at) => ({
+      key: copy,
+      entry: explainEntry(parts, copies[at], row, floor),
+      fence: copies[at]?.fence ?? null,
+      pending: engine.isPending(copy),
+    })),
   }
 }
 

@@ -12,6 +12,7 @@ export {
 export { CorralError, type ErrorCode, isCorralError, StaleWriteError } from './core/errors.js'
 export type { CorralEvent } from './core/events.js'
 export type { Explanation } from './explain.js'
+export type { CacheableQuery, CachedQuery, QueryOptions, QueryReadOptions } from './query.js'
 export type {
   ReadOptions,
   Repository,

@@ -1,1 +1,9 @@
+export {
+  type OutboxTableOptions,
+  type OutboxTablesOptions,
+  outboxTable,
+  outboxTableSql,
+  outboxTables,
+  outboxTablesSql,
+} from './adapters/postgres/outbox-migration.js'
 export { type StampTableOptions, stampTable, stampTableSql } from './adapters/postgres/stamp-migration.js'

@@ -1,6 +1,7 @@
 import { handOut } from './adapters/codec/read-only.js'
 import type { KeyColumn } from './adapters/postgres/key-column.js'
-import type { CacheKey } from './core/key.js'
+import type { Clock } from './core/clock.js'
+import { type CacheKey, cacheKey } from './core/key.js'
 import type { CanonicalId } from './core/ports.js'
 import type { Version } from './core/version.js'
 import type { NearTier } from './engine/filler.js'
@@ -9,6 +10,11 @@ import type { FreshValue, L1, L1Slot } from './engine/l1.js'
 
 /** Between the parts of a composite id in a slot: the one character no Postgres text can contain. */
 const SEPARATOR = '\u0000'
+
+/** Begins the digest of an overlong part in a key, and occurs nowhere else in one. */
+const DIGEST = '~'
+/** Characters that even at nine each, `%XX%XX%XX`, do not make a part overlong. */
+const SURELY_SHORT = 22
 
 /**
  * L1 of one table: translates between ids, cache keys and slots.
@@ -19,11 +25,22 @@ const SEPARATOR = '\u0000'
 export class RowTier implements NearTier<CanonicalId, object>, Holder {
   readonly prefix: string
   readonly #l1: L1<object>
+  readonly #clock: Pick<Clock, 'monotonicMs'>
+  readonly #isLive: (nowMs: number) => boolean
   readonly #isNumeric: boolean
 
-  constructor(options: { l1: L1<object>; prefix: string; key: readonly KeyColumn[] }) {
+  constructor(options: {
+    l1: L1<object>
+    prefix: string
+    key: readonly KeyColumn[]
+    clock: Pick<Clock, 'monotonicMs'>
+    /** Whether what this process holds may be trusted at this monotonic time. */
+    isLive: (nowMs: number) => boolean
+  }) {
     this.#l1 = options.l1
     this.prefix = options.prefix
+    this.#clock = options.clock
+    this.#isLive = options.isLive
     const [only, ...others] = options.key
     this.#isNumeric = others.length === 0 && ['smallint', 'integer', 'bigint'].includes(only?.type.name ?? '')
   }
@@ -37,12 +54,16 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder {
     return typeof slot === 'number' ? [String(slot)] : slot.split(SEPARATOR)
   }
 
-  recall(slot: L1Slot, nowMs: number): Promise<object | undefined> | undefined {
-    return this.#l1.recall(slot, nowMs)
+  /** The answer that is held, if it may be trusted now: asked at every read, because a process may have been stopped since the last. */
+  recall(slot: L1Slot): Promise<object | undefined> | undefined {
+    const nowMs = this.#clock.monotonicMs()
+    return this.#isLive(nowMs) ? this.#l1.recall(slot, nowMs) : undefined
   }
 
-  peek(slot: L1Slot, nowMs: number): { readonly held: boolean; readonly value: object | undefined } {
-    return this.#l1.peek(slot, nowMs)
+  /** What is held, and whether it may be trusted now; without a promise, and without counting as a use. */
+  look(slot: L1Slot): { readonly trusted: boolean; readonly held: boolean; readonly value: object | undefined } {
+    const nowMs = this.#clock.monotonicMs()
+    return { trusted: this.#isLive(nowMs), ...this.#l1.peek(slot, nowMs) }
   }
 
   generation(id: CanonicalId): number {
@@ -52,14 +73,17 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder {
   remember(id: CanonicalId, fresh: FreshValue<object>, generation: number): void {
     // Each reader of a row with bytes needs bytes of its own, and one shared answer cannot give them.
     if (fresh.value !== undefined && handOut(fresh.value) !== fresh.value) return
+    if (!this.#canBeFound(id)) return
     this.#l1.remember(this.slotOf(id), fresh, generation)
   }
 
   forget(key: CacheKey, { version }: { readonly version: Version | null }): void {
     const slot = this.#slotOfKey(key)
-    // The id of an overlong key cannot be read back from it; such ids are rare enough to pay with everything.
-    if (slot === undefined) this.#l1.clear()
-    else this.#l1.forget(slot, version)
+    if (slot !== undefined) this.#l1.forget(slot, version)
+  }
+
+  outdate(id: CanonicalId, version: Version | null): void {
+    this.#l1.outdate(this.slotOf(id), version)
   }
 
   clear(): void {
@@ -72,15 +96,25 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder {
     return Number.isSafeInteger(number) ? number : text
   }
 
+  /** A change carries only the key, and from the digest of an overlong id that cannot be read back: such rows are not held. */
+  #canBeFound(id: CanonicalId): boolean {
+    if (this.#isNumeric || id.every((part) => part.length <= SURELY_SHORT)) return true
+    return !this.#idIn(cacheKey(this.prefix, id)).includes(DIGEST)
+  }
+
   /** Reads the id back out of a key: the inverse of `cacheKey` for everything but digests. */
   #slotOfKey(key: CacheKey): L1Slot | undefined {
-    const encoded = key.slice(this.prefix.length, -1)
-    if (encoded.includes('~')) return undefined
+    const encoded = this.#idIn(key)
+    if (encoded.includes(DIGEST)) return undefined
     if (!encoded.includes('%') && !encoded.includes(',')) return this.#slot(encoded)
     try {
       return this.#slot(encoded.split(',').map(decodeURIComponent).join(SEPARATOR))
     } catch {
       return undefined
     }
+  }
+
+  #idIn(key: CacheKey): string {
+    return key.slice(this.prefix.length, -1)
   }
 }

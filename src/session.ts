@@ -3,13 +3,13 @@ import type { Change } from './core/change.js'
 import type { Clock } from './core/clock.js'
 import { ConfigError, CorralError } from './core/errors.js'
 import type { CacheKey } from './core/key.js'
-import { compareVersions, toVersion, type Version } from './core/version.js'
+import { compareVersions, successor, toVersion, type Version } from './core/version.js'
 import type { Floor } from './policy/verdict.js'
 
 /**
  * What one user wrote and saw, carried between processes: reads under a session are never older than that.
  *
- * The token belongs into a cookie or header: URL-safe text of at most 1 395 characters. It holds digests of keys and version stamps,
+ * The token belongs into a cookie or header: URL-safe text of at most 1 396 characters. It holds digests of keys and version stamps,
  * no ids and no values.
  */
 export interface Session {
@@ -26,7 +26,8 @@ export const MAX_SESSION_KEYS = 64
 const OVERFLOW_MS = 60_000
 
 const FORMAT = 1
-const HEADER_BYTES = 6
+/** Format, number of keys, how many of them were written, and until when the session reads everything else from the database. */
+const HEADER_BYTES = 7
 const ITEM_BYTES = 16
 const MAC_BYTES = 16
 const MAX_TOKEN_LENGTH = Math.ceil(((HEADER_BYTES + MAX_SESSION_KEYS * ITEM_BYTES + MAC_BYTES) * 4) / 3)
@@ -72,9 +73,22 @@ export class SessionLog implements Session {
     }
   }
 
+  /** The session's holder was shown a row, or that there is none. */
+  wasShown(key: CacheKey, row: { readonly version: Version | undefined } | undefined): void {
+    if (row === undefined) this.sawAbsence(key)
+    else this.saw(key, row.version)
+  }
+
   /** The session's holder was shown this version of a row. */
   saw(key: CacheKey, version: Version | undefined): void {
     if (version !== undefined) this.#learn(digestOf(key), { version, absent: false, written: false })
+  }
+
+  /** The session's holder was shown that a row it knows is gone: from now on it may not come back as it was. */
+  sawAbsence(key: CacheKey): void {
+    const known = this.#known.get(digestOf(key))
+    if (known?.version === undefined || known.absent) return
+    this.#learn(digestOf(key), { version: successor(known.version), absent: true, written: false })
   }
 
   /** What a read of `key` must respect. */
@@ -87,10 +101,13 @@ export class SessionLog implements Session {
   get token(): string {
     const bytes = Buffer.alloc(HEADER_BYTES + this.#known.size * ITEM_BYTES)
     bytes.writeUInt8(FORMAT, 0)
-    bytes.writeUInt8(this.#known.size, 1)
-    bytes.writeUInt32BE(Math.ceil(this.#overflowedUntilMs / 1_000), 2)
+    const items = [...this.#known]
+    const written = items.filter(([, known]) => known.written)
+    bytes.writeUInt8(items.length, 1)
+    bytes.writeUInt8(written.length, 2)
+    bytes.writeUInt32BE(Math.ceil(this.#overflowedUntilMs / 1_000), 3)
     let at = HEADER_BYTES
-    for (const [digest, { version, absent }] of this.#known) {
+    for (const [digest, { version, absent }] of [...written, ...items.filter(([, known]) => !known.written)]) {
       bytes.write(digest, at, 8, 'latin1')
       bytes.writeBigUInt64BE(BigInt(version ?? 0) | (absent ? ABSENT : 0n), at + 8)
       at += ITEM_BYTES
@@ -122,21 +139,25 @@ export class SessionLog implements Session {
     if (token.length > MAX_TOKEN_LENGTH) throw new TokenError(`${token.length} characters`)
     if (!/^[A-Za-z0-9_-]*$/.test(token)) throw new TokenError('characters outside base64url')
     const all = Buffer.from(token, 'base64url')
-    const bytes = all.subarray(0, all.length - (this.#secret === undefined ? 0 : MAC_BYTES))
-    if (bytes.length < HEADER_BYTES) throw new TokenError(`${all.length} bytes`)
+    const macBytes = this.#secret === undefined ? 0 : MAC_BYTES
+    if (all.length < HEADER_BYTES + macBytes) throw new TokenError(`${all.length} bytes`)
+    const bytes = all.subarray(0, all.length - macBytes)
     const mac = this.#mac(bytes)
     if (mac.length > 0 && !timingSafeEqual(mac, all.subarray(bytes.length))) throw new TokenError('another signature')
     if (bytes[0] !== FORMAT) throw new TokenError(`format ${bytes[0]}`)
     const count = bytes.readUInt8(1)
-    if (count > MAX_SESSION_KEYS || bytes.length !== HEADER_BYTES + count * ITEM_BYTES) {
-      throw new TokenError(`${bytes.length} bytes for ${count} keys`)
+    const writes = bytes.readUInt8(2)
+    if (count > MAX_SESSION_KEYS || writes > count || bytes.length !== HEADER_BYTES + count * ITEM_BYTES) {
+      throw new TokenError(`${bytes.length} bytes for ${count} keys, ${writes} of them written`)
     }
     // A forged or skewed time may make a session read the database for longer, but not for ever.
-    this.#overflowedUntilMs = Math.min(bytes.readUInt32BE(2) * 1_000, this.#clock.wallMs() + OVERFLOW_MS)
-    for (let at = HEADER_BYTES; at < bytes.length; at += ITEM_BYTES) {
+    this.#overflowedUntilMs = Math.min(bytes.readUInt32BE(3) * 1_000, this.#clock.wallMs() + OVERFLOW_MS)
+    for (let item = 0; item < count; item++) {
+      const at = HEADER_BYTES + item * ITEM_BYTES
       const stamp = bytes.readBigUInt64BE(at + 8)
       const version = stamp % ABSENT === 0n ? undefined : toVersion(stamp % ABSENT)
-      this.#known.set(bytes.toString('latin1', at, at + 8), { version, absent: stamp >= ABSENT, written: true })
+      const known = { version, absent: stamp >= ABSENT, written: item < writes }
+      this.#known.set(bytes.toString('latin1', at, at + 8), known)
     }
   }
 
@@ -144,6 +165,25 @@ export class SessionLog implements Session {
     if (this.#secret === undefined) return Buffer.alloc(0)
     return createHmac('sha256', this.#secret).update('corral session').update(bytes).digest().subarray(0, MAC_BYTES)
   }
+}
+
+/** One row, as a read under a session gets at it. */
+export interface SessionRead<Row> {
+  readonly key: CacheKey
+  /** This process may show nothing older from now on, wherever it holds it. */
+  heed(floor: Floor): void
+  cached(): Promise<Row | undefined>
+  primary(): Promise<Row | undefined>
+  versionOf(row: Row): Version | undefined
+}
+
+/** A read that is never older than what the session knows; the session knows it afterwards. */
+export async function readUnder<Row>(session: SessionLog, read: SessionRead<Row>): Promise<Row | undefined> {
+  const demand = session.demandOf(read.key)
+  if (typeof demand === 'object') read.heed(demand)
+  const row = await (demand === 'primary' ? read.primary() : read.cached())
+  session.wasShown(read.key, row && { version: read.versionOf(row) })
+  return row
 }
 
 /** What is behind a session that `corral.session()` made. @throws ConfigError for anything else. */

@@ -5,6 +5,7 @@ import type { Change } from './core/change.js'
 import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
 import type { CanonicalId } from './core/ports.js'
 import { successor } from './core/version.js'
+import { type MarkedTable, type MarkedWrite, TableMarks } from './engine/table-marks.js'
 
 /** What is known of a write besides the row it returned. */
 export interface ChangeDetails {
@@ -13,6 +14,8 @@ export interface ChangeDetails {
   readonly touched?: readonly string[]
   /** The id the row had before, if the write may have changed it. */
   readonly formerId?: CanonicalId
+  /** An insert that may have changed a row instead. */
+  readonly mayReplace?: boolean
 }
 
 /** The keys of one table, and which of them a write makes old. */
@@ -20,13 +23,37 @@ export class TableChanges {
   readonly rowPrefix: string
   readonly #lookupPrefixes: readonly string[]
   readonly #facts: TableFacts
+  /** Columns the database computes from others: any write may set them. */
+  readonly #computed: ReadonlySet<string>
+  readonly #namespace: string
+  readonly #relation: () => MarkedTable | undefined
+  #marks: { readonly of: MarkedTable | undefined; readonly marks: TableMarks } | undefined
 
-  constructor(namespace: string, facts: TableFacts) {
+  /** @param relation what the catalog says of the table now; undefined: it is not there. */
+  constructor(namespace: string, facts: TableFacts, relation: () => MarkedTable | undefined) {
     this.#facts = facts
+    this.#namespace = namespace
+    this.#relation = relation
+    this.#computed = new Set(facts.columns.filter(({ generated }) => generated).map(({ property }) => property))
     this.rowPrefix = keyPrefix(namespace, 'row', facts.entity)
     this.#lookupPrefixes = facts.unique.map((columns) =>
       keyPrefix(namespace, 'lookup', facts.entity, columns.map(({ column }) => column).join(',')),
     )
+  }
+
+  /** The marks that cached queries of this table depend on. */
+  get marks(): TableMarks {
+    const relation = this.#relation()
+    if (this.#marks === undefined || this.#marks.of !== relation) {
+      const marked = relation ?? { roots: [this.#facts.entity], bases: [], rewrites: true, cascades: [] }
+      const columns = this.#facts.queryBy.map((column) => ({
+        column: column.column,
+        type: column.type,
+        generated: this.#computed.has(column.property),
+      }))
+      this.#marks = { of: relation, marks: new TableMarks({ namespace: this.#namespace, marked, columns }) }
+    }
+    return this.#marks.marks
   }
 
   rowKey(id: CanonicalId): CacheKey {
@@ -37,8 +64,12 @@ export class TableChanges {
     return cacheKey(this.#lookupPrefixes[at] as string, value)
   }
 
-  /** What a committed write made old: the row's own key, and the lookups that may now lead to it. */
-  ofWrite(written: Written, { wasDeleted = false, touched, formerId }: ChangeDetails): Change[] {
+  /** What a committed write made old: the row's own key, the lookups that may now lead to it, the queries that may see it. */
+  ofWrite(written: Written, details: ChangeDetails): Change[] {
+    return [...this.#ofRow(written, details), ...this.marks.ofWrite(this.#marked(written.row, details))]
+  }
+
+  #ofRow(written: Written, { wasDeleted = false, touched, formerId }: ChangeDetails): Change[] {
     const version = written.version ?? null
     const { xid } = written
     const key = this.rowKey(written.id)
@@ -55,15 +86,29 @@ export class TableChanges {
   /** The same for a write whose outcome is unknown: whatever is stored under these keys goes. */
   ofUnknownWrite(id: CanonicalId | undefined, values: object): Change[] {
     const written = id ?? idAmong(this.#facts.key, values)
-    const lookups = this.#lookups(values, null, undefined)
-    if (written === undefined) return lookups
-    return [{ key: this.rowKey(written), version: null, xid: null, absent: false, hasFloor: true }, ...lookups]
+    const others = [...this.#lookups(values, null, undefined), ...this.marks.ofUnknownWrite()]
+    if (written === undefined) return others
+    return [{ key: this.rowKey(written), version: null, xid: null, absent: false, hasFloor: true }, ...others]
+  }
+
+  #marked(row: object, { wasDeleted, touched, mayReplace }: ChangeDetails): MarkedWrite {
+    const { columns, queryBy } = this.#facts
+    return {
+      kind: wasDeleted ? 'delete' : mayReplace ? 'replace' : touched ? 'update' : 'insert',
+      touched: touched?.map((name) => columns.find(({ property }) => property === name)?.column ?? name),
+      valueIn: ({ column }) =>
+        idAmong(
+          queryBy.filter((each) => each.column === column),
+          row,
+        )?.[0],
+    }
   }
 
   #lookups(row: object, xid: string | null, touched: readonly string[] | undefined): Change[] {
     const changes: Change[] = []
     this.#facts.unique.forEach((columns, at) => {
-      if (touched && !columns.some(({ property }) => touched.includes(property))) return
+      const maySet = ({ property }: KeyColumn) => touched?.includes(property) ?? true
+      if (!columns.some((column) => maySet(column) || this.#computed.has(column.property))) return
       const value = idAmong(columns, row)
       // A lookup leads to an id, whose row has its own fence; what must go is an absence, or another row's id.
       if (value) changes.push({ key: this.lookupKey(at, value), version: null, xid, absent: false, hasFloor: false })

@@ -5,17 +5,15 @@ import type { Change } from './core/change.js'
 import { ConfigError, KeyError, StaleWriteError } from './core/errors.js'
 import type { CanonicalId } from './core/ports.js'
 import { toVersion } from './core/version.js'
-import type { Fencer } from './engine/fencer.js'
 import type { Explanation } from './explain.js'
 import type { ReadOptions, UpdateOptions, WriteOptions } from './repository.js'
 import type { WriteResult } from './repository-types.js'
 import { sessionLog } from './session.js'
 import type { ChangeDetails } from './table-changes.js'
-import { type CorralTransaction, runTransaction, writeLogOf } from './transaction.js'
+import { type CorralTransaction, runTransaction, type TransactionParts, tellCache, writeLogOf } from './transaction.js'
 
-export interface RepositoryParts {
-  readonly db: AnyDatabase
-  readonly fencer: Fencer
+// biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
+export interface RepositoryParts extends TransactionParts<any> {
   /** Opens the table on first use. Rejects with ConfigError when it is not fit to be cached, ClosedError after `close()`. */
   readonly table: () => Promise<CachedTable>
   /** The table if it is open already and the instance is not closed. */
@@ -40,9 +38,13 @@ export class TableRepository {
   }
 
   find(id: unknown, options?: ReadOptions): Promise<object | undefined> {
-    // The shortest way of all: the id as given, held by this process. No key is built and nothing is awaited.
-    const held = options === undefined ? this.#parts.opened()?.recall(id) : undefined
-    return held ?? this.#find(id, options ?? {})
+    try {
+      const table = options === undefined ? this.#parts.opened() : undefined
+      // The shortest way there is: a hit waits for nothing but its row.
+      return table ? table.find(id) : this.#find(id, options ?? {})
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** The row this process holds, if it may be trusted now; without waiting. */
@@ -63,8 +65,9 @@ export class TableRepository {
     return canonical && withSignal(options.signal, read(table, canonical, options))
   }
 
-  async findMany(ids: readonly unknown[], options: ReadOptions = {}): Promise<(object | undefined)[]> {
-    const table = await this.#parts.table()
+  async findMany(ids: readonly unknown[], options?: ReadOptions): Promise<(object | undefined)[]> {
+    const table = this.#parts.opened() ?? (await this.#parts.table())
+    if (options === undefined) return Promise.all(ids.map((id) => table.find(id)))
     const canonical = ids.map((id) => table.idOf(id))
     return withSignal(options.signal, Promise.all(canonical.map((id) => id && read(table, id, options))))
   }
@@ -83,7 +86,9 @@ export class TableRepository {
   }
 
   upsert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
-    return this.#write(values, undefined, {}, options, (table) => table.writer.upsert(this.#parts.db, values))
+    return this.#write(values, undefined, { mayReplace: true }, options, (table) =>
+      table.writer.upsert(this.#parts.db, values),
+    )
   }
 
   async update(id: unknown, patch: object, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
@@ -113,8 +118,7 @@ export class TableRepository {
     decide: (row: object, tx: AnyTransaction) => object | undefined | Promise<object | undefined>,
     options: WriteOptions = {},
   ): Promise<WriteResult<object> | undefined> {
-    const { db, fencer } = this.#parts
-    const { value, fence } = await runTransaction(db, fencer, options, async (tx) => {
+    const { value, fence } = await runTransaction(this.#parts, options, async (tx) => {
       const inside = this.in(tx)
       const row = await inside.lock(id)
       if (row === undefined) return undefined
@@ -157,7 +161,7 @@ export class TableRepository {
         return row && freezeRow(row)
       },
       insert: (values: object) => record({}, (opened) => opened.writer.insert(tx, values)),
-      upsert: (values: object) => record({}, (opened) => opened.writer.upsert(tx, values)),
+      upsert: (values: object) => record({ mayReplace: true }, (opened) => opened.writer.upsert(tx, values)),
       update: async (id: unknown, patch: object, options: UpdateOptions = {}) => {
         const opened = await table()
         const canonical = opened.idOf(id)
@@ -205,8 +209,7 @@ export class TableRepository {
     }
     if (written === undefined) return undefined
     const changes = table.changes(written, details)
-    session?.wrote(changes)
-    const fence = await fencer.afterCommit(changes)
+    const fence = await tellCache(fencer, session, changes)
     return { row: freezeRow(written.row), version: written.version, fence }
   }
 
@@ -238,7 +241,7 @@ function read(table: CachedTable, id: CanonicalId, options: ReadOptions): Promis
 }
 
 /** Ends the caller's wait when its signal aborts, with the signal's own reason. What it waited for goes on. */
-function withSignal<Value>(signal: AbortSignal | undefined, answer: Promise<Value>): Promise<Value> {
+export function withSignal<Value>(signal: AbortSignal | undefined, answer: Promise<Value>): Promise<Value> {
   if (signal === undefined) return answer
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason)

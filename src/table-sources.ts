@@ -1,6 +1,6 @@
 import { createIdCodec } from './adapters/codec/id-codec.js'
 import type { IntervalClass } from './adapters/codec/interval-class.js'
-import { freezeRow } from './adapters/codec/read-only.js'
+import { freezeRow, handOut } from './adapters/codec/read-only.js'
 import { createRowCodec, type RowCodec } from './adapters/codec/row-codec.js'
 import type { TableFacts } from './adapters/postgres/catalog.js'
 import { idFromRow, type KeyColumn } from './adapters/postgres/key-column.js'
@@ -13,6 +13,7 @@ import type { Version } from './core/version.js'
 import type { LoadedValue, ReadSource } from './engine/filler.js'
 import type { LoadGate } from './engine/load-gate.js'
 import { TickBatch } from './engine/tick-batch.js'
+import { rowLifetime } from './policy/row-lifetime.js'
 
 /** A table as its catalog shows it now, with the codecs that belong to that. Replaced as a whole when the table is altered. */
 export interface TablePlan {
@@ -34,6 +35,8 @@ export interface SourceParts {
   readonly intervals: IntervalClass
   readonly schemaVersion: string
   readonly freshMs: number | ((row: object) => number)
+  /** For a row about which that function says nothing of use. */
+  readonly fixedFreshMs: number
   readonly absentMs: number
   /** The plan to load, encode and decode by now. */
   readonly plan: () => TablePlan
@@ -46,7 +49,11 @@ type Batch = TickBatch<CanonicalId, LoadedValue<object>>
 const MAX_IDS = 1_000
 
 export function planOf(facts: TableFacts, options: Pick<SourceParts, 'intervals' | 'schemaVersion'>): TablePlan {
-  const { intervals, schemaVersion } = options
+  const { intervals } = options
+  // What the driver makes of these depends on the time zone of the process, so processes in different zones do not share entries.
+  const isLocal = facts.columns.some(({ type }) => type === 'date' || type.startsWith('timestamp without'))
+  const zone = isLocal ? Intl.DateTimeFormat().resolvedOptions().timeZone : ''
+  const schemaVersion = JSON.stringify([options.schemaVersion, zone])
   return { facts, rows: createRowCodec({ columns: facts.columns, schemaVersion, intervals }) }
 }
 
@@ -60,6 +67,8 @@ export function rowSource(parts: SourceParts): ReadSource<CanonicalId, object> {
     load: (id) => load.ask(id),
     encode: (row) => parts.plan().rows.encode(row),
     decode: (payload) => parts.plan().rows.decode(payload),
+    // The bytes inside a frozen row could still be changed.
+    share: handOut,
     freshMs: (row) => freshMs(parts, row),
     doubtShape: parts.doubtShape,
   }
@@ -86,6 +95,7 @@ export function lookupSource(parts: SourceParts, at: number): ReadSource<Canonic
       const id = ids.decode(payload)
       return id && { id, loaded: undefined }
     },
+    share: (found) => found,
     freshMs: (found) => freshMs(parts, found?.loaded?.row),
     doubtShape: parts.doubtShape,
   }
@@ -136,7 +146,10 @@ function loads(parts: SourceParts, columns: (facts: TableFacts) => readonly KeyC
   })
 }
 
-function freshMs({ freshMs: fresh, absentMs }: SourceParts, row: object | undefined): number {
-  if (row === undefined) return absentMs
-  return typeof fresh === 'function' ? fresh(row) : fresh
+function freshMs(parts: SourceParts, row: object | undefined): number {
+  if (row === undefined) return parts.absentMs
+  if (typeof parts.freshMs === 'number') return parts.freshMs
+  const { freshMs, refused } = rowLifetime(row, parts.freshMs, parts.fixedFreshMs)
+  if (refused) parts.emit({ type: 'ttl.refused', entity: parts.plan().facts.entity, reason: refused, freshMs })
+  return freshMs
 }

@@ -1,9 +1,13 @@
 import { type AccessMode, type IsolationLevel, type Kysely, sql, type Transaction } from 'kysely'
+import { realTable } from './adapters/postgres/real-names.js'
 import { commitStatus, outcomeIsUnknown } from './adapters/postgres/row-writer.js'
+import { captureWrites } from './adapters/postgres/write-capture.js'
 import type { Change } from './core/change.js'
 import { ConfigError } from './core/errors.js'
+import { isMark } from './core/key.js'
 import type { Fencer, FenceState } from './engine/fencer.js'
-import { type Session, sessionLog } from './session.js'
+import { type Session, type SessionLog, sessionLog } from './session.js'
+import { TableWatch, type UnseenWrite, type WatchedLog, type WatchParts } from './write-watch.js'
 
 export interface TransactionOptions {
   readonly isolationLevel?: IsolationLevel
@@ -12,13 +16,23 @@ export interface TransactionOptions {
   readonly session?: Session
 }
 
-/** A Kysely transaction whose writes through `repository.in(tx)` reach the cache when, and only if, it commits. */
+/**
+ * A Kysely transaction whose writes reach the cache when, and only if, it commits: those through `repository.in(tx)`, and the
+ * INSERT, UPDATE, DELETE and MERGE statements made with it directly. Raw SQL that writes needs `touched`.
+ */
 export type CorralTransaction<DB> = Transaction<DB> & {
   /**
    * Runs `work` inside a savepoint. If it throws, everything it wrote is rolled back, nothing of it reaches the cache,
    * and the error goes on to the caller, who may catch it and continue the transaction.
    */
   savepoint<Value>(work: (tx: CorralTransaction<DB>) => Promise<Value>): Promise<Value>
+  /**
+   * Says what raw SQL in this transaction has written, or what a trigger or a function has: `table` for cached queries, and with
+   * `ids` the rows that its repositories may hold. Without it such a write is reported as event `write.unseen`.
+   *
+   * @throws ConfigError for what is no table, for ids of a table without a repository; KeyError for what is no id of it.
+   */
+  touched(table: keyof DB & string, ids?: readonly unknown[]): Promise<void>
 }
 
 export interface TransactionResult<Value> {
@@ -28,10 +42,19 @@ export interface TransactionResult<Value> {
   readonly fence: FenceState
 }
 
+/** What transactions need besides the database. */
+export interface TransactionParts<DB> {
+  readonly db: Kysely<DB>
+  readonly fencer: Fencer
+  readonly watch: WatchParts
+}
+
 /** What a transaction has written so far. Nothing of it leaves before the outermost commit. */
-export class WriteLog {
+export class WriteLog implements WatchedLog {
   #changes: Change[] = []
+  #unseen: UnseenWrite[] = []
   #xid: string | null = null
+  #isTold = false
   #ended = false
 
   get changes(): readonly Change[] {
@@ -48,18 +71,32 @@ export class WriteLog {
     return this.#ended
   }
 
-  add(changes: readonly Change[], xid: string): void {
-    this.#changes.push(...changes)
-    this.#xid = xid
+  /** Writes nobody could follow. Empty as soon as the application has said itself what it wrote. */
+  get unseen(): readonly UnseenWrite[] {
+    return this.#isTold ? [] : this.#unseen
   }
 
-  mark(): number {
-    return this.#changes.length
+  add(changes: readonly Change[], xid: string | undefined): void {
+    for (const change of changes) this.#changes.push(change)
+    this.#xid = xid ?? this.#xid
+  }
+
+  addUnseen(write: UnseenWrite): void {
+    this.#unseen.push(write)
+  }
+
+  told(): void {
+    this.#isTold = true
+  }
+
+  mark(): { readonly changes: number; readonly unseen: number } {
+    return { changes: this.#changes.length, unseen: this.#unseen.length }
   }
 
   /** Forgets what was written since `mark`: the savepoint was rolled back, so those versions never existed. */
-  rewind(mark: number): void {
-    this.#changes.length = mark
+  rewind(mark: { readonly changes: number; readonly unseen: number }): void {
+    this.#changes.length = mark.changes
+    this.#unseen.length = mark.unseen
   }
 
   end(): void {
@@ -91,12 +128,13 @@ export function writeLogOf(tx: object): WriteLog {
  * @throws whatever `work` or the database threw, untouched.
  */
 export async function runTransaction<DB, Value>(
-  db: Kysely<DB>,
-  fencer: Fencer,
+  { db, fencer, watch }: TransactionParts<DB>,
   options: TransactionOptions,
   work: (tx: CorralTransaction<DB>) => Promise<Value>,
 ): Promise<TransactionResult<Value>> {
   const log = new WriteLog()
+  // Before the transaction holds a connection: with a pool of one there is no other to open tables on.
+  await watch.tables.openAll()
   const session = sessionLog(options.session)
   let workIsDone = false
   let value: Value
@@ -105,7 +143,7 @@ export async function runTransaction<DB, Value>(
     if (options.isolationLevel) builder = builder.setIsolationLevel(options.isolationLevel)
     if (options.accessMode) builder = builder.setAccessMode(options.accessMode)
     value = await builder.execute(async (transaction) => {
-      const result = await work(track(transaction, log))
+      const result = await work(track(transaction, log, watch))
       workIsDone = true
       return result
     })
@@ -119,13 +157,33 @@ export async function runTransaction<DB, Value>(
   } finally {
     log.end()
   }
-  session?.wrote(log.changes)
-  return { value, fence: await fencer.afterCommit(log.changes) }
+  for (const write of log.unseen) watch.emit({ type: 'write.unseen', ...write })
+  return { value, fence: await tellCache(fencer, session, log.changes) }
 }
 
-function track<DB>(transaction: Transaction<DB>, log: WriteLog): CorralTransaction<DB> {
+/**
+ * What follows a commit. The session learns of rows at once, and of marks only when the cache does not know yet: once it does, every
+ * process sees queries change.
+ */
+export async function tellCache(
+  fencer: Fencer,
+  session: SessionLog | undefined,
+  changes: readonly Change[],
+): Promise<FenceState> {
+  session?.wrote(changes.filter(({ key }) => !isMark(key)))
+  const fence = await fencer.afterCommit(changes)
+  if (fence === 'pending') session?.wrote(changes.filter(({ key }) => isMark(key)))
+  return fence
+}
+
+function track<DB>(transaction: Transaction<DB>, log: WriteLog, parts: WatchParts): CorralTransaction<DB> {
   let savepoints = 0
-  const tx: CorralTransaction<DB> = Object.assign(transaction, {
+  const watch = new TableWatch(parts, transaction, log)
+  const tx: CorralTransaction<DB> = Object.assign(captureWrites(transaction, watch), {
+    async touched(table: keyof DB & string, ids: readonly unknown[] = []): Promise<void> {
+      log.told()
+      await watch.touched(realTable(transaction, table), ids)
+    },
     async savepoint<Value>(work: (tx: CorralTransaction<DB>) => Promise<Value>): Promise<Value> {
       const name = sql.id(`corral_${++savepoints}`)
       const mark = log.mark()

@@ -4,7 +4,10 @@ import { type CacheOptions, type CorralEvent, createCorral } from '../../src/ind
 import type { Shop } from './shop.js'
 import type { Acknowledged, Side } from './side.js'
 
-/** The same shop through Corral, with its default options: entries are fresh for 300 s, as on the other side. */
+/**
+ * The same shop through Corral. Entries are fresh for 300 s by default, as on the other side; the in-process tier is off,
+ * because it may lag behind a write of another process by as long as a message takes.
+ */
 export class CorralSide implements Side {
   hits = 0
   readonly #corral

@@ -67,11 +67,13 @@ function meaning(byHand: Figures, corral: Figures): string[] {
     byHand.stale.length === 0
       ? 'By hand, no read was stale this time: no reader happened to store an old row after the DEL of a writer. Run it again.'
       : `By hand, ${formatCount(byHand.stale.length)} reads returned a row after it was known to be out of date, and ` +
-        `${formatCount(byHand.atRest.stale.length)} rows are wrong in the cache now and stay so until their time to live ends. ` +
+        `the cache still holds ${formatCount(byHand.atRest.stale.length)} wrong rows, which stay until their time to live ends. ` +
         "Each began with a reader that had loaded the old row and stored it just after a writer's DEL."
+  const figures = `${formatCount(corral.stale.length)} stale reads and ${formatCount(corral.atRest.stale.length)} wrong rows`
   const winner =
-    `Under the same traffic Corral had ${formatCount(corral.stale.length)} stale reads and ${formatCount(corral.atRest.stale.length)} ` +
-    'wrong rows: to store what it loaded, a reader needs a lease, and every write revokes it.'
+    failuresOf(corral).length > 0
+      ? `Under the same traffic Corral had ${figures}, which it should not.`
+      : `Under the same traffic Corral had ${figures}: to store what it loaded, a reader needs a lease, and every write revokes it.`
   const paragraphs = [`${loser} ${winner}`]
   if (corral.unfenced > 0) {
     paragraphs.push(

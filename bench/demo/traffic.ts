@@ -7,7 +7,7 @@ export const TRAFFIC = {
   processes: 4,
   durationMs: 20_000,
   /** A visitor opens product pages: two reads each, the product and its stock. */
-  visitors: 15,
+  visitors: 10,
   visitorPauseMs: 60,
   /** A customer buys a piece and is sent back to the page. */
   customers: 2,

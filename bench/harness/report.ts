@@ -23,7 +23,7 @@ export function reportOf(scenario: Scenario, findings: Findings): Report {
     scenario: scenario.name,
     unit: scenario.unit,
     results: Object.fromEntries(lines.map(({ name, summary }) => [name, summary])),
-    ratios: Object.fromEntries(lines.filter(({ ratio }) => ratio !== undefined).map(({ name, ratio }) => [name, ratio])),
+    ratios: Object.fromEntries(lines.flatMap(({ name, ratio }) => (ratio === undefined ? [] : [[name, ratio]]))),
   }
 }
 
@@ -40,7 +40,9 @@ export function printed(scenario: Scenario, findings: Findings): string {
     '',
     ...aligned([[scenario.unit, 'median', 'min to max', 'of the raw line'], ...rows]),
     '',
-    ...findings.targets.map(({ what, wanted, found, met }) => `${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`),
+    ...findings.targets.map(
+      ({ what, wanted, found, met }) => `${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`,
+    ),
     ...(findings.remarks ?? []).map((remark) => `        ${remark}`),
     '',
     describeMachine(),
@@ -68,6 +70,9 @@ function figure(value: number): string {
 function aligned(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => (row[at] ?? '').length)))
   return rows.map((row) =>
-    row.map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))).join('  ').trimEnd(),
+    row
+      .map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0)))
+      .join('  ')
+      .trimEnd(),
   )
 }

@@ -1,4 +1,4 @@
-import type { Generated } from 'kysely'
+import type { Generated, Selectable } from 'kysely'
 import type { Corral, CorralOptions, RepositoryOptions } from '../../src/index.js'
 import { createCorral } from '../../src/index.js'
 
@@ -17,6 +17,9 @@ export interface Products {
   attributes: unknown
   corral_version: Generated<string>
 }
+
+/** A row as Kysely reads it. */
+export type Product = Selectable<Products>
 
 export interface Shop {
   products: Products

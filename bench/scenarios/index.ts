@@ -1,6 +1,10 @@
 import type { Scenario } from '../harness/scenario.js'
+import { expiry } from './expiry.js'
+import { fleetStampede } from './fleet-stampede.js'
 import { l1 } from './l1.js'
+import { l2 } from './l2.js'
 import { layout } from './layout.js'
+import { many } from './many.js'
 
 /** All scenarios, in the order of the list that `npm run bench` prints. */
-export const SCENARIOS: readonly Scenario[] = [layout, l1]
+export const SCENARIOS: readonly Scenario[] = [l1, l2, many, fleetStampede, expiry, layout]

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { connect } from '../harness/connect.js'
 import { type Get, oneAfterAnother, sideBySide } from '../harness/loops.js'
 import type { Place } from '../harness/place.js'
-import { openCorral, type Products } from '../harness/shop.js'
+import { openCorral, type Product } from '../harness/shop.js'
 import type { Contender, Contenders } from '../harness/throughput.js'
 import { zipfIds } from '../harness/zipf.js'
 
@@ -36,7 +36,7 @@ export const contenders: Contenders = {
     }
   },
   'lru-cache': async (place) => {
-    const cache = new LRUCache<number, Products>({ max: KEYS })
+    const cache = new LRUCache<number, Product>({ max: KEYS })
     for (const row of await allRows(place)) cache.set(row.id, row)
     return raw(async (id) => cache.get(id))
   },
@@ -59,7 +59,7 @@ function workloadsOf(get: Get): Contender['workloads'] {
   }
 }
 
-async function allRows(place: Place): Promise<Products[]> {
+async function allRows(place: Place): Promise<Product[]> {
   const { db, close } = connect(place)
   const rows = await db.selectFrom('products').selectAll().execute()
   await close()

@@ -20,14 +20,16 @@ export const layout: Scenario = {
         module: new URL('layout-contenders.ts', import.meta.url),
         contenders: Object.keys(contenders),
         workloads: [WORKLOAD],
-        rounds: setting.quick ? 11 : 31,
+        crews: setting.quick ? 2 : 4,
+        rounds: setting.quick ? 5 : 8,
         sliceMs: setting.quick ? 150 : 250,
       })
       const cpu = Object.entries(throughput[WORKLOAD] ?? {}).map(
-        ([name, { cpuMicros }]) => `${name}: ${cpuMicros.median.toFixed(1)} us of this process' processor time a read`,
+        ([name, { perCpuSecond }]) =>
+          `${name}: ${(1e6 / perCpuSecond.median).toFixed(1)} us of this process' processor time a read`,
       )
       return {
-        comparisons: [speeds(throughput, WORKLOAD, 'string, GET each')],
+        comparisons: [speeds(throughput, WORKLOAD, 'perSecond', 'string, GET each')],
         targets: [],
         remarks: [...cpu, ...(await memory(place.redisUrl))],
       }

@@ -12,4 +12,6 @@ export interface Change {
   readonly absent: boolean
   /** A row's own key has a floor; a lookup or a query has none. */
   readonly hasFloor: boolean
+  /** Of a mark: a stored value that begins with this is left alone. */
+  readonly unless?: string
 }

@@ -50,8 +50,8 @@ export const systemClock: Clock = {
     let immediate: NodeJS.Immediate | undefined
     const timer = setTimeout(() => {
       // One look at the network in between: what has arrived in time counts, though the timer is seen first.
+      // It is not unreferenced: the process would sleep until something else happens, with the immediate still to run.
       immediate = setImmediate(act)
-      immediate.unref()
     }, ms)
     timer.unref()
     return () => {

@@ -1,12 +1,13 @@
 import type { CacheKey } from './key.js'
 
-/** Why a held entry did not answer a read. `nothing`: there was none. */
+/** Why a held entry did not answer a read. `nothing`: there was none. `outdated`: a table it depends on was written. */
 export type MissReason =
   | 'nothing'
   | 'expired'
   | 'other-shape'
   | 'other-epoch'
   | 'below-floor'
+  | 'outdated'
   | 'unreadable'
   | 'unavailable'
 
@@ -19,7 +20,8 @@ export type CorralEvent =
   | {
       readonly type: 'hit'
       readonly entity: string
-      readonly tier: 'l1' | 'l2'
+      /** `copy`: one of a hot key's copies in Redis. */
+      readonly tier: 'l1' | 'l2' | 'copy'
       readonly verdict: 'fresh' | 'early' | 'stale'
     }
   | { readonly type: 'miss'; readonly entity: string; readonly reason: MissReason }
@@ -41,7 +43,8 @@ export type CorralEvent =
       readonly type: 'fill'
       readonly entity: string
       readonly key: CacheKey
-      readonly reason: 'miss' | 'refresh'
+      /** `copy`: a copy of a hot key's entry was made of that entry. `warm`: ahead of any reader. */
+      readonly reason: 'miss' | 'refresh' | 'copy' | 'warm'
       readonly outcome: 'filled' | 'lease-lost' | 'fenced' | 'older' | 'uncacheable' | 'unavailable'
     }
   /** Bytes under one of our keys that we did not write, or not like this. Treated as a miss. */
@@ -53,6 +56,18 @@ export type CorralEvent =
     }
   /** A row holds a value the codec cannot bring back unchanged, so it is read from the database every time. */
   | { readonly type: 'entry.uncacheable'; readonly entity: string; readonly property: string; readonly found: string }
+  /**
+   * A committed transaction wrote something the SDK could not follow: raw SQL (`statement`), or rows of `entity` in a statement that
+   * does not tell which. Entries about it stay until they expire or the outbox tells. See `tx.touched`.
+   */
+  | { readonly type: 'write.unseen'; readonly statement: string; readonly entity: string | undefined }
+  /** `ttl.freshMs` as a function of the row gave something of no use; `freshMs` is what the row got instead. */
+  | {
+      readonly type: 'ttl.refused'
+      readonly entity: string
+      readonly reason: 'no-number' | 'out-of-range' | 'threw'
+      readonly freshMs: number
+    }
   /** The table's columns are not what they were; its catalog is read again. */
   | { readonly type: 'shape.changed'; readonly entity: string }
   /** The database holds an older version than this process has seen: restored, failed over, or stamped by other means. */
@@ -67,8 +82,8 @@ export type CorralEvent =
   | { readonly type: 'fence.settled'; readonly keys: number; readonly outcome: 'fenced' | 'dropped' }
   | { readonly type: 'breaker'; readonly state: 'closed' | 'open' | 'half-open' }
   | { readonly type: 'cache.unavailable'; readonly operation: string; readonly error: unknown }
-  /** The near tier was emptied because something may have been missed. */
-  | { readonly type: 'bus.flush'; readonly reason: 'gap' | 'subscribed' | 'interrupted' | 'unknown-format' }
+  /** The near tier was emptied because something may have been missed. `silent`: a process has stopped talking without taking leave. */
+  | { readonly type: 'bus.flush'; readonly reason: 'gap' | 'silent' | 'subscribed' | 'interrupted' | 'unknown-format' }
   /** A message that is malformed, forged or replayed; it changed nothing. */
   | { readonly type: 'bus.refused'; readonly reason: 'malformed' | 'forged' | 'replayed' }
   /** A message could not be published; the others will notice the gap. */

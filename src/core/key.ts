@@ -67,7 +67,8 @@ export function isMark(key: CacheKey): boolean {
 function encodePart(part: string): string {
   const encoded = SAFE.test(part) ? part : part.replace(UNSAFE, encodeCharacter)
   if (encoded.length <= LONGEST_PART) return encoded
-  return `~${createHash('sha256').update(part, 'utf8').digest('base64url')}.${part.length}`
+  // Of the encoded part: UTF-8 has one form for all halves of surrogate pairs.
+  return `~${createHash('sha256').update(encoded).digest('base64url')}.${part.length}`
 }
 
 function encodeCharacter(character: string): string {

@@ -161,6 +161,70 @@ export interface RowSource {
   load(ids: readonly CanonicalId[]): Promise<Loaded>
 }
 
+/** One change of one row, whoever made it; or word that more has changed than is told one by one. */
+export type SourceChange =
+  | {
+      readonly kind: 'row'
+      readonly entity: string
+      readonly id: CanonicalId
+      readonly xid: string
+      /** The row's stamp; of a row that is gone, the least one that comes back may have. Null: the table has none. */
+      readonly version: Version | null
+      /** No row has this id any more. */
+      readonly absent: boolean
+      /** Values of unique columns that now lead elsewhere than before: real column names, joined by commas. */
+      readonly lookups: readonly { readonly columns: string; readonly value: CanonicalId }[]
+      /** The columns that queries are told apart by, with the values the row has and had in them. Null: it is NULL there. */
+      readonly values: readonly { readonly column: string; readonly value: string | null }[]
+    }
+  /** `truncate`: the table was emptied. `bulk`: one statement changed too many rows to list them. */
+  | { readonly kind: 'truncate' | 'bulk'; readonly entity: string }
+
+export interface ChangePage {
+  readonly changes: readonly SourceChange[]
+  /** More is there already. Positions can only be settled where this is false. */
+  readonly hasMore: boolean
+  /** Changes may be missing: this is another history than the one that was read before. */
+  readonly isGap: boolean
+  /** Age of the oldest change when it was read, 0 without one. Milliseconds, by the database's clock. */
+  readonly lagMs: number
+}
+
+/** What a table is to queries that depend on it. */
+export interface ChangedTable {
+  /** The roots of its partition or inheritance tree. */
+  readonly roots: readonly string[]
+  /** Key type of each column asked about; undefined where it has none. */
+  readonly types: ReadonlyMap<string, string | undefined>
+}
+
+/**
+ * Every committed change of the tables under watch, at least once, in no order that means anything. Implementation:
+ * `adapters/postgres/outbox-source`. Every call may reject with `SourceError`; then this source is of no more use.
+ */
+export interface ChangeSource {
+  /** What has become visible since the last page, a bounded number. */
+  read(): Promise<ChangePage>
+  /** All pages so far have done their work and need not come again, to anyone. */
+  settle(): Promise<void>
+  /** Goes back to a position of at least `windowMs` ago: what came since then comes again. */
+  rewind(windowMs: number): Promise<void>
+  /** Lets go of what is older than `keepMs` and settled. */
+  prune(keepMs: number): Promise<void>
+  describe(entity: string, columns: readonly string[]): Promise<ChangedTable>
+  /** The number of the namespace's epoch, after raising it to at least `least`. */
+  epoch(least: number): Promise<number>
+}
+
+/** Lets one process at a time work. Implementation: `adapters/postgres/outbox-feed`. */
+export interface ChangeFeed {
+  /**
+   * Runs `work` unless somebody else in the fleet is at it. False: somebody is. Rejects with what `work` or the database threw.
+   * Nobody else is let in before `work` has ended, or this process' connection to the database has.
+   */
+  lead(work: (source: ChangeSource) => Promise<void>): Promise<boolean>
+}
+
 /** Receives what happened; must not throw and must not wait. */
 export type EventSink<Event> = (event: Event) => void
 
@@ -173,6 +237,8 @@ export interface Channel {
   publish(message: string): Promise<void>
   /** Subscribes, and again after every interruption. */
   open(listener: ChannelListener): void
+  /** Replaces every connection, whatever its state: one that is half open reports nothing. Ends in `onUp` as soon as it can. */
+  renew(): void
   close(): Promise<void>
 }
 

@@ -6,6 +6,7 @@ import type {
   FillRequest,
   LeaseReply,
   LeaseRequest,
+  MarkRequest,
   ReleaseRequest,
   StoredBytes,
   StoredState,
@@ -29,8 +30,13 @@ export class BatchedStore {
   constructor(store: CacheStore, clock: Pick<Clock, 'endOfTick'>) {
     this.#store = store
     this.#reads = new TickBatch({ clock, maxSize: MAX_READS, send: (keys) => store.read(keys) })
-    this.#leases = new TickBatch({ clock, maxSize: MAX_LEASES, send: inTurn((requests) => store.lease(requests)) })
-    this.#fills = new TickBatch({ clock, maxSize: MAX_FILLS, send: inTurn((requests) => store.fill(requests)) })
+    this.#leases = new TickBatch({
+      clock,
+      maxSize: MAX_LEASES,
+      inTurn: true,
+      send: (requests) => store.lease(requests),
+    })
+    this.#fills = new TickBatch({ clock, maxSize: MAX_FILLS, inTurn: true, send: (requests) => store.fill(requests) })
   }
 
   read(key: CacheKey): Promise<StoredBytes | null> {
@@ -49,28 +55,16 @@ export class BatchedStore {
     return this.#store.release([request])
   }
 
+  /** Not batched: the marks of one query travel together already. */
+  mark(requests: readonly MarkRequest[]): Promise<string[]> {
+    return this.#store.mark(requests)
+  }
+
   inspect(key: CacheKey): Promise<StoredState> {
     return this.#store.inspect(key)
   }
 
   nowMs(): number {
     return this.#store.nowMs()
-  }
-}
-
-/** `send`, one batch after the other. A batch that finds nobody before it leaves at once. */
-function inTurn<Request, Reply>(send: (requests: readonly Request[]) => Promise<Reply[]>) {
-  let last: Promise<unknown> | undefined
-  return (requests: readonly Request[]): Promise<Reply[]> => {
-    const turn = last ? last.then(() => send(requests)) : send(requests)
-    const settled = turn.then(
-      () => {},
-      () => {},
-    )
-    last = settled
-    void settled.then(() => {
-      if (last === settled) last = undefined
-    })
-    return turn
   }
 }

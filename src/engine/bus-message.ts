@@ -15,6 +15,8 @@ export interface BusMessage {
   readonly number: number
   /** A heartbeat carries no changes. */
   readonly changes: readonly AnnouncedChange[]
+  /** The publisher's last word: its silence from now on means nothing. */
+  readonly leaves: boolean
 }
 
 export type AnnouncedChange = Pick<Change, 'key' | 'version' | 'absent' | 'hasFloor'>
@@ -22,8 +24,8 @@ export type AnnouncedChange = Pick<Change, 'key' | 'version' | 'absent' | 'hasFl
 export type Refused = { readonly refused: 'malformed' | 'forged' } | { readonly refused: 'unknown-format' }
 
 /**
- * Messages as text: `[format, publisher, number, [[key, version, flags], …]]`, with the HMAC of the rest in front when the
- * fleet shares a secret. Reading never throws, whatever the text.
+ * Messages as text: `[format, publisher, number, [[key, version, flags], …]]`, followed by a `1` when the publisher leaves, with
+ * the HMAC of the rest in front when the fleet shares a secret. Reading never throws, whatever the text.
  */
 export class BusMessageCodec {
   readonly #secret: string | undefined
@@ -38,7 +40,7 @@ export class BusMessageCodec {
       version ?? 0,
       (absent ? 1 : 0) + (hasFloor ? 2 : 0),
     ])
-    const text = JSON.stringify([FORMAT, message.publisher, message.number, changes])
+    const text = JSON.stringify([FORMAT, message.publisher, message.number, changes, ...(message.leaves ? [1] : [])])
     return this.#secret === undefined ? text : this.#mac(text) + text
   }
 
@@ -59,11 +61,12 @@ export class BusMessageCodec {
     }
     if (!Array.isArray(parsed)) return { refused: 'malformed' }
     if (parsed[0] !== FORMAT) return { refused: Number.isInteger(parsed[0]) ? 'unknown-format' : 'malformed' }
-    const [, publisher, number, list] = parsed
+    const [, publisher, number, list, leaves] = parsed
     if (
       typeof publisher !== 'string' ||
       publisher.length > 64 ||
       !Number.isSafeInteger(number) ||
+      number < 1 ||
       !Array.isArray(list)
     ) {
       return { refused: 'malformed' }
@@ -74,7 +77,7 @@ export class BusMessageCodec {
       if (change === undefined) return { refused: 'malformed' }
       changes.push(change)
     }
-    return { publisher, number, changes }
+    return { publisher, number, changes, leaves: leaves === 1 }
   }
 
   #mac(text: string): string {

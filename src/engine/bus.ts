@@ -3,6 +3,7 @@ import type { EmitEvent } from '../core/events.js'
 import type { Channel } from '../core/ports.js'
 import { type AnnouncedChange, type BusMessage, BusMessageCodec } from './bus-message.js'
 import type { Invalidation } from './invalidation.js'
+import { Publishers } from './publishers.js'
 
 export interface BusSettings {
   readonly heartbeatMs: number
@@ -14,17 +15,22 @@ export interface BusSettings {
 const MAX_CHANGES = 500
 /** Messages that may be on their way to the cache at once. Past it they are skipped, and the others notice the gap. */
 const MAX_UNANSWERED = 64
-/** Other processes whose numbering is remembered. */
-const MAX_PUBLISHERS = 10_000
+/** How long `close` waits for the last messages to leave. */
+const FAREWELL_MS = 250
+/** Connections that do not heal are replaced less and less often, down to once in so many times the first wait. */
+const MAX_PATIENCE = 10
 
 /**
  * Tells the other processes what this one has changed, and knows when it may have missed what they told.
  *
- * - Messages are numbered per publisher: a gap empties the near tier.
+ * - Messages are numbered per publisher: a gap empties the near tier, and so does a publisher that falls silent, whose last
+ *   words may have been lost with it.
  * - Each process hears its own heartbeats. One that comes back proves that everything published before it was sent has been
  *   delivered, so the near tier is trusted for `trustMs` from when the last returned heartbeat was *sent*. That is compared on
  *   the monotonic clock at every read: a process that was stopped does not answer from what it held before.
  * - Subscribing anew, for whatever reason, empties the near tier.
+ * - When no heartbeat has come back for `trustMs`, a connection may be half open: all of them are replaced. So
+ *   the others learn within that time that they have missed something, though no error was ever seen.
  *
  * Publishing never waits and never piles up: what cannot be sent is a gap.
  */
@@ -36,15 +42,17 @@ export class Bus {
   readonly #emit: EmitEvent
   readonly #codec: BusMessageCodec
   readonly #publisher: string
-  /** Last number heard from each publisher since we are subscribed. */
-  readonly #heard = new Map<string, number>()
+  readonly #others = new Publishers()
   /** When our own heartbeats were sent, by number; the oldest are forgotten. */
   readonly #beatsSent = new Map<number, number>()
+  readonly #unanswered = new Set<Promise<void>>()
   #number = 0
   #queue: AnnouncedChange[] = []
-  #unanswered = 0
   #trustedUntilMs = 0
   #subscribed = false
+  /** Heartbeats sent since one came back, and how many may be before the connections are replaced. */
+  #unheard = 0
+  #patience: number
   #cancelBeat = () => {}
   #closed = false
 
@@ -65,6 +73,7 @@ export class Bus {
     this.#emit = options.emit
     this.#codec = new BusMessageCodec(options.secret)
     this.#publisher = options.chance.token()
+    this.#patience = this.#firstPatience
   }
 
   start(): void {
@@ -85,51 +94,81 @@ export class Bus {
   announce(changes: readonly AnnouncedChange[]): void {
     if (this.#closed) return
     if (this.#queue.length === 0 && changes.length > 0) this.#clock.endOfTick(() => this.#send())
-    this.#queue.push(...changes)
+    // One by one: as arguments of a single `push`, the changes of a large transaction overflow the stack.
+    for (const change of changes) this.#queue.push(change)
   }
 
+  /** Takes leave of the others, with the last changes before it. */
   async close(): Promise<void> {
+    if (this.#closed) return
     this.#send()
+    this.#publish(++this.#number, [], true)
     this.#closed = true
     this.#cancelBeat()
+    this.#subscribed = false
     this.#trustedUntilMs = 0
+    await this.#untilSent()
     await this.#channel.close()
   }
 
   #send(): void {
     const queue = this.#queue
     this.#queue = []
-    for (let at = 0; at < queue.length; at += MAX_CHANGES) this.#publish(queue.slice(at, at + MAX_CHANGES))
+    for (let at = 0; at < queue.length; at += MAX_CHANGES) {
+      this.#publish(++this.#number, queue.slice(at, at + MAX_CHANGES))
+    }
   }
 
-  #publish(changes: readonly AnnouncedChange[]): number {
-    // The number is used up even if the message is not sent: that is how the others learn that they missed one.
-    const number = ++this.#number
-    if (this.#unanswered >= MAX_UNANSWERED) {
+  /** A number is used up even if its message is not sent: that is how the others learn that they missed one. */
+  #publish(number: number, changes: readonly AnnouncedChange[], leaves = false): void {
+    if (this.#unanswered.size >= MAX_UNANSWERED) {
       this.#emit({ type: 'bus.unsent', changes: changes.length })
-      return number
+      return
     }
-    this.#unanswered++
-    this.#channel
-      .publish(this.#codec.write({ publisher: this.#publisher, number, changes }))
+    const message = this.#codec.write({ publisher: this.#publisher, number, changes, leaves })
+    const sent: Promise<void> = this.#channel
+      .publish(message)
       .catch(() => this.#emit({ type: 'bus.unsent', changes: changes.length }))
-      .finally(() => this.#unanswered--)
-    return number
+      .finally(() => this.#unanswered.delete(sent))
+    this.#unanswered.add(sent)
+  }
+
+  #untilSent(): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(FAREWELL_MS, resolve)
+      void Promise.all(this.#unanswered).then(() => {
+        cancel()
+        resolve()
+      })
+    })
   }
 
   #scheduleBeat(): void {
     this.#cancelBeat = this.#clock.after(this.#settings.heartbeatMs, () => {
-      this.#beat()
       this.#scheduleBeat()
+      if (++this.#unheard > this.#patience) this.#renew()
+      else this.#beat()
     })
   }
 
   #beat(): void {
-    if (this.#closed) return
+    const number = ++this.#number
     // Taken before the message leaves: everything published until then must be covered by the proof.
-    const sentMs = this.#clock.monotonicMs()
-    this.#beatsSent.set(this.#publish([]), sentMs)
+    this.#beatsSent.set(number, this.#clock.monotonicMs())
     if (this.#beatsSent.size > MAX_UNANSWERED) this.#beatsSent.delete(this.#beatsSent.keys().next().value as number)
+    this.#publish(number, [])
+  }
+
+  /** Counted in heartbeats, not in time: after a pause of this process the answers are here, but not yet read. */
+  get #firstPatience(): number {
+    const { heartbeatMs, trustMs } = this.#settings
+    return Math.max(2, Math.ceil(trustMs / heartbeatMs) - 1)
+  }
+
+  #renew(): void {
+    this.#unheard = 0
+    this.#patience = Math.min(this.#patience * 2, this.#firstPatience * MAX_PATIENCE)
+    this.#channel.renew()
   }
 
   #receive(text: string): void {
@@ -143,30 +182,35 @@ export class Bus {
     else this.#hear(message)
   }
 
-  #hear({ publisher, number, changes }: BusMessage): void {
-    const last = this.#heard.get(publisher)
-    if (last !== undefined && number <= last) {
-      this.#emit({ type: 'bus.refused', reason: 'replayed' })
-      return
+  #hear(message: BusMessage): void {
+    switch (this.#others.hear(message, this.#clock.monotonicMs())) {
+      case 'replayed':
+        this.#emit({ type: 'bus.refused', reason: 'replayed' })
+        return
+      case 'gap':
+        this.#flush('gap')
+        break
+      case 'next':
     }
-    // A publisher not heard before may have been talking while we were subscribed, unless this is its first word.
-    if (number !== (last ?? 0) + 1) this.#flush('gap')
-    this.#heard.delete(publisher)
-    this.#heard.set(publisher, number)
-    if (this.#heard.size > MAX_PUBLISHERS) this.#heard.delete(this.#heard.keys().next().value as string)
-    for (const change of changes) this.#invalidation.apply(change)
+    for (const change of message.changes) this.#invalidation.apply(change)
   }
 
   #hearOwn(number: number): void {
     const sentMs = this.#beatsSent.get(number)
     if (sentMs === undefined || !this.#subscribed) return
     for (const sent of this.#beatsSent.keys()) if (sent <= number) this.#beatsSent.delete(sent)
-    this.#trustedUntilMs = Math.max(this.#trustedUntilMs, sentMs + this.#settings.trustMs)
+    const { trustMs } = this.#settings
+    // Asked here and not by a timer: what the others said before this heartbeat has been heard by now.
+    if (this.#others.someAreSilent(sentMs - trustMs)) this.#flush('silent')
+    this.#trustedUntilMs = Math.max(this.#trustedUntilMs, sentMs + trustMs)
+    this.#unheard = 0
+    this.#patience = this.#firstPatience
   }
 
   #up(): void {
+    if (this.#closed) return
     this.#subscribed = true
-    this.#heard.clear()
+    this.#others.clear()
     this.#beatsSent.clear()
     this.#flush('subscribed')
     // Without waiting for the next heartbeat: the near tier is of use one round trip from now.
@@ -180,7 +224,7 @@ export class Bus {
     this.#flush('interrupted')
   }
 
-  #flush(reason: 'gap' | 'subscribed' | 'interrupted' | 'unknown-format'): void {
+  #flush(reason: 'gap' | 'silent' | 'subscribed' | 'interrupted' | 'unknown-format'): void {
     this.#invalidation.flush()
     this.#emit({ type: 'bus.flush', reason })
   }

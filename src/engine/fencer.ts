@@ -1,8 +1,11 @@
 import type { Change } from '../core/change.js'
 import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
-import type { CacheStore, FenceRequest } from '../core/ports.js'
+import type { CacheKey } from '../core/key.js'
+import { isMark } from '../core/key.js'
+import type { CacheStore } from '../core/ports.js'
 import type { Background } from './background.js'
+import { inOrder, type OrderedFence } from './fence-order.js'
 import type { Invalidation } from './invalidation.js'
 import type { PendingFences } from './pending-fences.js'
 
@@ -22,12 +25,17 @@ const COMMIT_POLL_LIMIT_MS = 120_000
  * What follows a commit, in this order and never before it:
  *
  * 1. this process is brought up to the change, so that it reads its own write whatever comes next;
- * 2. the cache is fenced, all keys at once;
+ * 2. the cache is fenced, all keys at once, and then the copies that hot keys may have;
  * 3. other processes are told.
  *
  * A cache that does not answer never fails a write: its fences are kept and sent again until it does.
  */
 export class Fencer {
+  #isStopping = false
+  #stop = () => {}
+  readonly #stopping = new Promise<'unknown'>((resolve) => {
+    this.#stop = () => resolve('unknown')
+  })
   readonly #store: CacheStore
   readonly #clock: Clock
   readonly #invalidation: Invalidation
@@ -36,6 +44,7 @@ export class Fencer {
   readonly #keepMs: number
   readonly #emit: EmitEvent
   readonly #announce: (changes: readonly Change[]) => void
+  readonly #copiesOf: (key: CacheKey) => readonly CacheKey[]
 
   constructor(options: {
     store: CacheStore
@@ -48,6 +57,8 @@ export class Fencer {
     emit: EmitEvent
     /** Tells the other processes. Called after the fence, or without it when the cache is away. Must not throw. */
     announce: (changes: readonly Change[]) => void
+    /** Every copy a key may have. Writers do not know which keys are hot for readers. */
+    copiesOf: (key: CacheKey) => readonly CacheKey[]
   }) {
     this.#store = options.store
     this.#clock = options.clock
@@ -57,6 +68,7 @@ export class Fencer {
     this.#keepMs = options.keepMs
     this.#emit = options.emit
     this.#announce = options.announce
+    this.#copiesOf = options.copiesOf
   }
 
   async afterCommit(changes: readonly Change[]): Promise<FenceState> {
@@ -64,19 +76,17 @@ export class Fencer {
     for (const change of changes) this.#invalidation.apply(change)
     const startedMs = this.#clock.monotonicMs()
     // Several writes of one transaction to one key are one fence: the last stamp is the highest.
-    const requests = [...new Map(changes.map((change) => [change.key, this.#request(change)])).values()]
-    let state: FenceState = 'fenced'
-    try {
-      await this.#store.fence(requests)
-    } catch {
-      state = 'pending'
-      this.#pending.add(requests)
-    }
+    const sure = changes.filter(({ unless }) => unless === undefined)
+    const entries = [...new Map(sure.map((change) => [change.key, this.#request(change)])).values()]
+    const fences = [...entries, ...entries.flatMap((entry) => this.#copyFences(entry))]
+    const [sent, differing] = await Promise.all([this.#send(fences), this.#differing(changes, sure)])
+    const state = differing.length > 0 && (await this.#send(differing)) === 'pending' ? 'pending' : sent
     // Until the fence arrived, this process may have taken the old entry up again wherever no version tells it from the new.
     for (const change of changes) if (!change.hasFloor || change.version === null) this.#invalidation.apply(change)
     this.#announce(changes)
     const durationMs = this.#clock.monotonicMs() - startedMs
-    this.#emit({ type: 'fence', outcome: state, keys: requests.length, durationMs })
+    const keys = fences.filter(({ key }) => !isMark(key)).length
+    this.#emit({ type: 'fence', outcome: state, keys, durationMs })
     return state
   }
 
@@ -90,24 +100,76 @@ export class Fencer {
     this.#background.run('commit-check', async () => {
       if (xid !== null && (await this.#waitForCommit(xid, status)) === 'aborted') return
       if (xid !== null) return void (await this.afterCommit(unordered))
-      for (const waitMs of REPEAT_AFTER_MS) {
-        await this.#clock.sleep(waitMs)
+      for (const waitMs of this.#isStopping ? [] : REPEAT_AFTER_MS) {
+        await this.#wait(waitMs)
         await this.afterCommit(unordered)
+        if (this.#isStopping) return
       }
     })
   }
 
+  /** The process is about to end: what still waits to see how a commit ended fences a last time and does not wait any more. */
+  stop(): void {
+    this.#isStopping = true
+    this.#stop()
+  }
+
+  /** Fences that did not arrive are pending, with all that had to wait for them. */
+  async #send(fences: readonly OrderedFence[]): Promise<FenceState> {
+    const batches = inOrder(fences)
+    for (const [at, batch] of batches.entries()) {
+      try {
+        await this.#store.fence(batch)
+      } catch {
+        this.#pending.add(batches.slice(at).flat())
+        return 'pending'
+      }
+    }
+    return 'fenced'
+  }
+
+  /** Fences of marks that say something else than what makes a fence needless. All of them when the cache does not say. */
+  async #differing(changes: readonly Change[], sure: readonly Change[]): Promise<OrderedFence[]> {
+    const decided = new Set(sure.map(({ key }) => key))
+    const marks = [...new Map(changes.map((change) => [change.key, change])).values()].filter(
+      ({ key, unless }) => unless !== undefined && !decided.has(key),
+    )
+    if (marks.length === 0) return []
+    const stored = await this.#store.read(marks.map(({ key }) => key)).catch(() => undefined)
+    return marks
+      .filter(({ unless = '' }, at) => {
+        const value = stored?.[at]
+        return stored === undefined || (value && !Buffer.from(value).toString('latin1').startsWith(unless))
+      })
+      .map((change) => this.#request(change))
+  }
+
+  #copyFences(entry: OrderedFence): OrderedFence[] {
+    return this.#copiesOf(entry.key).map((key) => ({ ...entry, key, copyOf: entry.key, replacement: null }))
+  }
+
   async #waitForCommit(xid: string, status: CommitStatus): Promise<'committed' | 'aborted' | 'unknown'> {
     const untilMs = this.#clock.monotonicMs() + COMMIT_POLL_LIMIT_MS
-    while (this.#clock.monotonicMs() < untilMs) {
-      const outcome = await status(xid).catch(() => 'in progress' as const)
+    while (this.#clock.monotonicMs() < untilMs && !this.#isStopping) {
+      // A database that has just lost a connection may take its time to answer.
+      const asked = status(xid).catch(() => 'in progress' as const)
+      const outcome = await Promise.race([asked, this.#stopping])
       if (outcome !== 'in progress') return outcome
-      await this.#clock.sleep(COMMIT_POLL_MS)
+      await this.#wait(COMMIT_POLL_MS)
     }
     return 'unknown'
   }
 
-  #request(change: Change): FenceRequest {
+  /** Resolves after `ms`, or as soon as the process is about to end. */
+  #wait(ms: number): Promise<unknown> {
+    let cancel = () => {}
+    const over = new Promise<void>((resolve) => {
+      cancel = this.#clock.after(ms, resolve)
+    })
+    return Promise.race([over, this.#stopping]).finally(() => cancel())
+  }
+
+  #request(change: Change): OrderedFence {
     return {
       key: change.key,
       version: change.version,

@@ -1,11 +1,9 @@
 import type { Chance, Clock } from '../core/clock.js'
-import type { NewEntry } from '../core/entry.js'
-import { isCorralError, SourceError } from '../core/errors.js'
+import { SourceError } from '../core/errors.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { EntryCodec, StoredBytes } from '../core/ports.js'
 import { compareVersions, type Version } from '../core/version.js'
-import { jittered } from '../policy/jitter.js'
 import { type LoadCost, leaseMs } from '../policy/load-cost.js'
 import type { Floor } from '../policy/verdict.js'
 import { nextPollMs } from '../policy/wait-schedule.js'
@@ -13,6 +11,8 @@ import type { Background } from './background.js'
 import type { BatchedStore } from './batched-store.js'
 import type { Floors } from './floors.js'
 import type { FreshValue } from './l1.js'
+import { failureCode, RemoteFailure } from './load-failure.js'
+import { Sealer, type Uncacheable } from './sealer.js'
 import type { FlightProgress } from './singleflight.js'
 
 /** What a reader reads: one table by its key, one unique column, or one query. */
@@ -26,6 +26,8 @@ export interface ReadSource<Id, Value> {
   encode(value: Value): Uint8Array | Uncacheable
   /** Undefined when the payload is malformed. Never throws. */
   decode(payload: Uint8Array): Value | undefined
+  /** What one of several readers who were given the same value may have of it: the value itself, or a copy. */
+  share(value: Value): Value
   /** How long this value may count as fresh, before jitter. Undefined value: an absence. */
   freshMs(value: Value | undefined): number
   /** An entry of another shape was met, or a value did not fit ours: the table may have been altered. */
@@ -37,11 +39,6 @@ export interface LoadedValue<Value> {
   readonly version: Version | undefined
   readonly snapshot: string
   readonly loadedFrom: 'primary' | 'standby'
-}
-
-export interface Uncacheable {
-  readonly uncacheable: string
-  readonly found: string
 }
 
 export interface FillSettings {
@@ -62,7 +59,7 @@ export type Judge<Value> = (bytes: StoredBytes | null) => { readonly value: Valu
 
 /** What every reader and filler of one instance shares. */
 export interface EngineParts {
-  readonly store: BatchedStore
+  readonly store: Pick<BatchedStore, 'read' | 'lease' | 'fill' | 'release' | 'nowMs'>
   readonly codec: EntryCodec
   readonly clock: Clock
   readonly chance: Chance
@@ -82,6 +79,8 @@ export interface NearTier<Id, Value> {
   generation(id: Id): number
   /** Keeps the value unless it was invalidated since `generation` was taken. */
   remember(id: Id, fresh: FreshValue<Value>, generation: number): void
+  /** A reader was shown `version` (null: no row, or nothing that orders it): a copy that is not as new must not answer any more. */
+  outdate(id: Id, version: Version | null): void
 }
 
 /** How often a reader may find the entry changed under its lease request before it stops competing and just loads. */
@@ -97,6 +96,7 @@ export class Filler<Id, Value> {
   readonly #settings: FillSettings
   readonly #cost: LoadCost
   readonly #tier: NearTier<Id, Value> | undefined
+  readonly #sealer: Sealer<Value>
 
   constructor(options: {
     parts: EngineParts
@@ -110,6 +110,7 @@ export class Filler<Id, Value> {
     this.#settings = options.settings
     this.#cost = options.cost
     this.#tier = options.tier
+    this.#sealer = new Sealer(options)
   }
 
   /**
@@ -223,7 +224,8 @@ export class Filler<Id, Value> {
     // process does, because batches of one connection keep their order.
     const landed = this.#store(key, token, loaded, useless, reason).then((fresh) => {
       this.#cost.record(clock.monotonicMs() - startedMs)
-      if (fresh !== undefined && generation !== undefined) this.#tier?.remember(id, fresh, generation)
+      const isShowable = !isBelow(floors.get(key), loaded)
+      if (fresh && generation !== undefined && isShowable) this.#tier?.remember(id, fresh, generation)
       return fresh !== undefined
     })
     if (progress) progress.landed = landed.catch(() => false)
@@ -247,45 +249,28 @@ export class Filler<Id, Value> {
     useless: boolean,
     reason: 'miss' | 'refresh',
   ): Promise<FreshValue<Value> | undefined> {
-    const { store, codec, emit } = this.#parts
+    const { store, emit, clock } = this.#parts
     const { entity } = this.#source
-    const payload = loaded.value === undefined ? new Uint8Array(0) : this.#source.encode(loaded.value)
-    if ('uncacheable' in payload) {
-      emit({ type: 'entry.uncacheable', entity, property: payload.uncacheable, found: payload.found })
+    const made = this.#sealer.seal(loaded)
+    if ('uncacheable' in made) {
+      emit({ type: 'entry.uncacheable', entity, property: made.uncacheable, found: made.found })
       emit({ type: 'fill', entity, key, reason, outcome: 'uncacheable' })
       this.#source.doubtShape()
       await store.release({ key, token, failure: null })
       return undefined
     }
-    const freshMs = jittered(this.#source.freshMs(loaded.value), this.#settings.jitter, this.#parts.chance)
-    const request = {
-      key,
-      token,
-      sealed: codec.seal(this.#entry(loaded, payload, freshMs)),
-      // The stamps of two rows that a lookup has led to one after the other say nothing about which came later.
-      version: this.#source.kind === 'row' ? loaded.version : undefined,
-      snapshot: loaded.snapshot,
-      loadedFrom: loaded.loadedFrom,
-      keepMs: freshMs + this.#settings.graceMs,
-      replacesNewer: useless,
-    }
+    const { snapshot, loadedFrom } = loaded
+    const { freshMs, sizeBytes, ...entry } = made
+    const request = { key, token, ...entry, snapshot, loadedFrom, replacesNewer: useless }
+    const sentMs = clock.monotonicMs()
     const outcome = await store.fill(request).catch(() => 'unavailable' as const)
     emit({ type: 'fill', entity, key, reason, outcome })
+    // A fill that was lost has left its lease behind, for which others would wait. One that is only late finds it gone.
+    if (outcome === 'unavailable') await store.release({ key, token, failure: null }).catch(() => {})
     if (outcome !== 'filled') return undefined
-    return { value: loaded.value, remainingMs: freshMs, freshMs, sizeBytes: payload.length }
-  }
-
-  #entry(loaded: LoadedValue<Value>, payload: Uint8Array, freshMs: number): NewEntry {
-    return {
-      kind: loaded.value === undefined ? 'absent' : this.#source.kind,
-      shape: this.#source.shape(),
-      version: loaded.version,
-      snapshot: loaded.version === undefined ? loaded.snapshot : undefined,
-      freshMs,
-      loadMs: this.#cost.estimateMs,
-      epoch: this.#parts.epoch(),
-      payload,
-    }
+    // The entry may have landed right after it was sent, however late this process hears of it.
+    const remainingMs = freshMs - (clock.monotonicMs() - sentMs)
+    return { value: loaded.value, remainingMs, freshMs, sizeBytes }
   }
 
   /**
@@ -309,13 +294,16 @@ export class Filler<Id, Value> {
     }
     if (loaded.value === undefined) {
       floors.seeAbsence(key)
+      this.#tier?.outdate(id, null)
       return undefined
     }
-    if (isBelow(floors.get(key), loaded)) {
+    const wasReset = isBelow(floors.get(key), loaded)
+    if (wasReset) {
       floors.clear(key)
       emit({ type: 'floor.reset', entity: this.#source.entity, key })
     }
     if (loaded.version !== undefined) floors.raise(key, loaded.version, false)
+    this.#tier?.outdate(id, wasReset ? null : (loaded.version ?? null))
     return loaded.value
   }
 }
@@ -324,22 +312,4 @@ function isBelow(floor: Floor | undefined, loaded: LoadedValue<unknown>): boolea
   if (floor === undefined) return false
   if (loaded.value === undefined) return !floor.absent
   return loaded.version !== undefined && compareVersions(loaded.version, floor.version) < 0
-}
-
-/** The load failed in the process that held the lease; its error stays there, because messages may carry values. */
-class RemoteFailure extends Error {
-  readonly code: string
-
-  constructor(code: string) {
-    super(`the load failed in another process with code ${code}`)
-    this.name = 'RemoteFailure'
-    this.code = code
-  }
-}
-
-/** A SQLSTATE or an error code of ours; never a message. */
-function failureCode(error: unknown): string {
-  const cause = isCorralError(error, 'SOURCE_FAILED') ? error.cause : error
-  const code = (cause as { code?: unknown } | null | undefined)?.code
-  return typeof code === 'string' && /^[A-Z0-9_]{1,40}$/.test(code) ? code : 'UNKNOWN'
 }

@@ -17,9 +17,17 @@ import type {
 } from '../core/ports.js'
 import type { CircuitBreaker } from './circuit-breaker.js'
 
+export interface StoreLimits {
+  /** How long a caller waits for any answer but that to a fence. */
+  readonly deadlineMs: number
+  readonly fenceDeadlineMs: number
+  /** How long a call may stay unanswered before it counts as failed. */
+  readonly giveUpMs: number
+}
+
 /**
  * A store that answers soon or not at all: each operation has a deadline, and after some failures in a row none is tried
- * for a while. Everything that goes wrong comes out as `CacheUnavailableError`, which callers answer with a database read.
+ * for a while. A failure is an error or no answer at all; an answer that comes late is none. Everything that goes wrong comes out as `CacheUnavailableError`, which callers answer with a database read.
  *
  * A reply that arrives after its deadline is dropped. That is safe for every operation: what it changed is what a crash
  * of this process at that moment would have left behind.
@@ -28,49 +36,49 @@ export class GuardedStore implements CacheStore {
   readonly #store: CacheStore
   readonly #clock: Clock
   readonly #breaker: CircuitBreaker
-  readonly #deadlineMs: number
+  readonly #limits: StoreLimits
   readonly #emit: EmitEvent
 
   constructor(options: {
     store: CacheStore
     clock: Clock
     breaker: CircuitBreaker
-    deadlineMs: number
+    limits: StoreLimits
     emit: EmitEvent
   }) {
     this.#store = options.store
     this.#clock = options.clock
     this.#breaker = options.breaker
-    this.#deadlineMs = options.deadlineMs
+    this.#limits = options.limits
     this.#emit = options.emit
   }
 
   read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
-    return this.#guard('read', () => this.#store.read(keys))
+    return this.#guard('read', this.#limits.deadlineMs, () => this.#store.read(keys))
   }
 
   lease(requests: readonly LeaseRequest[]): Promise<LeaseReply[]> {
-    return this.#guard('lease', () => this.#store.lease(requests))
+    return this.#guard('lease', this.#limits.deadlineMs, () => this.#store.lease(requests))
   }
 
   fill(requests: readonly FillRequest[]): Promise<FillOutcome[]> {
-    return this.#guard('fill', () => this.#store.fill(requests))
+    return this.#guard('fill', this.#limits.deadlineMs, () => this.#store.fill(requests))
   }
 
   release(requests: readonly ReleaseRequest[]): Promise<void> {
-    return this.#guard('release', () => this.#store.release(requests))
+    return this.#guard('release', this.#limits.deadlineMs, () => this.#store.release(requests))
   }
 
   fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]> {
-    return this.#guard('fence', () => this.#store.fence(requests))
+    return this.#guard('fence', this.#limits.fenceDeadlineMs, () => this.#store.fence(requests))
   }
 
   mark(requests: readonly MarkRequest[]): Promise<string[]> {
-    return this.#guard('mark', () => this.#store.mark(requests))
+    return this.#guard('mark', this.#limits.deadlineMs, () => this.#store.mark(requests))
   }
 
   inspect(key: CacheKey): Promise<StoredState> {
-    return this.#guard('inspect', () => this.#store.inspect(key))
+    return this.#guard('inspect', this.#limits.deadlineMs, () => this.#store.inspect(key))
   }
 
   nowMs(): number {
@@ -85,34 +93,35 @@ export class GuardedStore implements CacheStore {
     return this.#store.close()
   }
 
-  #guard<Reply>(operation: string, call: () => Promise<Reply>): Promise<Reply> {
+  #guard<Reply>(operation: string, deadlineMs: number, call: () => Promise<Reply>): Promise<Reply> {
     if (!this.#breaker.admits()) return Promise.reject(new CacheUnavailableError(operation, 'the breaker is open'))
     return new Promise((resolve, reject) => {
-      let settled = false
+      let isAnswered = false
       const fail = (cause: unknown) => {
-        if (settled) return
-        settled = true
-        this.#breaker.failed()
+        isAnswered = true
         this.#emit({ type: 'cache.unavailable', operation, error: cause })
         reject(new CacheUnavailableError(operation, cause))
       }
+      const { giveUpMs } = this.#limits
       // In two halves: a process that was itself too busy to listen (a large tick, a garbage collection) finds both its
       // timer due and the reply waiting. The second half begins only when it listens again.
-      const halfMs = this.#deadlineMs / 2
-      let cancel = this.#clock.after(halfMs, () => {
-        cancel = this.#clock.after(halfMs, () => fail(`no answer within ${this.#deadlineMs} ms`))
+      let cancel = this.#clock.after(deadlineMs / 2, () => {
+        cancel = this.#clock.after(deadlineMs / 2, () => {
+          fail(`no answer within ${deadlineMs} ms`)
+          // Late is not dead: on a busy machine everything is late, and to stop asking would make it worse.
+          cancel = this.#clock.after(Math.max(0, giveUpMs - deadlineMs), () => this.#breaker.failed())
+        })
       })
       call().then(
         (reply) => {
           cancel()
-          if (settled) return
-          settled = true
           this.#breaker.succeeded()
-          resolve(reply)
+          if (!isAnswered) resolve(reply)
         },
         (error) => {
           cancel()
-          fail(error)
+          this.#breaker.failed()
+          if (!isAnswered) fail(error)
         },
       )
     })

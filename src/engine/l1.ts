@@ -6,7 +6,7 @@ import { compareVersions, type Version } from '../core/version.js'
 export type L1Slot = number | string
 
 /**
- * One row (or absence) held in this process. Kept small: these four fields are the whole price of an entry above
+ * One row (or absence) held in this process. Kept small: these five fields are the whole price of an entry above
  * the row itself, and `answer` is only made when it is asked for.
  */
 interface Held<Value> {
@@ -17,6 +17,8 @@ interface Held<Value> {
   readonly untilMs: number
   /** From here on a hit may draw an early refresh. */
   readonly mayRefreshFromMs: number
+  /** Until then a hit has nothing to do but to answer. */
+  quietUntilMs: number
 }
 
 export interface L1Options<Value> {
@@ -44,6 +46,11 @@ export interface FreshValue<Value> {
 }
 
 const STRIPES = 1024
+/**
+ * How finely the order of last use is kept: moving an entry to the front of the list at every hit costs more than the look-up
+ * itself, and of two rows that were both used within the last tenth of a second either may go.
+ */
+const RECENCY_MS = 100
 
 /**
  * The in-process tier of one source: frozen, decoded values by id. It knows nothing about the bus; whoever asks makes sure
@@ -68,14 +75,20 @@ export class L1<Value> {
 
   /** The answer to a read of `slot` at `nowMs`; undefined when there is none that is still fresh. */
   recall(slot: L1Slot, nowMs: number): Promise<Value | undefined> | undefined {
-    const held = this.#entries.get(slot)
+    const held = this.#entries.peek(slot)
     if (held === undefined) return undefined
+    return nowMs < held.quietUntilMs ? held.answer : this.#recall(slot, held, nowMs)
+  }
+
+  #recall(slot: L1Slot, held: Held<Value>, nowMs: number): Promise<Value | undefined> | undefined {
     if (nowMs >= held.untilMs) {
       this.#entries.delete(slot)
       return undefined
     }
+    this.#entries.get(slot)
     if (nowMs >= held.mayRefreshFromMs) this.#options.onLate(slot, held.untilMs - nowMs)
     held.answer ??= Promise.resolve(held.value)
+    held.quietUntilMs = Math.min(held.mayRefreshFromMs, Math.floor(nowMs) + RECENCY_MS)
     return held.answer
   }
 
@@ -100,13 +113,25 @@ export class L1<Value> {
     const mayRefreshFromMs = isCut ? untilMs : Math.floor(untilMs - this.#options.earlinessMs(fresh.freshMs))
     // lru-cache wants a positive size, and an absence has no bytes.
     const size = Math.max(1, fresh.sizeBytes)
-    this.#entries.set(slot, { value: fresh.value, answer: undefined, untilMs, mayRefreshFromMs }, { size })
+    this.#entries.set(
+      slot,
+      { value: fresh.value, answer: undefined, untilMs, mayRefreshFromMs, quietUntilMs: 0 },
+      { size },
+    )
   }
 
   /** The row under `slot` changed. A copy that is at least as new as `version` stays; with null nothing does. */
   forget(slot: L1Slot, version: Version | null): void {
     const stripe = stripeOf(slot)
     this.#stripes[stripe] = (this.#stripes[stripe] as number) + 1
+    this.outdate(slot, version)
+  }
+
+  /**
+   * A reader was shown `version` (null: that there is no row, or one without a stamp): a copy that is not as new may not answer
+   * another one. Unlike `forget` it leaves answers that are on their way alone: they are held against the floor when they come.
+   */
+  outdate(slot: L1Slot, version: Version | null): void {
     const held = this.#entries.peek(slot)
     if (held === undefined) return
     const own = held.value === undefined ? undefined : this.#options.versionOf(held.value)

@@ -1,13 +1,13 @@
 import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
-import type { CacheStore, FenceRequest } from '../core/ports.js'
+import type { CacheStore } from '../core/ports.js'
 import { compareVersions } from '../core/version.js'
 import type { AnnouncedChange } from './bus-message.js'
+import { inOrder, type OrderedFence } from './fence-order.js'
 
 const FIRST_RETRY_MS = 50
 const MAX_RETRY_MS = 1_000
-const BATCH = 256
 
 /**
  * Fences the cache has not acknowledged, sent again until it does. One per key: fences merge by maximum, so the newest
@@ -21,7 +21,7 @@ export class PendingFences {
   readonly #maxKeys: number
   readonly #emit: EmitEvent
   readonly #announce: (changes: readonly AnnouncedChange[]) => void
-  readonly #fences = new Map<CacheKey, FenceRequest>()
+  readonly #fences = new Map<CacheKey, OrderedFence>()
   #retryMs = FIRST_RETRY_MS
   #cancelRetry: (() => void) | undefined
   #flushing: Promise<void> | undefined
@@ -49,7 +49,7 @@ export class PendingFences {
   /** Whether this key's fence still waits. Bound, so that it can be handed on as a function. */
   readonly has = (key: CacheKey): boolean => this.#fences.has(key)
 
-  add(requests: readonly FenceRequest[]): void {
+  add(requests: readonly OrderedFence[]): void {
     if (this.#stopped) {
       this.#emit({ type: 'fence.settled', keys: requests.length, outcome: 'dropped' })
       return
@@ -57,7 +57,7 @@ export class PendingFences {
     for (const request of requests) {
       const known = this.#fences.get(request.key)
       this.#fences.delete(request.key)
-      this.#fences.set(request.key, known ? merge(known, request) : request)
+      this.#fences.set(request.key, merge(known ?? request, request))
     }
     let dropped = 0
     for (const key of this.#fences.keys()) {
@@ -87,9 +87,7 @@ export class PendingFences {
   }
 
   async #flush(): Promise<void> {
-    const waiting = [...this.#fences.values()]
-    for (let at = 0; at < waiting.length; at += BATCH) {
-      const batch = waiting.slice(at, at + BATCH)
+    for (const batch of inOrder([...this.#fences.values()])) {
       try {
         await this.#store.fence(batch)
       } catch {
@@ -97,7 +95,9 @@ export class PendingFences {
         return
       }
       this.#retryMs = FIRST_RETRY_MS
-      this.#announce(batch.map(({ key, version }) => ({ key, version, absent: false, hasFloor: false })))
+      this.#announce(
+        batch.map(({ key, copyOf, version }) => ({ key: copyOf ?? key, version, absent: false, hasFloor: false })),
+      )
       let settled = 0
       for (const request of batch) {
         // A fence that was merged with a newer one while this was under way still waits for its own turn.
@@ -116,8 +116,11 @@ export class PendingFences {
   }
 }
 
-/** One fence that invalidates what either would: an unknown version drops everything, so it wins. */
-function merge(a: FenceRequest, b: FenceRequest): FenceRequest {
+/**
+ * One fence that invalidates what either would: an unknown version drops everything, so it wins. It replaces nothing: by the
+ * time it arrives, the row may be another one.
+ */
+function merge(a: OrderedFence, b: OrderedFence): OrderedFence {
   const newer =
     a.version === null || b.version === null ? null : compareVersions(a.version, b.version) > 0 ? a.version : b.version
   return { ...b, version: newer, replacement: null }

@@ -19,7 +19,8 @@ export interface ReadSettings {
   readonly hardTimeoutMs: number
 }
 
-type Held<Value> =
+/** What a reader holds in its hands after the look. */
+export type Held<Value> =
   | {
       readonly usable: true
       readonly verdict: 'fresh' | 'early' | 'stale'
@@ -76,13 +77,11 @@ export class Reader<Id, Value> {
     this.#tier = options.tier
   }
 
-  async read(key: CacheKey, id: Id): Promise<Value | undefined> {
+  read(key: CacheKey, id: Id): Promise<Value | undefined> {
     const startedAt = this.#flights.now()
-    for (let attempt = 0; attempt < MAX_REREADS; attempt++) {
-      const answer = await this.#readOnce(key, id, startedAt)
-      if (answer !== MISSED_A_WRITE) return answer
-    }
-    return this.loadOnly(key, id)
+    return this.#pass(key, id, startedAt).then((answer) =>
+      answer === MISSED_A_WRITE ? this.#readAgain(key, id, startedAt) : answer,
+    )
   }
 
   /** Reads the database and brings the cache up to it, whatever it holds. */
@@ -100,27 +99,45 @@ export class Reader<Id, Value> {
   }
 
   /** Reads the database and leaves the cache alone. */
-  loadOnly(key: CacheKey, id: Id): Promise<Value | undefined> {
-    return this.#withinHardTimeout(this.#filler.loadOnly(key, id))
+  async loadOnly(key: CacheKey, id: Id): Promise<Value | undefined> {
+    return this.#share(await this.#withinHardTimeout(this.#filler.loadOnly(key, id)))
   }
 
-  async #readOnce(key: CacheKey, id: Id, startedAt: number): Promise<Answer<Value>> {
+  async #readAgain(key: CacheKey, id: Id, startedAt: number): Promise<Value | undefined> {
+    for (let attempt = 1; attempt < MAX_REREADS; attempt++) {
+      const answer = await this.#pass(key, id, startedAt)
+      if (answer !== MISSED_A_WRITE) return answer
+    }
+    return this.loadOnly(key, id)
+  }
+
+  /** Once through the steps. Not an async function, nor the next one: on a hit there is nothing to wait for but the look. */
+  #pass(key: CacheKey, id: Id, startedAt: number): Promise<Answer<Value>> {
     if (this.#parts.isPending(key)) return this.#loadWithoutCache(key, id, startedAt)
     const generation = this.#tier?.generation(id)
-    let bytes: StoredBytes | null
-    try {
-      bytes = await this.#parts.store.read(key) //                                        1 look
-    } catch {
-      return this.#loadWithoutCache(key, id, startedAt)
-    }
-    const held = this.#inspect(key, bytes) //                                             2 judge
+    return this.#parts.store.read(key).then(
+      (bytes) => this.#answer(key, id, bytes, startedAt, generation), //                   1 look
+      () => this.#loadWithoutCache(key, id, startedAt),
+    )
+  }
+
+  #answer(
+    key: CacheKey,
+    id: Id,
+    bytes: StoredBytes | null,
+    startedAt: number,
+    generation: number | undefined,
+  ): Answer<Value> | Promise<Answer<Value>> {
+    const held = this.inspect(key, bytes) //                                             2 judge
     if (!held.usable) {
       this.#parts.emit({ type: 'miss', entity: this.#source.entity, reason: held.reason })
       return this.#withinHardTimeout(this.#fill(key, id, held.seen, startedAt)) //        6 fill
     }
     this.#parts.onHit?.({ type: 'hit', entity: this.#source.entity, tier: 'l2', verdict: held.verdict })
-    if (held.verdict === 'stale') return this.#fillOrServeStale(key, id, held, bytes as StoredBytes, startedAt) // 5 fill, or help out
-    if (generation !== undefined) this.#remember(id, held, generation)
+    if (held.verdict === 'stale') {
+      return this.#fillOrServeStale(key, id, held, bytes as StoredBytes, startedAt) //    5 fill, or help out
+    }
+    if (generation !== undefined) this.remember(id, held, generation)
     if (held.verdict === 'early') this.#refresh(key, id, bytes as StoredBytes) //         4 serve and refresh
     return held.value //                                                                  3 serve
   }
@@ -137,20 +154,23 @@ export class Reader<Id, Value> {
       try {
         const generation = this.#tier?.generation(id)
         const bytes = await store.read(key)
-        const held = this.#inspect(key, bytes)
+        const held = this.inspect(key, bytes)
         if (!held.usable) return
         const isYounger = remainingOf(held.entry, store.nowMs()) > remainingMs + YOUNGER_BY_MS
-        if (isYounger && generation !== undefined) this.#remember(id, held, generation)
-        else await this.#filler.refresh(key, id, bytes as StoredBytes)
+        if (!isYounger) await this.#filler.refresh(key, id, bytes as StoredBytes)
+        else if (generation !== undefined) this.remember(id, held, generation)
       } finally {
         this.#refreshing.delete(key)
       }
     })
   }
 
-  #remember(id: Id, { entry, value }: Held<Value> & { usable: true }, generation: number): void {
-    const remainingMs = remainingOf(entry, this.#parts.store.nowMs())
-    const { freshMs, payload } = entry
+  /** Keeps in this process' memory what was just served, unless it was invalidated since `generation` was taken. */
+  remember(id: Id, { entry, value }: Held<Value> & { usable: true }, generation: number): void {
+    const { freshMs, payload, version } = entry
+    // An estimate of the store's clock that lags must not make an entry younger than it can be.
+    const remainingMs = Math.min(freshMs, remainingOf(entry, this.#parts.store.nowMs()))
+    this.#tier?.outdate(id, version ?? null)
     this.#tier?.remember(id, { value, remainingMs, freshMs, sizeBytes: payload.length }, generation)
   }
 
@@ -170,7 +190,7 @@ export class Reader<Id, Value> {
   }
 
   #admit(key: CacheKey, bytes: StoredBytes | null): ReturnType<Judge<Value>> {
-    const held = this.#inspect(key, bytes)
+    const held = this.inspect(key, bytes)
     if (!held.usable) return held.seen
     return held.verdict === 'stale' ? { bytes, useless: false } : { value: held.value }
   }
@@ -186,10 +206,14 @@ export class Reader<Id, Value> {
     fill: (progress: FlightProgress) => Promise<Value | undefined>,
   ): Promise<Answer<Value>> {
     const flight = this.#flights.current(key)
-    if (flight === undefined) return this.#flights.start(key, fill).value
+    if (flight === undefined) return this.#share(await this.#flights.start(key, fill).value)
     this.#parts.emit({ type: 'coalesced', entity: this.#source.entity, scope: 'process', waitedMs: 0 })
     const value = await flight.value
-    return startedAt < flight.askedAt || (await flight.landed) ? value : MISSED_A_WRITE
+    return startedAt < flight.askedAt || (await flight.landed) ? this.#share(value) : MISSED_A_WRITE
+  }
+
+  #share(value: Value | undefined): Value | undefined {
+    return value === undefined ? undefined : this.#source.share(value)
   }
 
   #refresh(key: CacheKey, id: Id, seen: StoredBytes): void {
@@ -224,14 +248,18 @@ export class Reader<Id, Value> {
     return held.value
   }
 
-  /** Opens bytes nobody vouches for and says whether this reader may have what is in them. */
-  #inspect(key: CacheKey, bytes: StoredBytes | null): Held<Value> {
+  /**
+   * Opens bytes nobody vouches for and says whether a reader of `key` may have what is in them.
+   *
+   * @param at where they were found, if that is a copy of the key's entry.
+   */
+  inspect(key: CacheKey, bytes: StoredBytes | null, at: CacheKey = key): Held<Value> {
     if (bytes === null) return { usable: false, reason: 'nothing', seen: { bytes, useless: false } }
     const { codec, emit, floors } = this.#parts
     const { entity } = this.#source
     const entry = codec.open(bytes)
     if ('unreadable' in entry) {
-      emit({ type: 'entry.unreadable', entity, key, reason: entry.unreadable })
+      emit({ type: 'entry.unreadable', entity, key: at, reason: entry.unreadable })
       return { usable: false, reason: 'unreadable', seen: { bytes, useless: true } }
     }
     const verdict = this.#verdict(entry, floors.get(key))
@@ -242,7 +270,7 @@ export class Reader<Id, Value> {
     if (entry.kind === 'absent') return { usable: true, verdict, entry, value: undefined }
     const value = entry.kind === this.#source.kind ? this.#source.decode(entry.payload) : undefined
     if (value === undefined) {
-      emit({ type: 'entry.unreadable', entity, key, reason: 'payload' })
+      emit({ type: 'entry.unreadable', entity, key: at, reason: 'payload' })
       return { usable: false, reason: 'unreadable', seen: { bytes, useless: true } }
     }
     if (entry.version !== undefined && entry.kind === 'row') floors.raise(key, entry.version, false)
@@ -274,6 +302,7 @@ export class Reader<Id, Value> {
   }
 }
 
-function remainingOf(entry: Entry, nowMs: number): number {
+/** What is left of an entry's fresh time; negative when it is over. */
+export function remainingOf(entry: Entry, nowMs: number): number {
   return entry.filledAtMs + entry.freshMs - nowMs
 }

@@ -10,6 +10,8 @@ export class TickBatch<Request, Reply> {
   readonly #clock: Pick<Clock, 'endOfTick'>
   readonly #send: (requests: Request[]) => Promise<readonly Reply[]>
   readonly #maxSize: number
+  readonly #inTurn: boolean
+  #isUnderWay = false
   #requests: Request[] = []
   #waiting: { resolve: (reply: Reply) => void; reject: (error: unknown) => void }[] = []
 
@@ -17,11 +19,17 @@ export class TickBatch<Request, Reply> {
     clock: Pick<Clock, 'endOfTick'>
     /** Largest number of requests in one batch; a fuller one leaves at once. */
     maxSize: number
+    /**
+     * One batch at a time: what is asked for meanwhile leaves together when that is answered. So nobody waits for more than
+     * the batch before, and each batch can keep its deadline. Default: false.
+     */
+    inTurn?: boolean
     send: (requests: Request[]) => Promise<readonly Reply[]>
   }) {
     this.#clock = options.clock
     this.#send = options.send
     this.#maxSize = options.maxSize
+    this.#inTurn = options.inTurn ?? false
   }
 
   ask(request: Request): Promise<Reply> {
@@ -33,18 +41,24 @@ export class TickBatch<Request, Reply> {
   }
 
   #leave(): void {
-    if (this.#requests.length === 0) return
-    const requests = this.#requests
-    const waiting = this.#waiting
-    this.#requests = []
-    this.#waiting = []
+    if (this.#requests.length === 0 || (this.#inTurn && this.#isUnderWay)) return
+    const requests = this.#requests.splice(0, this.#maxSize)
+    const waiting = this.#waiting.splice(0, this.#maxSize)
+    this.#isUnderWay = true
     this.#send(requests).then(
       (replies) => {
         for (let i = 0; i < waiting.length; i++) waiting[i]!.resolve(replies[i] as Reply)
+        this.#arrive()
       },
       (error) => {
         for (const { reject } of waiting) reject(error)
+        this.#arrive()
       },
     )
+  }
+
+  #arrive(): void {
+    this.#isUnderWay = false
+    if (this.#inTurn) this.#leave()
   }
 }

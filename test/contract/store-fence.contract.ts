@@ -89,6 +89,18 @@ export function fenceContract(opened: () => StoreUnderTest): void {
       expect(await fillFromStandby('4')).toBe('filled')
     })
 
+    it('is forgotten when its time is over, also where leases keep its guard', async () => {
+      await lab.fence('5', { xid: '800', rememberAlways: true, keepMs: 30 })
+      await lab.lease('a')
+      await lab.pass(50)
+      expect(await lab.fill('a', '4'), 'a table that was restored is cached again').toBe('filled')
+      await lab.fence('3', { xid: '700', keepMs: 5_000 })
+      expect(await fillFromStandby('3'), 'the old fence does not come back with a new one').toBe('older')
+      await lab.evictEntry()
+      expect(await fillFromStandby('3')).toBe('filled')
+      expect(await fillFromStandby(undefined, 701)).toBe('filled')
+    })
+
     it('is not forgotten sooner because another one is shorter', async () => {
       await lab.fence('5', { rememberAlways: true, keepMs: 5_000 })
       await lab.fence('4', { rememberAlways: true, keepMs: 20 })

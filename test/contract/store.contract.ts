@@ -231,6 +231,76 @@ export function storeContract(name: string, open: () => StoreUnderTest | Promise
 
     fenceContract(() => test)
 
+    describe('mark', () => {
+      const mark = async (fresh: string, keepMs = 5_000) => {
+        const [found] = await test.store.mark([{ key: lab.key, fresh, keepMs }])
+        return found
+      }
+
+      it('is the first that was offered, for everybody', async () => {
+        expect(await mark('a')).toBe('a')
+        expect(await mark('b')).toBe('a')
+      })
+
+      it('is removed by a fence, and never comes back', async () => {
+        await mark('a')
+        expect(await lab.fence(null, { xid: '800' })).toBe('dropped')
+        expect(await mark('b')).toBe('b')
+        expect(await mark('a')).toBe('b')
+      })
+
+      it('lives at least as long as the last who asked wants', async () => {
+        await mark('a', 40)
+        await mark('b', 5_000)
+        await mark('c', 10)
+        await lab.pass(60)
+        expect(await mark('d')).toBe('a')
+      })
+
+      it('is forgotten when its time is over, whole number or not', async () => {
+        await mark('a', 30.5)
+        await lab.pass(50)
+        expect(await mark('b')).toBe('b')
+      })
+
+      it('is one for each key of a batch', async () => {
+        await mark('a')
+        const keys = [test.newKey(), lab.key]
+        expect(await test.store.mark(keys.map((key) => ({ key, fresh: 'b', keepMs: 5_000 })))).toEqual(['b', 'a'])
+      })
+    })
+
+    describe('inspect', () => {
+      it('shows nothing where nothing is', async () => {
+        const nothing = { bytes: null, remainingMs: null, fence: null, lease: null, failure: null }
+        expect(await test.store.inspect(lab.key)).toEqual(nothing)
+      })
+
+      it('shows entry, fence, lease and failure, and changes none of them', async () => {
+        await lab.put('7', { text: 'tea', keepMs: 8_000 })
+        await lab.fence('6', { keepMs: 5_000 })
+        await lab.leaseOver('a')
+        await lab.release('a', '57014')
+        await lab.leaseOver('b', { leaseMs: 4_000 })
+        for (let i = 0; i < 2; i++) {
+          const state = await test.store.inspect(lab.key)
+          expect(payloadOf(state.bytes)).toBe('tea')
+          expect(state.remainingMs).toBeGreaterThan(7_000)
+          expect(state).toMatchObject({ fence: '6', lease: { token: 'b' }, failure: '57014' })
+          expect(state.lease?.remainingMs).toBeGreaterThan(3_000)
+          expect(state.lease?.remainingMs).toBeLessThanOrEqual(4_000)
+        }
+        expect(await lab.fill('b', '8')).toBe('filled')
+      })
+
+      it('shows no fence whose time is over', async () => {
+        await lab.fence('6', { rememberAlways: true, keepMs: 30 })
+        await lab.lease('a')
+        await lab.pass(50)
+        expect((await test.store.inspect(lab.key)).fence).toBeNull()
+      })
+    })
+
     it('knows the time of the store that stamps the entries', async () => {
       await lab.put('1')
       const filled = filledAtMs((await lab.read()) as Uint8Array)

@@ -42,6 +42,33 @@ describe('a lost cache never fails a read or a write', () => {
     expect((await process.read('42'))?.price).toBe(2)
   })
 
+  it('when it stops answering between a look and a lease: no reader waits for the deadlines of others', async () => {
+    const { fleet, process } = open()
+    process.cache.breakAlways('hang', ['lease'])
+    const waited: number[] = []
+    const readings: Promise<void>[] = []
+    for (let id = 0; id < 10; id++) {
+      fleet.table.put(String(id), 1)
+      const startedMs = fleet.clock.monotonicMs()
+      readings.push(process.read(String(id)).then(() => void waited.push(fleet.clock.monotonicMs() - startedMs)))
+      await fleet.clock.advance(1)
+    }
+    await fleet.clock.advance(1_000)
+    await Promise.all(readings)
+    expect(Math.max(...waited)).toBeLessThanOrEqual(2 * DEADLINE_MS)
+  })
+
+  it('when one fill is lost: the next reader does not wait for the end of its lease', async () => {
+    const { fleet, process } = open()
+    const other = fleet.start()
+    process.cache.breakNext('fill', 'hang')
+    await process.read('42')
+    await fleet.clock.advance(DEADLINE_MS)
+    const startedMs = fleet.clock.monotonicMs()
+    expect((await other.read('42'))?.price).toBe(1)
+    expect(fleet.clock.monotonicMs() - startedMs).toBe(0)
+  })
+
   it('when it answers with the wrong bytes for every key', async () => {
     const { fleet, process } = open()
     fleet.table.put('43', 2)

@@ -103,4 +103,25 @@ describe('reads never go back in time', () => {
     expect((await process.read('42'))?.price).toBe(1)
     expect(fleet.table.loads, 'cached again').toHaveLength(2)
   })
+
+  it('and then its rows are cached again when the fences from before are forgotten, however hot they are', async () => {
+    const fleet = new Fleet({ fenceMs: 60_000 })
+    const process = fleet.start()
+    fleet.table.put('42', 1)
+    await process.read('42')
+    await settle()
+    const backup = fleet.table.position()
+    await process.write('42', 2)
+    fleet.table.restore(backup)
+    for (let second = 0; second < 61; second++) {
+      expect((await process.read('42'))?.price).toBe(1)
+      await fleet.clock.advance(1_000)
+    }
+    const before = fleet.table.loads.length
+    for (let second = 0; second < 60; second++) {
+      expect((await process.read('42'))?.price).toBe(1)
+      await fleet.clock.advance(1_000)
+    }
+    expect(fleet.table.loads.length - before).toBeLessThanOrEqual(1)
+  })
 })

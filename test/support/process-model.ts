@@ -9,9 +9,11 @@ import { Background } from '../../src/engine/background.js'
 import { BatchedStore } from '../../src/engine/batched-store.js'
 import { CircuitBreaker } from '../../src/engine/circuit-breaker.js'
 import { Fencer, type FenceState } from '../../src/engine/fencer.js'
-import { Filler, type FillSettings, type ReadSource } from '../../src/engine/filler.js'
+import { type EngineParts, Filler, type FillSettings, type ReadSource } from '../../src/engine/filler.js'
 import { Floors } from '../../src/engine/floors.js'
 import { GuardedStore } from '../../src/engine/guarded-store.js'
+import { HotCopies } from '../../src/engine/hot-copies.js'
+import { HotKeys } from '../../src/engine/hot-keys.js'
 import { Invalidation } from '../../src/engine/invalidation.js'
 import { LoadGate } from '../../src/engine/load-gate.js'
 import { PendingFences } from '../../src/engine/pending-fences.js'
@@ -39,7 +41,11 @@ export interface ProcessSettings {
   readonly epoch: string
   /** False: the table has no stamp, so neither entries nor floors have versions. */
   readonly hasVersions: boolean
+  /** Copies of hot keys. Here a key is hot when it was read in the second before. */
+  readonly hot: { readonly copies: number; readonly copyTtlMs: number }
 }
+
+const HOT_RULES = { counters: 64, share: 0, perSecond: 0, cooldownMs: 600_000 }
 
 /** The defaults of `createCorral`, without jitter and early refresh, which the tests that are about them turn on. */
 const DEFAULTS: ProcessSettings = {
@@ -55,6 +61,7 @@ const DEFAULTS: ProcessSettings = {
   shape: '1f0c3a7e',
   epoch: '00000000',
   hasVersions: true,
+  hot: { copies: 0, copyTtlMs: 5_000 },
 }
 
 /** One process of the fleet: the engine as `client.ts` puts it together, over a table model instead of Postgres. */
@@ -74,6 +81,8 @@ export class ProcessModel {
   readonly #settings: ProcessSettings
   readonly #fencer: Fencer
   readonly #reader: Reader<string, ModelRow>
+  readonly #reads: Pick<Reader<string, ModelRow>, 'read'>
+  readonly hotKeys: HotKeys
 
   constructor(options: {
     clock: Clock
@@ -100,18 +109,22 @@ export class ProcessModel {
     const onChange = (state: 'closed' | 'open' | 'half-open') => emit({ type: 'breaker', state })
     const breaker = new CircuitBreaker({ clock, failures, probeMs, maxProbeMs: 1_000, onChange })
     this.cache = new PausableStore(options.store, clock)
-    const store = new GuardedStore({ store: this.cache, clock, breaker, deadlineMs, emit })
+    const limits = { deadlineMs, fenceDeadlineMs: deadlineMs, giveUpMs: deadlineMs }
+    const store = new GuardedStore({ store: this.cache, clock, breaker, limits, emit })
     const announce = () => {}
     this.pending = new PendingFences({ store, clock, maxKeys: 1_000, emit, announce })
     const { floors, flights, pending, background } = this
     const keepMs = settings.fenceMs
     const invalidation = new Invalidation({ floors, flights })
-    this.#fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce })
+    const chance = options.chance ?? plainChance()
+    this.hotKeys = new HotKeys({ clock, rules: HOT_RULES, token: chance.token() })
+    const { copiesOf } = this.hotKeys
+    this.#fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce, copiesOf })
     const parts = {
       store: new BatchedStore(store, clock),
       codec: envelope,
       clock,
-      chance: options.chance ?? plainChance(),
+      chance,
       floors,
       background,
       emit,
@@ -122,6 +135,7 @@ export class ProcessModel {
     const source = this.#source(emit)
     const filler = new Filler({ parts, source, settings: settings.fill, cost: new LoadCost() })
     this.#reader = new Reader({ parts, source, filler, flights, settings: settings.read })
+    this.#reads = settings.hot.copies > 0 ? this.#hotCopies(parts, settings) : this.#reader
     ProcessModel.#alive.add(this)
   }
 
@@ -142,7 +156,7 @@ export class ProcessModel {
   }
 
   read(id: string): Promise<ModelRow | undefined> {
-    return this.#reader.read(this.keyOf(id), id)
+    return this.#reads.read(this.keyOf(id), id)
   }
 
   reload(id: string): Promise<ModelRow | undefined> {
@@ -170,6 +184,13 @@ export class ProcessModel {
   /** The connection broke during COMMIT. */
   fenceUnknown(change: ModelChange, status: () => Promise<'committed' | 'aborted' | 'in progress' | 'unknown'>) {
     return this.#fencer.afterUnknownCommit([this.#change(change)], change.xid, status)
+  }
+
+  #hotCopies(parts: EngineParts, { hot, fill }: ProcessSettings): HotCopies<string, ModelRow> {
+    const { hotKeys } = this
+    hotKeys.register({ prefix: keyPrefix('shop', 'row', ENTITY), entity: ENTITY, copies: hot.copies })
+    const settings = { ...hot, jitter: fill.jitter, leaseMs: fill.lease.minMs }
+    return new HotCopies({ parts, entity: ENTITY, reader: this.#reader, hotKeys, settings, tier: undefined })
   }
 
   #change({ id, version, xid, absent }: ModelChange): Change {
@@ -206,6 +227,7 @@ export class ProcessModel {
       encode: (row) => (Number.isNaN(row.price) ? UNCACHEABLE : Buffer.from(JSON.stringify(row))),
       decode: (payload) => parsed(payload),
       freshMs: (row) => (row === undefined ? absentMs : typeof freshMs === 'function' ? freshMs(row) : freshMs),
+      share: (row) => row,
       doubtShape: () => {},
     }
   }

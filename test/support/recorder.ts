@@ -68,6 +68,10 @@ function told(event: CorralEvent): Field[] {
       return [event.reason]
     case 'bus.unsent':
       return [`${event.changes} changes`]
+    case 'ttl.refused':
+      return [event.reason]
+    case 'write.unseen':
+      return [event.entity ?? event.statement]
     case 'shape.changed':
     case 'floor.reset':
       return []

@@ -57,7 +57,7 @@ describe('options', () => {
         [-1, 'number -1'],
         [Number.NaN, 'number NaN'],
         [Number.POSITIVE_INFINITY, 'number Infinity'],
-        ['5 min', 'string "5 min"'],
+        ['5 min', '"5 min"'],
         [null, 'null'],
         [5n, 'bigint 5'],
         [[], 'an array of 0'],
@@ -87,7 +87,7 @@ describe('options', () => {
 
   it('are refused when unknown, with the ones there are', () => {
     expect(messageOf(() => resolveSettings({ ttl: { freshMS: 5 } } as never))).toBe(
-      'option `ttl.freshMS`: expected one of `freshMs`, `jitter`, `absentMs`, `graceMs`, found string "unknown option freshMS"',
+      'option `ttl.freshMS`: expected one of `freshMs`, `jitter`, `absentMs`, `graceMs`, found "unknown option freshMS"',
     )
     expect(messageOf(() => refuseUnknown('', { reddis: 1 }, ['db', 'redis']))).toContain('option `reddis`')
     expect(messageOf(() => resolveSettings({ ttl: 5 } as never))).toContain(

@@ -5,8 +5,6 @@ import { RowLayout } from './row-layout.js'
 import { shapeOf } from './shape.js'
 import type { Uncacheable } from './uncacheable.js'
 
-export { freezeList } from './read-only.js'
-
 /** Results of one query to payloads and back. No catalog knows their columns, so each payload names them, once. */
 export interface ListCodec {
   /** Fingerprint of the codec and the schema version; the columns are in the payload. */

@@ -46,11 +46,6 @@ export function closeList<Row extends object>(rows: Row[]): readonly Row[] {
   return Object.freeze(rows)
 }
 
-/** True when `handOut` copies this row or list. */
-export function carriesBytes(value: object): boolean {
-  return carriers.has(value)
-}
-
 /**
  * What one reader may have of a shared, frozen row or list of rows: the same object, or, when it carries bytes,
  * a frozen copy with the same order of keys and with bytes of its own.

@@ -4,8 +4,6 @@ import { RowLayout } from './row-layout.js'
 import { type Column, shapeOf } from './shape.js'
 import type { Uncacheable } from './uncacheable.js'
 
-export { freezeRow } from './read-only.js'
-
 /** Rows of one table to payloads and back. */
 export interface RowCodec {
   /** Fingerprint of the columns, their types and the schema version. Only payloads of this shape may be decoded. */

@@ -30,6 +30,8 @@ interface Guard {
   fence: string | undefined
   xids: string[]
   lostXid: string | undefined
+  /** When the three above are forgotten; a lease may keep the guard for longer. */
+  fencedUntilMs: number
   lease: { readonly token: string; readonly untilMs: number } | undefined
   failure: { readonly token: string; readonly code: string } | undefined
   expiresAtMs: number
@@ -112,6 +114,7 @@ export class MemoryStore implements CacheStore {
       const { version } = request
       if (version !== null && !(guard.fence && compareVersions(guard.fence, version) >= 0)) guard.fence = version
       if (request.xid !== null) rememberXid(guard, request.xid)
+      guard.fencedUntilMs = Math.max(guard.fencedUntilMs, this.nowMs() + request.keepMs)
       this.#keep(request.key, guard, request.keepMs)
 
       const stored = isRow(bytes) ? storedVersion(bytes) : undefined
@@ -177,14 +180,21 @@ export class MemoryStore implements CacheStore {
 
   /** The key's guard, or a blank one that only lives on if `#keep` is called. */
   #guard(key: CacheKey): Guard {
-    if (this.#hasGuard(key)) return this.#guards.get(key) as Guard
-    return { fence: undefined, xids: [], lostXid: undefined, lease: undefined, failure: undefined, expiresAtMs: 0 }
+    const guard = this.#hasGuard(key) ? (this.#guards.get(key) as Guard) : blankGuard()
+    if (guard.fencedUntilMs < this.nowMs()) Object.assign(guard, NO_FENCE, { xids: [] })
+    return guard
   }
 
   #keep(key: CacheKey, guard: Guard, keepMs: number): void {
     guard.expiresAtMs = Math.max(guard.expiresAtMs, this.nowMs() + keepMs)
     this.#guards.set(key, guard)
   }
+}
+
+const NO_FENCE = { fence: undefined, lostXid: undefined, fencedUntilMs: 0 }
+
+function blankGuard(): Guard {
+  return { ...NO_FENCE, xids: [], lease: undefined, failure: undefined, expiresAtMs: 0 }
 }
 
 /** A Redis hash goes with its last field; so does this one. */

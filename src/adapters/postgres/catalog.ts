@@ -10,6 +10,8 @@ export interface TableRequest {
   readonly key: string | readonly string[]
   /** Each element is one lookup: a unique column or column list. */
   readonly unique?: readonly (string | readonly string[])[]
+  /** Columns that cached queries are bounded by. */
+  readonly queryBy?: readonly string[]
   /** The column that orders a row's versions. Default: Corral's stamp. `false`: the table has none. */
   readonly version?: string | false
 }
@@ -39,6 +41,8 @@ export interface TableFacts {
   readonly key: readonly KeyColumn[]
   /** One for each element of `request.unique`, in order. */
   readonly unique: readonly (readonly KeyColumn[])[]
+  /** In the order of `request.queryBy`. */
+  readonly queryBy: readonly KeyColumn[]
   /** Undefined when `request.version` is false. */
   readonly version: { readonly property: string; readonly column: string } | undefined
   /** How the version is kept. `missing` and `disabled` are seen only with `version: false`; otherwise they are errors. */
@@ -64,6 +68,7 @@ export async function readTable(db: AnyDatabase, request: TableRequest): Promise
     columns: inspection.columns,
     key,
     unique: Object.freeze(unique),
+    queryBy: Object.freeze((request.queryBy ?? []).map((name) => inspection.valueColumn('queryBy', name))),
     ...inspection.version(request.version, key),
   })
 }
@@ -116,6 +121,12 @@ class Inspection {
       )
     }
     return Object.freeze(columns)
+  }
+
+  /** A column whose values have one spelling each. */
+  valueColumn(option: 'queryBy', name: string): KeyColumn {
+    const where = `${this.#table}.${option}`
+    return this.#keyColumn(where, this.#column(where, name))
   }
 
   version(requested: string | false | undefined, key: readonly KeyColumn[]): Pick<TableFacts, 'version' | 'stamp'> {

@@ -17,12 +17,20 @@ const MAX_NAMES = 10_000
 export class RelationDirectory {
   readonly #db: AnyDatabase
   readonly #clock: Pick<Clock, 'monotonicMs'>
-  readonly #relations = new Map<string, { readonly relation: Relation | undefined; readonly readAtMs: number }>()
+  readonly #behind: (read: () => Promise<unknown>) => void
+  readonly #reading = new Set<string>()
+  readonly #relations = new Map<string, { readonly relation: Relation; readonly readAtMs: number }>()
   readonly #functions = new Map<string, { readonly verdict: FunctionVerdict; readonly readAtMs: number }>()
 
-  constructor(options: { db: AnyDatabase; clock: Pick<Clock, 'monotonicMs'> }) {
+  constructor(options: {
+    db: AnyDatabase
+    clock: Pick<Clock, 'monotonicMs'>
+    /** Runs what nobody waits for. */
+    behind: (read: () => Promise<unknown>) => void
+  }) {
     this.#db = options.db
     this.#clock = options.clock
+    this.#behind = options.behind
   }
 
   /**
@@ -34,8 +42,18 @@ export class RelationDirectory {
   async find(names: readonly TableName[], db?: AnyDatabase): Promise<readonly (Relation | undefined)[]> {
     const known = names.map((name) => this.#fresh(this.#relations.get(idOf(name))))
     if (known.every((each) => each !== undefined)) return known.map(({ relation }) => relation)
-    await this.#read(names, [], db)
-    return names.map((name) => this.#relations.get(idOf(name))?.relation)
+    return this.#read(names, [], db)
+  }
+
+  /** What was last read about a name, without waiting. What is older than a minute is read again behind the caller. */
+  recall(name: TableName): Relation | undefined {
+    const id = idOf(name)
+    const known = this.#relations.get(id)
+    if (this.#fresh(known) === undefined && !this.#reading.has(id)) {
+      this.#reading.add(id)
+      this.#behind(() => this.#read([name], []).finally(() => this.#reading.delete(id)))
+    }
+    return known?.relation
   }
 
   /** One verdict for each function, in order. */
@@ -47,15 +65,21 @@ export class RelationDirectory {
     return functions.map((name) => judgeByName(name) ?? this.#functions.get(name)?.verdict ?? 'unknown')
   }
 
-  async #read(names: readonly TableName[], functions: readonly string[], db = this.#db): Promise<void> {
+  async #read(
+    names: readonly TableName[],
+    functions: readonly string[],
+    db = this.#db,
+  ): Promise<readonly (Relation | undefined)[]> {
     const answer = await readRelations(db, names, functions)
     const readAtMs = this.#clock.monotonicMs()
     if (this.#relations.size > MAX_NAMES) this.#relations.clear()
     if (this.#functions.size > MAX_NAMES) this.#functions.clear()
+    const relations = answer.relations.map((found) => (found ? placeRelation(found, answer) : undefined))
     names.forEach((name, at) => {
-      const found = answer.relations[at]
-      const relation = found ? placeRelation(found, answer) : undefined
-      this.#relations.set(idOf(name), { relation, readAtMs })
+      const relation = relations[at]
+      // A temporary table hides another of its name on one connection only, and a table that is missing may be made.
+      if (relation && !relation.special) this.#relations.set(idOf(name), { relation, readAtMs })
+      else this.#relations.delete(idOf(name))
     })
     for (const name of functions) {
       const bare = name.slice(name.lastIndexOf('.') + 1)
@@ -65,6 +89,7 @@ export class RelationDirectory {
       )
       this.#functions.set(name, { verdict, readAtMs })
     }
+    return relations
   }
 
   #fresh<Known extends { readonly readAtMs: number }>(known: Known | undefined): Known | undefined {

@@ -1,10 +1,9 @@
 import type { CascadingKey, CatalogEdges, CatalogRelation } from './relation-query.js'
 
-/** What a change of a table's rows changes besides them, by foreign keys. */
+/** What a change of a table's rows changes besides them, by one foreign key and all that follow from it. */
 export interface Cascade {
-  readonly onDelete: boolean
-  readonly onUpdate: boolean
-  /** An update that sets none of these does not cascade. */
+  /** What sets it off: a delete, or an update that sets one of the columns. */
+  readonly by: 'delete' | 'update'
   readonly columns: readonly string[]
   /** Roots of everything the cascade may come to. */
   readonly reaches: readonly string[]
@@ -26,22 +25,49 @@ export function placeRelation(relation: CatalogRelation, { parents, reads, keys 
   const ancestors = reachable(relation.entity, parents)
   const views = new Set(reads.map(([view]) => view))
   const bases = reachable(relation.entity, reads).filter((each) => each !== relation.entity && !views.has(each))
+  const written = [...ancestors, ...bases]
   return {
     ...relation,
+    // A view may call the columns of its tables something else.
+    rewrites: relation.rewrites || bases.length > 0,
     roots: rootsOf(relation.entity),
     bases: [...new Set(bases.flatMap(rootsOf))],
     cascades: keys
-      .filter(({ from }) => ancestors.includes(from))
-      .map((key) => ({ ...key, reaches: [...new Set(cascadeOf(key, keys).flatMap(rootsOf))] })),
+      .filter(({ from }) => written.includes(from))
+      .flatMap((key) => stepsOf(key).map(({ by, step }) => ({ by, columns: key.columns, reaches: follow(step, keys) })))
+      .map((cascade) => ({ ...cascade, reaches: [...new Set(cascade.reaches.flatMap(rootsOf))] })),
   }
 }
 
-/** A cascade changes rows of the table it comes to, which may set off that table's own cascades of either kind. */
-function cascadeOf({ to }: CascadingKey, keys: readonly CascadingKey[]): string[] {
-  return reachable(
-    to,
-    keys.map((key) => [key.from, key.to]),
-  )
+/** Something the database does to the rows of a table by itself. */
+interface Step {
+  readonly entity: string
+  readonly does: 'delete' | 'update'
+  /** The columns an update sets. */
+  readonly columns: readonly string[]
+}
+
+/** What a key does when what it refers to is deleted, and when it is updated. */
+function stepsOf({ to, onDelete, onUpdate, toColumns }: CascadingKey): { by: 'delete' | 'update'; step: Step }[] {
+  const step = (does: Step['does']): Step => ({ entity: to, does, columns: toColumns })
+  return [
+    ...(onDelete ? [{ by: 'delete' as const, step: step(onDelete) }] : []),
+    ...(onUpdate ? [{ by: 'update' as const, step: step(onUpdate) }] : []),
+  ]
+}
+
+/** The entities that the database changes in the course of a step. */
+function follow(first: Step, keys: readonly CascadingKey[]): string[] {
+  const steps = new Map([[JSON.stringify(first), first]])
+  // A map that is gone through goes on to what is added meanwhile.
+  for (const { entity, does, columns } of steps.values()) {
+    for (const key of keys.filter(({ from }) => from === entity)) {
+      const isSetOff = does === 'delete' || key.columns.some((column) => columns.includes(column))
+      const next = isSetOff ? stepsOf(key).filter(({ by }) => by === does) : []
+      for (const { step } of next) steps.set(JSON.stringify(step), step)
+    }
+  }
+  return [...new Set([...steps.values()].map(({ entity }) => entity))]
 }
 
 /** Everything that can be come to from `start`, itself included. */

@@ -25,10 +25,13 @@ export interface CascadingKey {
   readonly from: string
   /** The entity that changes along. */
   readonly to: string
-  readonly onDelete: boolean
-  readonly onUpdate: boolean
+  /** What happens to the rows that refer to a deleted one: they go too, or their columns are set; null: neither. */
+  readonly onDelete: 'delete' | 'update' | null
+  readonly onUpdate: 'update' | null
   /** Columns referred to. */
   readonly columns: readonly string[]
+  /** The columns that refer to them. */
+  readonly toColumns: readonly string[]
 }
 
 /** How the relations of a database hang together, by entity. */
@@ -114,9 +117,12 @@ function query(paths: string, functions: string) {
         from reads r join named v on v.oid = r.view join named b on b.oid = r.base), '[]'),
       'keys', coalesce((select json_agg(json_build_object(
           'from', f.entity, 'to', t.entity,
-          'onDelete', k.confdeltype in ('c', 'n', 'd'), 'onUpdate', k.confupdtype in ('c', 'n', 'd'),
+          'onDelete', case when k.confdeltype = 'c' then 'delete' when k.confdeltype in ('n', 'd') then 'update' end,
+          'onUpdate', case when k.confupdtype in ('c', 'n', 'd') then 'update' end,
           'columns', (select json_agg(a.attname) from pg_attribute a
-            where a.attrelid = k.confrelid and a.attnum = any(k.confkey))))
+            where a.attrelid = k.confrelid and a.attnum = any(k.confkey)),
+          'toColumns', (select json_agg(a.attname) from pg_attribute a
+            where a.attrelid = k.conrelid and a.attnum = any(k.conkey))))
         from pg_constraint k join named f on f.oid = k.confrelid join named t on t.oid = k.conrelid
         where k.contype = 'f' and k.conparentid = 0 and (k.confdeltype in ('c', 'n', 'd') or k.confupdtype in ('c', 'n', 'd'))), '[]'),
       'functions', coalesce((select json_agg(json_build_object('name', f.name, 'builtin', f.builtin,

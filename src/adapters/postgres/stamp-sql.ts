@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto'
+import { createSchema, dropSchema, functionName, triggerFunction } from './corral-schema.js'
+import { block, dollarQuote, literal, name, qualified } from './sql-text.js'
 
 /** The column Corral stamps unless told otherwise. */
 export const STAMP_COLUMN = 'corral_version'
@@ -10,9 +11,6 @@ const REKEY_TRIGGER = 'zz_corral_rekey'
 /** Every trigger a stamped table may have; each that it has must fire always. */
 export const CORRAL_TRIGGERS = [STAMP_TRIGGER, TOMBSTONE_TRIGGER, REKEY_TRIGGER]
 const COLUMN_COMMENT = 'Version stamp set by Corral; made by its migration.'
-const SCHEMA_COMMENT = 'Made by Corral.'
-/** Bytes of a Postgres identifier; a longer one is cut off in silence. */
-const LONGEST_NAME = 63
 
 /** Everything a stamp's statements depend on: the database's own names. */
 export interface Stamp {
@@ -30,7 +28,7 @@ export interface Stamp {
  */
 export function stampUp(stamp: Stamp): string[] {
   return [
-    createSchema(stamp),
+    createSchema(stamp.corralSchema),
     createStampFunction(stamp),
     ...(stamp.tombstones ? [createTombstones(stamp), createPruneFunction(stamp), createTombstoneFunction(stamp)] : []),
     addColumn(stamp),
@@ -41,17 +39,6 @@ export function stampUp(stamp: Stamp): string[] {
 /** The statements that take away what `stampUp` made, and nothing else; the last stamped table takes the shared parts along. */
 export function stampDown(stamp: Stamp): string[] {
   return [dropTriggersAndColumn(stamp), dropFunctions(stamp), dropSharedParts(stamp)]
-}
-
-function createSchema({ corralSchema }: Stamp): string {
-  // Not IF NOT EXISTS: that asks for the privilege to create schemas even when there is nothing to create.
-  return block(`
-    begin
-      if to_regnamespace(${literal(name(corralSchema))}) is null then
-        create schema ${name(corralSchema)};
-        comment on schema ${name(corralSchema)} is ${literal(SCHEMA_COMMENT)};
-      end if;
-    end`)
 }
 
 /**
@@ -259,13 +246,7 @@ function dropSharedParts({ corralSchema }: Stamp): string {
         drop function if exists ${shared}.prune_tombstones(interval);
         drop table if exists ${shared}.tombstones;
       end if;
-      if obj_description(to_regnamespace(${literal(shared)}), 'pg_namespace') = ${literal(SCHEMA_COMMENT)} then
-        begin
-          drop schema ${shared};
-        exception when dependent_objects_still_exist then
-          null;
-        end;
-      end if;
+      ${dropSchema(corralSchema)}
     end`)
 }
 
@@ -281,44 +262,3 @@ function dropTriggers(relation: string): string {
 
 /** Microseconds since 1970: rises with real time, stays exact in a double until the year 2255. */
 const MICROSECONDS = '(extract(epoch from clock_timestamp()) * 1000000)::bigint'
-
-function triggerFunction(
-  { schema, table, corralSchema }: Stamp,
-  role: string,
-  attributes: string,
-  body: string,
-): string {
-  return `create or replace function ${name(corralSchema)}.${functionName(schema, table, role)}()
-    returns trigger language plpgsql ${attributes} as ${dollarQuote(body)}`
-}
-
-/** One function for each table, so that its columns are named in plain SQL. The digest tells apart names that had to be cut. */
-function functionName(schema: string, table: string, role: string): string {
-  const digest = createHash('sha256').update(`${schema}.${table}`).digest('hex').slice(0, 8)
-  let start = table
-  while (Buffer.byteLength(`${start}_${role}_${digest}`) > LONGEST_NAME) start = [...start].slice(0, -1).join('')
-  return name(`${start}_${role}_${digest}`)
-}
-
-function qualified(schema: string, table: string): string {
-  return `${name(schema)}.${name(table)}`
-}
-
-function name(identifier: string): string {
-  return `"${identifier.replaceAll('"', '""')}"`
-}
-
-function literal(text: string): string {
-  const quoted = `'${text.replaceAll("'", "''")}'`
-  return text.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted
-}
-
-function block(body: string): string {
-  return `do ${dollarQuote(body)}`
-}
-
-function dollarQuote(body: string): string {
-  let tag = '$corral$'
-  for (let serial = 1; body.includes(tag); serial++) tag = `$corral${serial}$`
-  return `${tag}${body}\n${tag}`
-}

@@ -33,18 +33,27 @@ export interface RedisConnection {
   call(command: string, ...values: (string | Uint8Array | number)[]): Promise<unknown>
 }
 
+/** Longest time a connection is waited for that owes an answer. Longer than Redis ever blocks in good health. */
+const SILENCE_MS = 5_000
+/** A connection that is given up is destroyed when it has not closed by itself after this long. */
+const DISCONNECT_MS = 100
+
 /**
  * Settings of every cache connection:
  * - no offline queue and no resending: a command either runs now or not at all. A fill or a fence that ran minutes
  *   later, after a reconnect, would act on a world that has moved on;
  * - no retries per request: the caller has a deadline and the database to fall back on;
- * - reconnecting never gives up, and is never slower than once a second.
+ * - reconnecting never gives up, and is never slower than once a second;
+ * - a connection that owes an answer for 5 s is replaced: a half-open one reports no error, and TCP itself notices after
+ *   a quarter of an hour.
  */
 const SETTINGS = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   enableAutoPipelining: false,
+  socketTimeout: SILENCE_MS,
+  disconnectTimeout: DISCONNECT_MS,
   retryStrategy: (attempt: number) => Math.min(50 * attempt, 1_000),
 } as const
 
@@ -82,12 +91,18 @@ export function assertRedisClient(client: RedisClient): void {
   }
 }
 
+/** One wait for each connection, shared by all calls: many may come in the moments a connection takes. */
+const waits = new WeakMap<RedisConnection, Promise<void>>()
+
 /** Resolves once the connection can take commands; rejects when it will not do so by itself. The caller bounds the wait. */
 export function whenReady(connection: RedisConnection): Promise<void> {
   if (connection.status === 'ready') return Promise.resolve()
   if (connection.status === 'end') return Promise.reject(new CacheUnavailableError('connection is closed'))
-  return new Promise((resolve, reject) => {
+  const current = waits.get(connection)
+  if (current) return current
+  const wait = new Promise<void>((resolve, reject) => {
     const settle = (act: () => void) => () => {
+      waits.delete(connection)
       connection.off('ready', onReady)
       connection.off('end', onEnd)
       connection.off('close', onEnd)
@@ -99,4 +114,6 @@ export function whenReady(connection: RedisConnection): Promise<void> {
     connection.on('end', onEnd)
     connection.on('close', onEnd)
   })
+  waits.set(connection, wait)
+  return wait
 }

@@ -106,7 +106,7 @@ export class RedisStore implements CacheStore {
 
   mark(requests: readonly MarkRequest[]): Promise<string[]> {
     return this.#each(requests, async ({ key, fresh, keepMs }) => {
-      const [mark] = await this.#script('corralMark', key, [fresh, keepMs])
+      const [mark] = await this.#script('corralMark', key, [fresh, Math.ceil(keepMs)])
       return mark
     })
   }

@@ -10,6 +10,7 @@ import { SEEN_BYTES, WIRE } from '../../core/wire.js'
  * | `f`  | fence: the highest version invalidated up to, 20 digits |
  * | `x`  | fences of writers a version cannot order: their transaction ids, 20 digits each, newest last |
  * | `xh` | the highest transaction id that no longer fitted into `x` |
+ * | `fe` | the store time at which all of these are forgotten; a lease may keep the hash for longer |
  * | `l`, `le` | lease: its token, and the store time after which another process may take it over |
  * | `ft`, `fc` | failure: the token whose load failed, and the code of the failure |
  *
@@ -34,6 +35,12 @@ local function guardFields(key, ...)
   local fields = redis.pcall('HMGET', key, ...)
   if fields.err then redis.call('DEL', key) return {} end
   return fields
+end
+local function liveFence(key, now)
+  local fence = guardFields(key, 'f', 'x', 'xh', 'fe')
+  if (tonumber(fence[4]) or now) >= now then return fence end
+  redis.call('HDEL', key, 'f', 'x', 'xh', 'fe')
+  return {}
 end
 local function keepGuard(key, ms)
   if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
@@ -75,15 +82,15 @@ return {'leased', digits(now)}
  */
 const FILL = `${PRELUDE}
 local now = nowMs()
-local guard = guardFields(KEYS[2], 'l', 'f', 'x', 'xh')
-if guard[1] ~= ARGV[1] then return {'lease-lost', digits(now)} end
+if guardFields(KEYS[2], 'l')[1] ~= ARGV[1] then return {'lease-lost', digits(now)} end
 redis.call('HDEL', KEYS[2], 'l', 'le')
+local fence = liveFence(KEYS[2], now)
 local version = ARGV[3]
 if version ~= '' then
-  if guard[2] and version < guard[2] then return {'fenced', digits(now)} end
+  if fence[1] and version < fence[1] then return {'fenced', digits(now)} end
 elseif ARGV[5] == '1' then
-  local xmin, xids, lost = ARGV[6], guard[3], guard[4]
-  if guard[2] and not xids and not lost then return {'fenced', digits(now)} end
+  local xmin, xids, lost = ARGV[6], fence[2], fence[3]
+  if fence[1] and not xids and not lost then return {'fenced', digits(now)} end
   if lost and lost >= xmin then return {'fenced', digits(now)} end
   for xid in string.gmatch(xids or '', '%d+') do
     if xid >= xmin then return {'fenced', digits(now)} end
@@ -118,14 +125,17 @@ const FENCE = `${PRELUDE}
 local now = nowMs()
 local header = bytesOf(KEYS[1], 0, ${WIRE.body - 1})
 if header == '' and ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[2]) == 0 then return {'absent', digits(now)} end
-local guard = guardFields(KEYS[2], 'f', 'x', 'xh')
+local fence = liveFence(KEYS[2], now)
 local version = ARGV[1]
-if version ~= '' and not (guard[1] and guard[1] >= version) then redis.call('HSET', KEYS[2], 'f', version) end
-if ARGV[2] ~= '' and not string.find(guard[2] or '', ARGV[2], 1, true) then
-  local xids = (guard[2] or '') .. ARGV[2] .. ' '
+if version ~= '' and not (fence[1] and fence[1] >= version) then redis.call('HSET', KEYS[2], 'f', version) end
+if version ~= '' or ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[2], 'fe', digits(math.max(tonumber(fence[4]) or 0, now + ARGV[3])))
+end
+if ARGV[2] ~= '' and not string.find(fence[2] or '', ARGV[2], 1, true) then
+  local xids = (fence[2] or '') .. ARGV[2] .. ' '
   if #xids > 16 * 21 then
     local dropped = string.sub(xids, 1, 20)
-    if not guard[3] or guard[3] < dropped then redis.call('HSET', KEYS[2], 'xh', dropped) end
+    if not fence[3] or fence[3] < dropped then redis.call('HSET', KEYS[2], 'xh', dropped) end
     xids = string.sub(xids, 22)
   end
   redis.call('HSET', KEYS[2], 'x', xids)
@@ -162,9 +172,11 @@ return {mark, digits(nowMs())}
 /** INSPECT entry guard. Replies {entry, now, remainingMs, fence, lease token, lease until, failure code}; empty where there is none. */
 const INSPECT = `${PRELUDE}
 local entry = bytesOf(KEYS[1], 0, -1)
-local guard = guardFields(KEYS[2], 'f', 'l', 'le', 'fc')
+local now = nowMs()
+local fence = liveFence(KEYS[2], now)
+local guard = guardFields(KEYS[2], 'l', 'le', 'fc')
 local remaining = redis.call('PTTL', KEYS[1])
-return {entry, digits(nowMs()), tostring(remaining), guard[1] or '', guard[2] or '', guard[3] or '', guard[4] or ''}
+return {entry, digits(now), tostring(remaining), fence[1] or '', guard[1] or '', guard[2] or '', guard[3] or ''}
 `
 
 /** Names under which the scripts are defined on Corral's own connections. ioredis sends EVALSHA, and EVAL where a node does not know a script yet. */

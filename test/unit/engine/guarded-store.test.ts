@@ -11,7 +11,7 @@ import { Recorder } from '../../support/recorder.js'
 const KEY = 'shop:{public.products/42}' as CacheKey
 const LEASE = { key: KEY, token: 'a', leaseMs: 1_000, seen: null, waitedFor: null }
 
-function open() {
+function open({ giveUpMs = 50 } = {}) {
   const clock = new ManualClock()
   const events = new Recorder()
   const memory = new MemoryStore({ clock, maxBytes: 10_000 })
@@ -23,7 +23,8 @@ function open() {
     maxProbeMs: 1_000,
     onChange: (state) => events.emit({ type: 'breaker', state }),
   })
-  const store = new GuardedStore({ store: cache, clock, breaker, deadlineMs: 50, emit: events.emit })
+  const limits = { deadlineMs: 50, fenceDeadlineMs: 200, giveUpMs }
+  const store = new GuardedStore({ store: cache, clock, breaker, limits, emit: events.emit })
   return { clock, events, memory, cache, store }
 }
 
@@ -75,6 +76,34 @@ describe('GuardedStore', () => {
       outcome: 'held',
       token: 'a',
     })
+  })
+
+  it('goes on asking a cache that answers late, and stops asking one that does not answer at all', async () => {
+    const { store, cache, clock } = open({ giveUpMs: 500 })
+    for (let i = 0; i < 6; i++) {
+      cache.breakNext('read', { delayMs: 400 })
+      void store.read([KEY]).catch(() => undefined)
+      await clock.advance(400)
+    }
+    expect(store.breakerState, 'six late answers').toBe('closed')
+
+    cache.breakAlways('hang')
+    for (let i = 0; i < 3; i++) void store.read([KEY]).catch(() => undefined)
+    await clock.advance(499)
+    expect(store.breakerState).toBe('closed')
+    await clock.advance(1)
+    expect(store.breakerState, 'three that never came').toBe('open')
+    expect(clock.timers).toBe(0)
+  })
+
+  it('gives a fence more time than a read', async () => {
+    const { store, cache, clock } = open({ giveUpMs: 500 })
+    cache.breakNext('fence', { delayMs: 199 })
+    const fence = store.fence([
+      { key: KEY, version: null, xid: null, keepMs: 1_000, rememberAlways: false, replacement: null },
+    ])
+    await clock.advance(199)
+    expect(await fence).toEqual(['absent'])
   })
 
   it('asks nothing any more after some failures in a row, until a probe succeeds', async () => {

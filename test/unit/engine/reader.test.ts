@@ -93,20 +93,20 @@ describe('Reader', () => {
   it('asks the cache for what one tick reads in one go', async () => {
     const fleet = new Fleet()
     const process = fleet.start()
-    const ids = Array.from({ length: 100 }, (_, at) => String(at))
+    const ids = Array.from({ length: 40 }, (_, at) => String(at))
     for (const id of ids) fleet.table.put(id, Number(id))
     await Promise.all(ids.map((id) => process.read(id)))
-    await settle()
+    await process.background.idle()
     const rows = await Promise.all(ids.map((id) => process.read(id)))
     expect(rows.map((row) => row?.price)).toEqual(ids.map(Number))
     const asked = process.cache.calls.filter(({ operation }) => operation !== 'fill')
     expect(asked.map(({ operation, keys }) => `${operation} ${keys.length}`)).toEqual([
-      'read 100',
-      'lease 100',
-      'read 100',
+      'read 40',
+      'lease 40',
+      'read 40',
     ])
     // The model's table loads rows one by one, so fills leave as its bulkhead lets loads through.
-    expect(process.cache.count('fill')).toBeLessThan(5)
+    expect(process.cache.count('fill')).toBeLessThan(20)
   })
 
   describe('loadOnly', () => {

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest'
 import { TickBatch } from '../../../src/engine/tick-batch.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
 
-function open(maxSize = 100, send?: (requests: number[]) => Promise<readonly string[]>) {
+function open(maxSize = 100, send?: (requests: number[]) => Promise<readonly string[]>, inTurn = false) {
   const sent: number[][] = []
   const batch = new TickBatch<number, string>({
     clock: new ManualClock(),
     maxSize,
+    inTurn,
     send: async (requests) => {
       sent.push([...requests])
       return send ? send(requests) : requests.map((request) => `reply ${request}`)
@@ -78,5 +79,66 @@ describe('TickBatch', () => {
     finish()
     expect(await first).toBe('1')
     expect(sent).toEqual([[1], [2]])
+  })
+
+  describe('in turn', () => {
+    function openInTurn(maxSize: number) {
+      const answers: (() => void)[] = []
+      const answer = () => new Promise<void>((resolve) => answers.push(resolve))
+      const send = async (requests: number[]) => {
+        await answer()
+        if (requests.includes(-1)) throw new Error('away')
+        return requests.map(String)
+      }
+      const next = async () => {
+        answers.shift()?.()
+        await settle()
+      }
+      return { ...open(maxSize, send, true), next }
+    }
+
+    it('sends one batch at a time, and everything that was asked for meanwhile in the next', async () => {
+      const { batch, sent, next } = openInTurn(100)
+      const asked: Promise<string>[] = []
+      for (let request = 1; request <= 5; request++) {
+        asked.push(batch.ask(request))
+        await settle()
+      }
+      expect(sent).toEqual([[1]])
+      await next()
+      expect(sent).toEqual([[1], [2, 3, 4, 5]])
+      await next()
+      expect(await Promise.all(asked)).toEqual(['1', '2', '3', '4', '5'])
+      asked.push(batch.ask(6))
+      await settle()
+      expect(sent.at(-1), 'nobody before it').toEqual([6])
+      await next()
+    })
+
+    it('keeps to the largest size, also with what has gathered', async () => {
+      const { batch, sent, next } = openInTurn(3)
+      const asked = Array.from({ length: 8 }, (_, at) => batch.ask(at))
+      await settle()
+      expect(sent).toEqual([[0, 1, 2]])
+      for (let i = 0; i < 3; i++) await next()
+      expect(sent).toEqual([
+        [0, 1, 2],
+        [3, 4, 5],
+        [6, 7],
+      ])
+      expect(await Promise.all(asked)).toHaveLength(8)
+    })
+
+    it('goes on after a batch that failed', async () => {
+      const { batch, next } = openInTurn(100)
+      const failing = batch.ask(-1)
+      await settle()
+      const waiting = batch.ask(2)
+      const outcome = failing.catch((error) => error.message)
+      await next()
+      expect(await outcome).toBe('away')
+      await next()
+      expect(await waiting).toBe('2')
+    })
   })
 })

@@ -1,0 +1,121 @@
+import { openPlace } from '../harness/place.js'
+import { atMost, type Scenario, type Setting, type Target } from '../harness/scenario.js'
+import { makeSlow, type SlowTable } from '../harness/slow-table.js'
+import { quantile, summarize } from '../harness/summary.js'
+import { BurstFleet, type FleetOptions, type Trial } from './burst-fleet.js'
+
+const ROWS = 5_000
+const PROCESSES = 8
+const READS = 500
+const LOAD_MS = 50
+const FRESH_MS = 60_000
+
+/** A cold key and a whole fleet that asks for it. */
+export const fleetStampede: Scenario = {
+  name: 'fleet-stampede',
+  title: `cold key, ${PROCESSES} processes x ${READS} reads at once, ${LOAD_MS} ms load; raw: cache-aside by hand`,
+  unit: 'loads per trial',
+  async run(setting) {
+    const place = await openPlace({ rows: ROWS })
+    try {
+      const table = await makeSlow(place, LOAD_MS)
+      return await findings(table, setting)
+    } finally {
+      await place.close()
+    }
+  },
+}
+
+async function findings(table: SlowTable, setting: Setting) {
+  let id = 0
+  const options: Omit<FleetOptions, 'choice'> = {
+    table,
+    setting,
+    processes: PROCESSES,
+    reads: READS,
+    coldId: () => ++id,
+  }
+  const trials = setting.quick
+    ? { plain: 12, failing: 8, killed: 3, byHand: 1 }
+    : { plain: 50, failing: 50, killed: 50, byHand: 5 }
+
+  const fleet = new BurstFleet({ ...options, choice: { kind: 'corral', freshMs: FRESH_MS, l1: true } }, 'fleet')
+  await fleet.open()
+  const plain = await repeat('loads that succeed', trials.plain, setting, () => fleet.trial())
+  await table.setPrice({ ms: LOAD_MS, fails: true })
+  const failing = await repeat('loads that fail', trials.failing, setting, () => fleet.trial())
+  await table.setPrice({ ms: LOAD_MS, fails: false })
+  const killed = await repeat('loader killed', trials.killed, setting, () => fleet.trial({ killLoader: true }))
+  await fleet.close()
+
+  const byHandFleet = new BurstFleet(
+    { ...options, choice: { kind: 'cache-aside', freshMs: FRESH_MS, l1: false } },
+    'hand',
+  )
+  await byHandFleet.open()
+  const byHand = await repeat('cache-aside by hand', trials.byHand, setting, () => byHandFleet.trial())
+  await byHandFleet.close()
+
+  const compared = (trials: readonly Trial[]) => ({
+    corral: summarize(trials.map(({ loads }) => loads)),
+    'cache-aside': summarize(byHand.map(({ loads }) => loads)),
+  })
+  return {
+    comparisons: [
+      { label: '', raw: 'cache-aside', results: compared(plain) },
+      { label: 'loads fail', raw: 'cache-aside', results: { ...compared(failing) } },
+      { label: 'loader killed', raw: 'cache-aside', results: { ...compared(killed) } },
+    ] as const,
+    targets: [
+      exactlyOneLoad('loads that succeed', plain),
+      waits('loads that succeed', plain),
+      exactlyOneLoad('loads that fail', failing),
+      waits('loads that fail', failing),
+      atMost(`loader killed: most loads in ${killed.length} trials`, 2, worst(killed)),
+    ],
+    remarks: [
+      `loads took ${median(plain).toFixed(1)} ms; ${failedReads(plain) + failedReads(killed)} of the reads of loads that can succeed failed`,
+      `loads that fail: ${failedReads(failing)} of ${failing.length * PROCESSES * READS} reads were refused`,
+      `loader killed: the slowest read of the others took ${slowest(killed).toFixed(0)} ms`,
+    ],
+  }
+}
+
+async function repeat(what: string, times: number, { note }: Setting, trial: () => Promise<Trial>): Promise<Trial[]> {
+  const trials: Trial[] = []
+  for (let at = 0; at < times; at++) {
+    if (at % 10 === 0) note(`${what}, trial ${at + 1} of ${times}`)
+    trials.push(await trial())
+  }
+  return trials
+}
+
+function exactlyOneLoad(what: string, trials: readonly Trial[]): Target {
+  const others = trials.filter(({ loads }) => loads !== 1).length
+  const found = others === 0 ? '1 in every trial' : `another number in ${others} trials, at most ${worst(trials)}`
+  return { what: `${what}: loads in each of ${trials.length} trials`, wanted: '1', found, met: others === 0 }
+}
+
+function waits(what: string, trials: readonly Trial[]): Target {
+  const all = trials.flatMap(({ bursts }) => bursts.flatMap(({ waitsMs }) => [...waitsMs]))
+  return atMost(`${what}: p99 of the reads / load time`, 1.3, quantile(all, 0.99) / median(trials))
+}
+
+function worst(trials: readonly Trial[]): number {
+  return Math.max(...trials.map(({ loads }) => loads))
+}
+
+function median(trials: readonly Trial[]): number {
+  return quantile(
+    trials.flatMap(({ loadMs }) => loadMs ?? []),
+    0.5,
+  )
+}
+
+function failedReads(trials: readonly Trial[]): number {
+  return trials.reduce((sum, { bursts }) => sum + bursts.reduce((failed, { failures }) => failed + failures, 0), 0)
+}
+
+function slowest(trials: readonly Trial[]): number {
+  return Math.max(...trials.flatMap(({ bursts }) => bursts.map(({ waitsMs }) => quantile(waitsMs, 1))))
+}

@@ -1,0 +1,40 @@
+import { openPlace } from '../harness/place.js'
+import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { measureThroughput, speeds } from '../harness/throughput.js'
+import { IN_FLIGHT, KEYS } from './redis-contenders.js'
+
+const CONCURRENT = `${IN_FLIGHT} in flight`
+
+/** A row in Redis, with the tier in memory turned off: `find` against a plain GET and JSON.parse of the same row. */
+export const l2: Scenario = {
+  name: 'l2',
+  title: `hits in Redis of 1 KB rows, ${CONCURRENT}; raw: ioredis GET and JSON.parse`,
+  unit: 'reads/s',
+  async run(setting) {
+    const place = await openPlace({ rows: KEYS })
+    try {
+      const throughput = await measureThroughput({
+        place,
+        setting,
+        module: new URL('redis-contenders.ts', import.meta.url),
+        contenders: ['corral', 'ioredis'],
+        workloads: [CONCURRENT, 'one at a time'],
+        crews: setting.quick ? 2 : 5,
+        rounds: setting.quick ? 7 : 12,
+        sliceMs: setting.quick ? 150 : 250,
+      })
+      const concurrent = speeds(throughput, CONCURRENT, 'perSecond', 'ioredis')
+      const single = speeds(throughput, 'one at a time', 'perSecond', 'ioredis')
+      const byProcessor = speeds(throughput, CONCURRENT, 'perCpuSecond', 'ioredis')
+      return {
+        comparisons: [concurrent, single],
+        targets: [atLeast(`${CONCURRENT}, corral / ioredis`, 2, ratioOf(concurrent, 'corral') ?? 0)],
+        remarks: [
+          `${CONCURRENT}, reads per second of processor time: corral / ioredis ${ratioOf(byProcessor, 'corral')?.toFixed(2)}`,
+        ],
+      }
+    } finally {
+      await place.close()
+    }
+  },
+}

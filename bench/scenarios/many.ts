@@ -1,0 +1,37 @@
+import { openPlace } from '../harness/place.js'
+import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { measureThroughput, speeds } from '../harness/throughput.js'
+import { KEYS, MANY } from './redis-contenders.js'
+
+const WORKLOAD = `${MANY} in one call`
+
+/** Many rows at once from Redis: `findMany` against MGET and JSON.parse of the same rows. */
+export const many: Scenario = {
+  name: 'many',
+  title: `hits in Redis of 1 KB rows, ${WORKLOAD}; raw: ioredis MGET and JSON.parse`,
+  unit: 'rows/s',
+  async run(setting) {
+    const place = await openPlace({ rows: KEYS })
+    try {
+      const throughput = await measureThroughput({
+        place,
+        setting,
+        module: new URL('redis-contenders.ts', import.meta.url),
+        contenders: ['corral', 'ioredis'],
+        workloads: [WORKLOAD],
+        crews: setting.quick ? 2 : 5,
+        rounds: setting.quick ? 9 : 15,
+        sliceMs: setting.quick ? 200 : 250,
+      })
+      const rows = speeds(throughput, WORKLOAD, 'perSecond', 'ioredis')
+      const byProcessor = speeds(throughput, WORKLOAD, 'perCpuSecond', 'ioredis')
+      return {
+        comparisons: [rows],
+        targets: [atLeast(`${WORKLOAD}, corral / ioredis`, 1, ratioOf(rows, 'corral') ?? 0)],
+        remarks: [`rows per second of processor time: corral / ioredis ${ratioOf(byProcessor, 'corral')?.toFixed(2)}`],
+      }
+    } finally {
+      await place.close()
+    }
+  },
+}

@@ -1,0 +1,90 @@
+import { sql } from 'kysely'
+import { Worker } from '../harness/crew.js'
+import type { OpenPlace } from '../harness/place.js'
+import type { ReaderChoice } from '../harness/readers.js'
+import type { Setting } from '../harness/scenario.js'
+import { sharedNowMs } from '../harness/shared-clock.js'
+import type { SlowTable } from '../harness/slow-table.js'
+import type { TrafficLog, TrafficTalk } from './traffic-worker.js'
+
+const WORKER = new URL('traffic-worker.ts', import.meta.url)
+const LEAD_MS = 100
+/** How often the hot rows are touched, and so how exactly the age of an answer is known. */
+const TOUCH_EVERY_MS = 10
+
+export interface TrafficOptions {
+  readonly place: OpenPlace
+  readonly table: SlowTable
+  /** Of this traffic's own, so that no other's entries serve it. */
+  readonly namespace: string
+  readonly choice: ReaderChoice
+  readonly processes: number
+  readonly ids: readonly number[]
+  /** Of the whole fleet. */
+  readonly perSecond: number
+  readonly durationMs: number
+  /** Time before it in which nothing is counted. */
+  readonly warmUpMs: number
+  /** Keep the rows' `touched_ms` up to date, so that the age of answers is known. */
+  readonly touch: boolean
+  readonly setting: Setting
+}
+
+export interface TrafficResult {
+  readonly startMs: number
+  readonly durationMs: number
+  /** Counted by Postgres. */
+  readonly loads: number
+  readonly logs: readonly TrafficLog[]
+}
+
+/** Has a fleet of processes read at a steady rate, all beginning with the same cold cache. */
+export async function runTraffic(options: TrafficOptions): Promise<TrafficResult> {
+  const { place, table, namespace, choice, processes, ids, perSecond, durationMs, warmUpMs, setting } = options
+  const workers = Array.from(
+    { length: processes },
+    () => new Worker<TrafficTalk>(WORKER, { profileFolder: setting.profileFolder }),
+  )
+  try {
+    await Promise.all(workers.map((worker) => worker.ask('open', { ...table.place, namespace }, choice)))
+    const stopTouching = options.touch ? touchRows(place, ids) : async () => {}
+    await workers[0]?.ask('fill', ids)
+    const each = perSecond / processes
+    const run = async (lengthMs: number) => {
+      const startMs = sharedNowMs() + LEAD_MS
+      const traffic = { ids, perSecond: each, startMs, endMs: startMs + lengthMs }
+      const logs = await Promise.all(workers.map((worker) => worker.ask('run', traffic)))
+      return { startMs, durationMs: lengthMs, logs, loads: await table.takeLoads() }
+    }
+    if (warmUpMs > 0) await run(warmUpMs)
+    await table.takeLoads()
+    const result = await run(durationMs)
+    await stopTouching()
+    await Promise.all(workers.map((worker) => worker.ask('close')))
+    return result
+  } finally {
+    await Promise.all(workers.map((worker) => worker.stop()))
+  }
+}
+
+/**
+ * Writes the time into the rows, by plain SQL past every cache: what a reader is given tells when it was read from the
+ * database. Returns what stops it.
+ */
+function touchRows({ db }: OpenPlace, ids: readonly number[]): () => Promise<void> {
+  let stopped = false
+  const touching = (async () => {
+    while (!stopped) {
+      await db
+        .updateTable('products')
+        .set({ touched_ms: sharedNowMs() })
+        .where('id', '=', sql<number>`any(${ids})`)
+        .execute()
+      await new Promise((resolve) => setTimeout(resolve, TOUCH_EVERY_MS))
+    }
+  })()
+  return async () => {
+    stopped = true
+    await touching
+  }
+}

@@ -1,0 +1,79 @@
+/** One process of a fleet that reads hot keys at a steady rate. */
+import { answerQuestions } from '../harness/answer-questions.js'
+import type { SeenLoad } from '../harness/connect.js'
+import type { Talk } from '../harness/crew.js'
+import type { Place } from '../harness/place.js'
+import { openReader, type ReaderChoice, type RowReader } from '../harness/readers.js'
+import { sharedNowMs } from '../harness/shared-clock.js'
+
+export interface Traffic {
+  /** Read in turn. */
+  readonly ids: readonly number[]
+  readonly perSecond: number
+  /** On the shared clock. */
+  readonly startMs: number
+  readonly endMs: number
+}
+
+/** What one process saw of the traffic. Reads in the order in which they were asked for. */
+export interface TrafficLog {
+  readonly askedMs: Float64Array
+  readonly waitsMs: Float64Array
+  /** How old the answer was when it was given: since the row's `touched_ms`. */
+  readonly agesMs: Float64Array
+  readonly failures: number
+  readonly loads: readonly SeenLoad[]
+}
+
+export interface TrafficTalk extends Talk {
+  open(place: Place, choice: ReaderChoice): Promise<void>
+  /** Reads each of the ids once. */
+  fill(ids: readonly number[]): Promise<void>
+  run(traffic: Traffic): Promise<TrafficLog>
+  close(): Promise<void>
+}
+
+let reader: RowReader
+
+/** Each read has its time, and a process that was held up makes up for it: it does not spare the cache the reads it missed. */
+async function run({ ids, perSecond, startMs, endMs }: Traffic): Promise<TrafficLog> {
+  const { loads } = reader.connections
+  loads.length = 0
+  const reads = Math.floor(((endMs - startMs) / 1_000) * perSecond)
+  const log = {
+    askedMs: new Float64Array(reads),
+    waitsMs: new Float64Array(reads),
+    agesMs: new Float64Array(reads),
+    failures: 0,
+  }
+  const read = async (at: number) => {
+    const askedMs = sharedNowMs()
+    log.askedMs[at] = askedMs
+    const row = await reader.find(ids[at % ids.length] as number).catch(() => undefined)
+    const answeredMs = sharedNowMs()
+    log.waitsMs[at] = answeredMs - askedMs
+    log.agesMs[at] = row === undefined ? Number.NaN : answeredMs - row.touched_ms
+    if (row === undefined) log.failures++
+  }
+  const under: Promise<void>[] = []
+  for (let at = 0; at < reads; ) {
+    const due = Math.min(reads, Math.ceil(((sharedNowMs() - startMs) / 1_000) * perSecond))
+    for (; at < due; at++) under.push(read(at))
+    await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  await Promise.all(under)
+  return { ...log, loads: [...loads] }
+}
+
+const talk: TrafficTalk = {
+  async open(place, choice) {
+    reader = openReader(place, choice)
+  },
+  async fill(ids) {
+    await Promise.all(ids.map((id) => reader.find(id)))
+  },
+  run,
+  close: () => reader.close(),
+}
+
+answerQuestions(talk)

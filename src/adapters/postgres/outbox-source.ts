@@ -1,0 +1,233 @@
+import { sql } from 'kysely'
+import { SourceError } from '../../core/errors.js'
+import type { ChangedTable, ChangePage, ChangeSource, SourceChange } from '../../core/ports.js'
+import { compareVersions, toVersion } from '../../core/version.js'
+import type { AnyDatabase } from './catalog-query.js'
+import { readRelation } from './catalog-query.js'
+import { keyTypeOf } from './key-column.js'
+import { OUTBOX_OP } from './outbox-sql.js'
+import type { RelationDirectory } from './relation-directory.js'
+import { name } from './sql-text.js'
+
+/** Sees nothing: everything in the outbox comes after it. */
+const BEGINNING = '1:1:'
+/** How finely past positions are kept, and how often an unchanged one is written again. */
+const POSITION_STEP = '5 seconds'
+
+interface OutboxRow {
+  readonly id: string
+  readonly xid: string
+  readonly entity: string
+  readonly op: string
+  readonly key: readonly string[] | null
+  readonly version: string | null
+  readonly lookups: readonly (Named | null)[] | null
+  readonly column_values: readonly (Named | null)[] | null
+}
+
+type Named = readonly [name: string, ...values: (string | null)[]]
+
+interface Answer {
+  readonly upto: string
+  readonly ageMs: number
+  readonly rows: readonly OutboxRow[] | null
+}
+
+/** A poll under way: what lies between two snapshots, read a page at a time. */
+interface Reading {
+  readonly upto: string
+  readonly afterXid: string
+  readonly afterId: string
+}
+
+/**
+ * `ChangeSource` over the outbox. It reads what lies between two snapshots: rows are new when their transaction was not visible in
+ * the last one (its id is past that snapshot's `xmax`, or was in progress in it) and is in the current one.
+ *
+ * So no row is lost, whatever order transactions commit in, as happens where rows after the highest id seen are asked for; and no
+ * row waits for a transaction other than its own, as happens where rows wait for the oldest open one. This is how PgQ's
+ * batches work (Skytools, `pgq.batch_event_sql`).
+ *
+ * What one poll finds comes in pages. They need no common database snapshot: which transactions they are of is said by the
+ * position, and rows of the outbox never change.
+ */
+export class OutboxSource implements ChangeSource {
+  readonly #db: AnyDatabase
+  readonly #namespace: string
+  readonly #shared: string
+  readonly #pageRows: number
+  readonly #directory: RelationDirectory
+  #position: string
+  #reading: Reading | undefined
+
+  private constructor(options: OutboxSourceOptions, position: string) {
+    this.#db = options.db.withoutPlugins()
+    this.#namespace = options.namespace
+    this.#shared = name(options.corralSchema)
+    this.#pageRows = options.pageRows
+    this.#directory = options.directory
+    this.#position = position
+  }
+
+  /** Goes on where the namespace's last relay has settled. Where none has, with all that the outbox holds. */
+  static async open(options: OutboxSourceOptions): Promise<OutboxSource> {
+    const source = new OutboxSource(options, BEGINNING)
+    source.#position = await source.#positionBefore(null)
+    return source
+  }
+
+  get position(): string {
+    return this.#position
+  }
+
+  async read(): Promise<ChangePage> {
+    const { afterXid = '0', afterId = '0', upto = null } = this.#reading ?? {}
+    const answer = await this.#page(upto, afterXid, afterId)
+    if (this.#reading === undefined && isEarlier(answer.upto, this.#position)) {
+      // Transaction ids have gone back: a backup was restored, or a standby took over that had not received all of them.
+      this.#position = answer.upto
+      return { changes: [], hasMore: false, isGap: true, lagMs: 0 }
+    }
+    const rows = answer.rows ?? []
+    const last = rows.at(-1)
+    const hasMore = last !== undefined && rows.length === this.#pageRows
+    this.#reading = hasMore ? { upto: answer.upto, afterXid: last.xid, afterId: last.id } : undefined
+    if (!hasMore) this.#position = answer.upto
+    return { changes: rows.map(changeOf), hasMore, isGap: false, lagMs: answer.ageMs }
+  }
+
+  async settle(): Promise<void> {
+    const positions = sql.raw(`${this.#shared}.positions`)
+    await this.#run(
+      'settling the position',
+      sql`with moved as (
+          update ${positions} p set position = ${this.#position}::pg_snapshot, at = clock_timestamp()
+          where p.namespace = ${this.#namespace}
+            and p.began = (select max(q.began) from ${positions} q where q.namespace = p.namespace)
+            and p.began > clock_timestamp() - ${POSITION_STEP}::interval
+          returning 1)
+        insert into ${positions} (namespace, position)
+        select ${this.#namespace}, ${this.#position}::pg_snapshot where not exists (select from moved)`,
+    )
+  }
+
+  async rewind(windowMs: number): Promise<void> {
+    this.#reading = undefined
+    this.#position = await this.#positionBefore(windowMs)
+  }
+
+  async prune(keepMs: number): Promise<void> {
+    const prune = sql.raw(`${this.#shared}.prune_outbox`)
+    await this.#run('pruning the outbox', sql`select ${prune}(${keepMs} * interval '1 millisecond')`)
+  }
+
+  async describe(entity: string, columns: readonly string[]): Promise<ChangedTable> {
+    const at = entity.indexOf('.')
+    const real = { schema: entity.slice(0, at), name: entity.slice(at + 1) }
+    const [placed] = await this.#directory.find([real], this.#db)
+    const relation = columns.length === 0 ? undefined : await readRelation(this.#db, real)
+    const typeOf = (column: string) => {
+      const found = relation?.columns.find((each) => each.column === column)
+      return found && keyTypeOf(found.base)?.name
+    }
+    return { roots: placed?.roots ?? [entity], types: new Map(columns.map((column) => [column, typeOf(column)])) }
+  }
+
+  async epoch(least: number): Promise<number> {
+    const epochs = sql.raw(`${this.#shared}.epochs`)
+    const rows = await this.#run<{ number: string }>(
+      'reading the epoch',
+      sql`with raised as (
+          insert into ${epochs} as e (namespace, number) select ${this.#namespace}, ${least}::bigint where ${least}::bigint > 0
+          on conflict (namespace) do update set number = excluded.number where e.number < excluded.number
+          returning number)
+        select greatest((select number from raised), (select number from ${epochs} where namespace = ${this.#namespace}), 0)::text as number`,
+    )
+    return Number(rows[0]?.number ?? 0)
+  }
+
+  /** The newest position settled that long ago, or the oldest there is; null: the newest of all. */
+  async #positionBefore(windowMs: number | null): Promise<string> {
+    const rows = await this.#run<{ position: string }>(
+      'reading the position',
+      sql`select position::text as position from ${sql.raw(`${this.#shared}.positions`)} where namespace = ${this.#namespace}
+        order by at <= clock_timestamp() - ${windowMs ?? 0} * interval '1 millisecond' desc,
+          case when at <= clock_timestamp() - ${windowMs ?? 0} * interval '1 millisecond' then -extract(epoch from at) else extract(epoch from at) end
+        limit 1`,
+    )
+    return rows[0]?.position ?? BEGINNING
+  }
+
+  /** One statement; the first of a poll takes the snapshot up to which the others read. */
+  async #page(upto: string | null, afterXid: string, afterId: string): Promise<Answer> {
+    const outbox = sql.raw(`${this.#shared}.outbox`)
+    const after = sql`(${afterXid}::xid8, ${afterId}::bigint)`
+    const limit = sql.raw(String(this.#pageRows))
+    const rows = await this.#run<{ answer: string }>(
+      'reading the outbox',
+      sql`with span as materialized (
+          select ${this.#position}::pg_snapshot as since, coalesce(${upto}::pg_snapshot, pg_current_snapshot()) as upto
+        ), page as (
+          (select o.* from span, lateral (select xid from pg_snapshot_xip(span.since) xid where pg_visible_in_snapshot(xid, span.upto)) open
+            cross join lateral (
+              select o.* from ${outbox} o where o.xid = open.xid and (o.xid, o.id) > ${after} order by o.id limit ${limit}) o
+            order by o.xid, o.id limit ${limit})
+          union all
+          (select o.* from ${outbox} o
+            where o.xid >= (select pg_snapshot_xmax(since) from span) and o.xid < (select pg_snapshot_xmax(upto) from span)
+              and (o.xid, o.id) > ${after} and pg_visible_in_snapshot(o.xid, (select upto from span))
+            order by o.xid, o.id limit ${limit})
+          order by xid, id limit ${limit}
+        )
+        select json_build_object(
+          'upto', (select upto::text from span),
+          'ageMs', coalesce((select extract(epoch from clock_timestamp() - min(at)) * 1000 from page), 0),
+          'rows', (select json_agg(json_build_object('id', id::text, 'xid', xid::text, 'entity', entity, 'op', op, 'key', key,
+            'version', version::text, 'lookups', lookups, 'column_values', column_values) order by xid, id) from page)
+        )::text as answer`,
+    )
+    return JSON.parse((rows[0] as { answer: string }).answer)
+  }
+
+  async #run<Row>(what: string, query: { execute(db: AnyDatabase): Promise<{ rows: unknown[] }> }): Promise<Row[]> {
+    try {
+      return (await query.execute(this.#db)).rows as Row[]
+    } catch (error) {
+      throw new SourceError(what, error)
+    }
+  }
+}
+
+export interface OutboxSourceOptions {
+  /** One connection to the primary. */
+  readonly db: AnyDatabase
+  readonly namespace: string
+  readonly corralSchema: string
+  readonly pageRows: number
+  readonly directory: RelationDirectory
+}
+
+function changeOf({ entity, op, key, version, xid, lookups, column_values }: OutboxRow): SourceChange {
+  if (key === null) return { kind: op === OUTBOX_OP.truncate ? 'truncate' : 'bulk', entity }
+  return {
+    kind: 'row',
+    entity,
+    id: key,
+    xid,
+    version: toVersion(version) ?? null,
+    absent: op === OUTBOX_OP.delete,
+    lookups: present(lookups).flatMap(([columns, ...value]) =>
+      value.some((part) => part === null) ? [] : [{ columns, value: value as string[] }],
+    ),
+    values: present(column_values).map(([column, value = null]) => ({ column, value })),
+  }
+}
+
+function present(list: readonly (Named | null)[] | null): Named[] {
+  return (list ?? []).filter((each) => each !== null)
+}
+
+/** Whether a snapshot knows of fewer transactions than one that was taken before it. */
+function isEarlier(snapshot: string, before: string): boolean {
+  return compareVersions(snapshot.split(':')[1] as string, before.split(':')[1] as string) < 0
+}

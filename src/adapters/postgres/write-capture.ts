@@ -1,0 +1,131 @@
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type ExplainNode,
+  type QueryExecutor,
+  type QueryResult,
+  Transaction,
+} from 'kysely'
+import {
+  isOwnStatement,
+  type ReturnedRow,
+  type Returning,
+  type Write,
+  withReturning,
+  writesOf,
+} from './write-statement.js'
+
+/** A write that has happened. */
+export interface DoneWrite extends Write {
+  /** The rows it changed, or for a delete removed; undefined: not known. */
+  readonly rows: readonly ReturnedRow[] | undefined
+  /** The writing transaction; undefined: not known. */
+  readonly xid: string | undefined
+}
+
+/** Whoever follows what a transaction writes. */
+export interface WriteWatch {
+  /** Called before a statement runs. For each table it writes the columns to be told of every row; undefined: none are. */
+  expect(writes: readonly Write[]): Promise<readonly (readonly string[] | undefined)[]>
+  /** Called after a statement has succeeded; a statement that changed no row is not mentioned. */
+  happened(writes: readonly DoneWrite[]): void
+  /** Called after raw SQL that may have written what nobody can tell. */
+  unseen(word: string): void
+}
+
+/**
+ * The same transaction, followed: what its statements write is told to `watch`, results stay what they would be.
+ *
+ * It looks at statements where they leave for the connection, behind all plugins, so that names are the database's own and nothing
+ * that is added for the watch reaches a plugin or the application. An INSERT, UPDATE or DELETE is made to return the columns that
+ * are asked for.
+ */
+export function captureWrites<DB>(transaction: Transaction<DB>, watch: WriteWatch): Transaction<DB> {
+  const executor = transaction.getExecutor()
+  const followed = executor.withConnectionProvider({
+    provideConnection: (consumer) =>
+      executor.provideConnection((connection) => consumer(new WatchedConnection(connection, executor, watch))),
+  })
+  // Kysely keeps these to itself. A transaction needs them for its introspection only, which the original one goes on doing.
+  const dialect = { createIntrospector: () => transaction.introspection } as unknown as Dialect
+  return new Transaction<DB>({ config: { dialect }, driver: {} as Driver, dialect, executor: followed })
+}
+
+class WatchedConnection implements DatabaseConnection {
+  readonly #connection: DatabaseConnection
+  readonly #executor: QueryExecutor
+  readonly #watch: WriteWatch
+
+  constructor(connection: DatabaseConnection, executor: QueryExecutor, watch: WriteWatch) {
+    this.#connection = connection
+    this.#executor = executor
+    this.#watch = watch
+  }
+
+  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    const followed = await this.#follow(query)
+    if (followed === undefined) return this.#connection.executeQuery(query)
+    const result = await this.#connection.executeQuery<Row>(followed.query)
+    const told = followed.returning?.read(result.rows as Record<string, unknown>[])
+    const changedNone = told ? told.rows.length === 0 : result.numAffectedRows === 0n
+    followed.tell(changedNone, told)
+    return told && !followed.returnsRows ? { ...result, rows: [] } : result
+  }
+
+  async *streamQuery<Row>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<Row>> {
+    const followed = await this.#follow(query)
+    if (followed === undefined) {
+      yield* this.#connection.streamQuery<Row>(query, chunkSize)
+      return
+    }
+    const rows: ReturnedRow[] = []
+    let xid: string | undefined
+    let isComplete = false
+    try {
+      for await (const chunk of this.#connection.streamQuery<Row>(followed.query, chunkSize)) {
+        const told = followed.returning?.read(chunk.rows as Record<string, unknown>[])
+        if (told) rows.push(...told.rows)
+        xid ??= told?.xid
+        yield chunk
+      }
+      isComplete = true
+    } finally {
+      // The statement has changed all its rows by the time the first of them is read.
+      followed.tell(false, isComplete && followed.returning ? { rows, xid } : undefined)
+    }
+  }
+
+  /** Undefined: the statement writes nothing, or the SDK made it. */
+  async #follow(query: CompiledQuery) {
+    const root = query.query
+    const { explain } = root as { explain?: ExplainNode }
+    if (explain && explain.options === undefined) return undefined
+    const { tables, raw } = writesOf(root)
+    if ((tables.length === 0 && raw === undefined) || isOwnStatement(root)) return undefined
+    const columns = tables.length === 0 ? [] : await this.#watch.expect(tables)
+    const outerAt = tables.findIndex(({ isOuter }) => isOuter)
+    const returning = this.#returning(query, columns[outerAt])
+    return {
+      returnsRows: 'returning' in root && root.returning !== undefined,
+      query: returning ? this.#executor.compileQuery(returning.node, query.queryId) : query,
+      returning,
+      tell: (changedNone: boolean, told: ReturnType<Returning['read']> | undefined) => {
+        const done = tables.flatMap((write, at): DoneWrite[] => {
+          if (at !== outerAt) return [{ ...write, rows: undefined, xid: told?.xid }]
+          return changedNone ? [] : [{ ...write, rows: told?.rows, xid: told?.xid }]
+        })
+        if (done.length > 0) this.#watch.happened(done)
+        if (raw !== undefined) this.#watch.unseen(raw)
+      },
+    }
+  }
+
+  #returning(query: CompiledQuery, columns: readonly string[] | undefined): Returning | undefined {
+    if (columns === undefined || 'explain' in query.query) return undefined
+    // A statement whose text is not that of its tree was changed by hand, and must run as it is.
+    if (this.#executor.compileQuery(query.query, query.queryId).sql !== query.sql) return undefined
+    return withReturning(query.query, columns)
+  }
+}

@@ -1,0 +1,158 @@
+import {
+  AliasNode,
+  CastNode,
+  ColumnNode,
+  DataTypeNode,
+  DeleteQueryNode,
+  IdentifierNode,
+  InsertQueryNode,
+  MergeQueryNode,
+  type OperationNode,
+  RawNode,
+  ReferenceNode,
+  RefreshMaterializedViewNode,
+  ReturningNode,
+  type RootOperationNode,
+  SchemableIdentifierNode,
+  SelectionNode,
+  TableNode,
+  UpdateQueryNode,
+  type WithNode,
+} from 'kysely'
+import { childrenOf, type TableName, tableNameOf } from './operation-tree.js'
+import { writingWordOf } from './raw-sql.js'
+
+/** One table that a statement writes. Real names. */
+export interface Write {
+  readonly table: TableName
+  /** `replace`: an insert that changes the row it runs into. `unknown`: any of them, by MERGE or a refreshed view. */
+  readonly kind: 'insert' | 'update' | 'replace' | 'delete' | 'unknown'
+  /** The columns an update sets; undefined: not known, or no update. */
+  readonly touched: readonly string[] | undefined
+  /** The statement itself writes it, and not a WITH query inside: only then can RETURNING tell the rows. */
+  readonly isOuter: boolean
+}
+
+export interface Writes {
+  readonly tables: readonly Write[]
+  /** The word that makes raw SQL in it look like a write; undefined: none does. */
+  readonly raw: string | undefined
+}
+
+/** Alias of the transaction's id. A statement that asks for it is the SDK's own, which does its own accounting. */
+const XID = 'corralxid'
+const COLUMN = 'corralcolumn'
+
+/** What a statement writes, as far as its tree tells; functions it calls are not looked into. */
+export function writesOf(root: OperationNode): Writes {
+  const outer = writeOf(root, true)
+  const { with: withNode } = root as { with?: WithNode }
+  const inner = (withNode?.expressions ?? []).map(({ expression }) => expression)
+  const places = RawNode.is(root) ? [root] : inner
+  const raw = places
+    .map((node) => (RawNode.is(node) ? writingWordOf(node) : undefined))
+    .find((word) => word !== undefined)
+  return { tables: [...outer, ...places.flatMap((node) => innerWrites(node))], raw }
+}
+
+/** Whether the SDK made the statement to write rows whose keys it takes care of itself. */
+export function isOwnStatement(root: OperationNode): boolean {
+  const { returning } = root as { returning?: ReturningNode }
+  return returning?.selections.some(({ selection }) => aliasOf(selection) === XID) ?? false
+}
+
+function innerWrites(node: OperationNode): Write[] {
+  const here = writeOf(node, false)
+  return here.length > 0 || !RawNode.is(node) ? here : childrenOf(node).flatMap(innerWrites)
+}
+
+function writeOf(node: OperationNode, isOuter: boolean): Write[] {
+  const written = targetOf(node)
+  const table = written && tableIn(written)
+  if (table === undefined) return []
+  return [{ table, isOuter, ...actionOf(node) }]
+}
+
+function actionOf(node: OperationNode): Pick<Write, 'kind' | 'touched'> {
+  if (InsertQueryNode.is(node)) return { kind: node.onConflict?.updates ? 'replace' : 'insert', touched: undefined }
+  if (DeleteQueryNode.is(node)) return { kind: 'delete', touched: undefined }
+  if (!UpdateQueryNode.is(node)) return { kind: 'unknown', touched: undefined }
+  const names = (node.updates ?? []).map(({ column }) => columnNameOf(column))
+  return { kind: 'update', touched: names.includes(undefined) ? undefined : (names as string[]) }
+}
+
+function targetOf(node: OperationNode): OperationNode | undefined {
+  if (InsertQueryNode.is(node) || MergeQueryNode.is(node)) return node.into
+  if (UpdateQueryNode.is(node)) return node.table
+  if (DeleteQueryNode.is(node)) return node.from.froms[0]
+  return RefreshMaterializedViewNode.is(node) ? node.name : undefined
+}
+
+function tableIn(node: OperationNode): TableName | undefined {
+  if (AliasNode.is(node)) return tableIn(node.node)
+  if (SchemableIdentifierNode.is(node)) return { schema: node.schema?.name, name: node.identifier.name }
+  return TableNode.is(node) ? tableNameOf(node) : undefined
+}
+
+function columnNameOf(node: OperationNode): string | undefined {
+  if (ReferenceNode.is(node)) return columnNameOf(node.column)
+  return ColumnNode.is(node) ? node.column.name : undefined
+}
+
+function aliasOf(node: OperationNode): string | undefined {
+  return AliasNode.is(node) && IdentifierNode.is(node.alias) ? node.alias.name : undefined
+}
+
+/** A row as RETURNING told it: the text of each column asked for. */
+export type ReturnedRow = ReadonlyMap<string, string | null>
+
+/** A statement made to return columns of the rows it writes, besides what it returns anyway. */
+export interface Returning {
+  readonly node: RootOperationNode
+  /** Takes what was added out of the rows again, and gives it back. */
+  read(rows: readonly Record<string, unknown>[]): {
+    readonly rows: readonly ReturnedRow[]
+    readonly xid: string | undefined
+  }
+}
+
+/** Undefined where RETURNING cannot be had: MERGE knows it only from Postgres 17 on. */
+export function withReturning(root: RootOperationNode, columns: readonly string[]): Returning | undefined {
+  if (!InsertQueryNode.is(root) && !UpdateQueryNode.is(root) && !DeleteQueryNode.is(root)) return undefined
+  const target = targetOf(root)
+  if (target === undefined) return undefined
+  // INSERT has one table in sight; the others may have more, and then a bare name is ambiguous.
+  const source = InsertQueryNode.is(root) ? undefined : sourceOf(target)
+  const added = columns.map((column, at) => selection(textOf(column, source), `${COLUMN}${at}`))
+  const selections = [
+    ...(root.returning?.selections ?? []),
+    ...added,
+    selection(RawNode.createWithSql('pg_current_xact_id()::text'), XID),
+  ]
+  const names = [...columns.map((_, at) => `${COLUMN}${at}`), XID]
+  return {
+    node: { ...root, returning: ReturningNode.create(selections) },
+    read: (rows) => {
+      const read = rows.map(
+        (row) => new Map(columns.map((column, at) => [column, row[`${COLUMN}${at}`] as string | null])),
+      )
+      const xid = rows[0]?.[XID] as string | undefined
+      // From the last to the first: an object that loses its newest property keeps its shape.
+      for (const row of rows) for (const name of [...names].reverse()) delete row[name]
+      return { rows: read, xid }
+    },
+  }
+}
+
+function sourceOf(target: OperationNode): TableNode | undefined {
+  if (!AliasNode.is(target)) return TableNode.is(target) ? target : undefined
+  return IdentifierNode.is(target.alias) ? TableNode.create(target.alias.name) : undefined
+}
+
+function textOf(column: string, source: TableNode | undefined): OperationNode {
+  return CastNode.create(ReferenceNode.create(ColumnNode.create(column), source), DataTypeNode.create('text'))
+}
+
+function selection(node: OperationNode, alias: string): SelectionNode {
+  return SelectionNode.create(AliasNode.create(node, IdentifierNode.create(alias)))
+}

@@ -1,0 +1,154 @@
+import type { CacheKey } from '../core/key.js'
+import type { StoredBytes } from '../core/ports.js'
+import { jittered } from '../policy/jitter.js'
+import type { EngineParts, NearTier, Seen } from './filler.js'
+import type { HotKeys } from './hot-keys.js'
+import { type Reader, remainingOf } from './reader.js'
+
+export interface CopySettings {
+  /** Copies of each hot key; 0: keys are counted and never spread. */
+  readonly copies: number
+  readonly copyTtlMs: number
+  /** Share of `copyTtlMs` by which a copy may expire earlier. */
+  readonly jitter: number
+  /** How long a process that makes a copy is given before another may take over. */
+  readonly leaseMs: number
+}
+
+/** Keys found absent that are remembered. More than are ever hot at a time. */
+const MAX_ABSENT = 512
+
+/**
+ * Reads of one repository, of which those of a hot key go to a copy of its entry on another shard.
+ *
+ * Each process keeps to one of the copies. A copy is judged like the entry it was made of: shape, epoch, the key's own floor,
+ * age; what is not fresh is of no use. Its readers then read the entry itself as if there were no copies, and one
+ * process in the fleet makes the copy anew behind them: with the entry's version and what is left of its life, capped. No copy is
+ * ever loaded from the database, so it is asked once per expiry of the entry, however many copies there are.
+ *
+ * Why a copy is never older than an acknowledged write: the copy's lease is taken *before* the entry is read, and writers fence
+ * the entry *before* its copies. So if the entry was read before its fence, the lease is older than the fence of the copy, which
+ * revokes it. Readers of one key never go back in time because all its copies are held against one floor; that needs stamps, so
+ * tables without them have no copies, and neither have absences.
+ */
+export class HotCopies<Id, Value> {
+  readonly #parts: EngineParts
+  readonly #reader: Reader<Id, Value>
+  readonly #hotKeys: HotKeys
+  readonly #settings: CopySettings
+  readonly #tier: NearTier<Id, Value> | undefined
+  readonly #entity: string
+  /** Copies that this process is making. */
+  readonly #making = new Set<CacheKey>()
+  /** Until when keys whose row was just seen to be absent are not read from copies, which may still hold the row. */
+  readonly #absentUntilMs = new Map<CacheKey, number>()
+
+  constructor(options: {
+    parts: EngineParts
+    entity: string
+    reader: Reader<Id, Value>
+    hotKeys: HotKeys
+    settings: CopySettings
+    tier: NearTier<Id, Value> | undefined
+  }) {
+    this.#parts = options.parts
+    this.#entity = options.entity
+    this.#reader = options.reader
+    this.#hotKeys = options.hotKeys
+    this.#settings = options.settings
+    this.#tier = options.tier
+  }
+
+  /** `Reader.read`, by way of a copy if the key is hot. */
+  async read(key: CacheKey, id: Id): Promise<Value | undefined> {
+    const copy = this.#hotKeys.copyFor(key, this.#settings.copies)
+    const isSpread = copy !== undefined && this.#mayUse(copy, key)
+    const value = await (isSpread ? this.#readCopy(copy, key, id) : this.#reader.read(key, id))
+    if (value === undefined && this.#settings.copies > 0) this.#noteAbsence(key)
+    return value
+  }
+
+  /** Counts a read that this process' memory has answered. */
+  recordNear(key: CacheKey): void {
+    this.#hotKeys.record(key)
+  }
+
+  /** A copy whose fence this process could not deliver may hold what it has overwritten. */
+  #mayUse(copy: CacheKey, key: CacheKey): boolean {
+    if (this.#parts.isPending(copy)) return false
+    return (this.#absentUntilMs.get(key) ?? 0) <= this.#parts.clock.monotonicMs()
+  }
+
+  async #readCopy(copy: CacheKey, key: CacheKey, id: Id): Promise<Value | undefined> {
+    const { onHit, store } = this.#parts
+    const generation = this.#tier?.generation(id)
+    let bytes: StoredBytes | null
+    try {
+      bytes = await store.read(copy)
+    } catch {
+      return this.#reader.read(key, id)
+    }
+    const held = this.#reader.inspect(key, bytes, copy)
+    if (held.usable && held.verdict !== 'stale' && held.value !== undefined) {
+      onHit?.({ type: 'hit', entity: this.#entity, tier: 'copy', verdict: held.verdict })
+      if (generation !== undefined) this.#reader.remember(id, held, generation)
+      // The copy ends no later than the entry: whoever draws the lot looks whether the entry itself is about to.
+      if (held.verdict === 'early') this.#reader.refreshBehind(key, id, remainingOf(held.entry, store.nowMs()))
+      return held.value
+    }
+    const answer = this.#reader.read(key, id)
+    this.#makeBehind(copy, key, held.usable ? { bytes, useless: false } : held.seen, answer)
+    return answer
+  }
+
+  /** Makes a copy when its reader has been served, so that nobody waits for it. */
+  #makeBehind(copy: CacheKey, key: CacheKey, seen: Seen, answer: Promise<Value | undefined>): void {
+    if (this.#making.has(copy)) return
+    this.#making.add(copy)
+    this.#parts.background.run('copy', async () => {
+      try {
+        const value = await answer.catch(() => undefined)
+        if (value !== undefined) await this.#make(copy, key, seen)
+      } finally {
+        this.#making.delete(copy)
+      }
+    })
+  }
+
+  async #make(copy: CacheKey, key: CacheKey, seen: Seen): Promise<void> {
+    const { chance, store, emit } = this.#parts
+    const token = chance.token()
+    const { leaseMs } = this.#settings
+    // Before the entry is read: a write that comes in between must find a lease to revoke.
+    const lease = { key: copy, token, leaseMs, seen: seen.bytes, waitedFor: null }
+    const reply = await store.lease(lease).catch(() => undefined)
+    if (reply?.outcome !== 'leased') return
+    const made = this.#copyOf(key, await store.read(key).catch(() => null))
+    if (made === undefined) return store.release({ key: copy, token, failure: null }).catch(() => {})
+    const request = { ...made, key: copy, token, loadedFrom: 'primary', replacesNewer: seen.useless } as const
+    const outcome = await store.fill(request).catch(() => 'unavailable' as const)
+    emit({ type: 'fill', entity: this.#entity, key: copy, reason: 'copy', outcome })
+  }
+
+  /** What to store as a copy of the entry in these bytes; undefined when there is nothing in them to copy. */
+  #copyOf(key: CacheKey, bytes: StoredBytes | null) {
+    const held = this.#reader.inspect(key, bytes)
+    if (!held.usable || held.value === undefined || held.entry.version === undefined) return undefined
+    const { entry } = held
+    const { copyTtlMs, jitter } = this.#settings
+    const remainingMs = Math.floor(remainingOf(entry, this.#parts.store.nowMs()))
+    const freshMs = Math.min(remainingMs, jittered(copyTtlMs, jitter, this.#parts.chance))
+    if (freshMs <= 0) return undefined
+    const sealed = this.#parts.codec.seal({ ...entry, freshMs })
+    // The fences that a snapshot would be held against were held against the entry when it was filled.
+    return { sealed, version: entry.version, snapshot: '', keepMs: freshMs }
+  }
+
+  #noteAbsence(key: CacheKey): void {
+    this.#absentUntilMs.delete(key)
+    this.#absentUntilMs.set(key, this.#parts.clock.monotonicMs() + this.#settings.copyTtlMs)
+    if (this.#absentUntilMs.size > MAX_ABSENT) {
+      this.#absentUntilMs.delete(this.#absentUntilMs.keys().next().value as CacheKey)
+    }
+  }
+}

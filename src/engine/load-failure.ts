@@ -1,0 +1,19 @@
+import { isCorralError } from '../core/errors.js'
+
+/** The load failed in the process that held the lease; its error stays there, because messages may carry values. */
+export class RemoteFailure extends Error {
+  readonly code: string
+
+  constructor(code: string) {
+    super(`the load failed in another process with code ${code}`)
+    this.name = 'RemoteFailure'
+    this.code = code
+  }
+}
+
+/** What is told of a failed load to those who wait for it: a SQLSTATE or an error code of ours; never a message. */
+export function failureCode(error: unknown): string {
+  const cause = isCorralError(error, 'SOURCE_FAILED') ? error.cause : error
+  const code = (cause as { code?: unknown } | null | undefined)?.code
+  return typeof code === 'string' && /^[A-Z0-9_]{1,40}$/.test(code) ? code : 'UNKNOWN'
+}

@@ -1,0 +1,153 @@
+import type { CacheKey } from '../core/key.js'
+import type { LoadCost } from '../policy/load-cost.js'
+import type { BatchedStore } from './batched-store.js'
+import { type EngineParts, Filler, type FillSettings, type LoadedValue, type ReadSource } from './filler.js'
+import type { LoadGate } from './load-gate.js'
+import { MarkedEntries, type TableDependency } from './marked-entries.js'
+import type { MarkedFlights } from './marked-flights.js'
+import { type Marks, withMarks, withoutMarks } from './marked-payload.js'
+import { Reader, type ReadSettings } from './reader.js'
+import type { Singleflight } from './singleflight.js'
+
+/** One call of a query: with its parameters, and what its result depends on. */
+export interface QueryCall {
+  /** Stands for the statement, its parameters and the marks below. */
+  readonly key: CacheKey
+  readonly dependencies: readonly TableDependency[]
+  /** Every mark the dependencies name. */
+  readonly marks: readonly CacheKey[]
+  /** Runs the query. The snapshot is at least as old as what it saw; rows come frozen. */
+  readonly run: () => Promise<LoadedRows>
+}
+
+export interface LoadedRows {
+  readonly rows: readonly object[]
+  readonly snapshot: string
+  readonly loadedFrom: 'primary' | 'standby'
+}
+
+interface Result extends Pick<LoadedRows, 'rows' | 'loadedFrom'> {
+  /** Undefined: not to be stored. */
+  readonly marks: Marks | undefined
+}
+
+/** Rows to bytes and back. Implementation: `adapters/codec/list-codec`. */
+export interface RowsCodec {
+  readonly shape: string
+  encode(rows: readonly object[]): Uint8Array | { readonly uncacheable: string; readonly found: string }
+  decode(payload: Uint8Array): readonly object[] | undefined
+  /** What one of several readers of the same rows may have of them. */
+  share(rows: readonly object[]): readonly object[]
+}
+
+export interface QueryReaderOptions {
+  readonly parts: EngineParts & {
+    readonly store: BatchedStore
+    readonly flights: Singleflight<unknown>
+    readonly markedFlights: MarkedFlights
+    readonly gate: LoadGate
+  }
+  readonly name: string
+  readonly codec: RowsCodec
+  readonly read: ReadSettings
+  readonly fill: FillSettings
+  readonly cost: LoadCost
+  readonly freshMs: number
+  /** Longer results are returned and not stored. */
+  readonly maxRows: number
+}
+
+/**
+ * Results of one named query through the cache: read, leased, filled, refreshed and shed as rows are, by the same `Reader` and
+ * `Filler`, over entries that are current as long as the marks they carry are (`MarkedEntries`).
+ */
+export class QueryReader {
+  readonly #options: QueryReaderOptions
+  readonly #entries: MarkedEntries
+  readonly #reader: Reader<QueryCall, Result>
+
+  constructor(options: QueryReaderOptions) {
+    const { parts, read, fill, cost, freshMs } = options
+    this.#options = options
+    this.#entries = new MarkedEntries({ parts, entryMs: freshMs + fill.graceMs })
+    const source = this.#source()
+    const emit: EngineParts['emit'] = (event) => {
+      // What a query's entries carry is in their key, but for the marks: those are what has changed.
+      const isOutdated = event.type === 'miss' && event.reason === 'other-shape'
+      parts.emit(isOutdated ? { ...event, reason: 'outdated' } : event)
+    }
+    const own = { ...parts, emit, store: this.#entries, codec: this.#entries }
+    const filler = new Filler({ parts: own, source, settings: fill, cost })
+    this.#reader = new Reader({ parts: own, source, filler, flights: parts.flights, settings: read })
+  }
+
+  /**
+   * @param consistency `primary` passes the cache by, `refresh` brings it up to the database.
+   * @throws SourceError, FillTimeoutError or OverloadedError if a needed load fails.
+   */
+  async read(call: QueryCall, consistency: 'cached' | 'primary' | 'refresh'): Promise<readonly object[]> {
+    this.#entries.expect(call.key, call.dependencies)
+    const result = await this.#ask(call, consistency)
+    return (result as Result).rows
+  }
+
+  #ask(call: QueryCall, consistency: 'cached' | 'primary' | 'refresh'): Promise<Result | undefined> {
+    switch (consistency) {
+      case 'cached':
+        return this.#reader.read(call.key, call)
+      case 'primary':
+        return this.#reader.loadOnly(call.key, call)
+      case 'refresh':
+        return this.#reader.reload(call.key, call)
+    }
+  }
+
+  #source(): ReadSource<QueryCall, Result> {
+    const { name, codec, freshMs } = this.#options
+    return {
+      entity: name,
+      kind: 'query',
+      shape: () => codec.shape,
+      load: (call) => this.#load(call),
+      encode: (result) => this.#encode(result),
+      decode: (payload) => {
+        const rows = codec.decode(withoutMarks(payload))
+        return rows && { rows, marks: undefined, loadedFrom: 'primary' }
+      },
+      share: (result) => ({ ...result, rows: codec.share(result.rows) }),
+      freshMs: () => freshMs,
+      doubtShape: () => {},
+    }
+  }
+
+  async #load(call: QueryCall): Promise<LoadedValue<Result>> {
+    const { parts, name } = this.#options
+    const startedMs = parts.clock.monotonicMs()
+    const report = (error?: unknown) => {
+      const durationMs = parts.clock.monotonicMs() - startedMs
+      parts.emit({ type: 'load', entity: name, ids: 1, durationMs, ...(error === undefined ? {} : { error }) })
+    }
+    const marks = this.#entries.takenFor(call.key)
+    const stop = parts.markedFlights.follow(call.key, call.marks)
+    try {
+      const { rows, snapshot, loadedFrom } = await parts.gate.run(name, call.run)
+      report()
+      return { value: { rows, marks, loadedFrom }, version: undefined, snapshot, loadedFrom }
+    } catch (error) {
+      report(error)
+      throw error
+    } finally {
+      stop()
+    }
+  }
+
+  #encode({ rows, marks, loadedFrom }: Result): Uint8Array | { uncacheable: string; found: string } {
+    const { codec, maxRows } = this.#options
+    if (marks === undefined) return { uncacheable: 'marks', found: 'no answer from the cache' }
+    // A standby may lag behind the writes whose fences have made these marks.
+    if (loadedFrom === 'standby') return { uncacheable: 'rows', found: 'a result of a standby' }
+    if (rows.length > maxRows) return { uncacheable: 'rows', found: `${rows.length} rows; maxRows is ${maxRows}` }
+    const payload = codec.encode(rows)
+    return 'uncacheable' in payload ? payload : withMarks(marks, payload)
+  }
+}

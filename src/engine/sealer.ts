@@ -1,0 +1,90 @@
+import type { Chance } from '../core/clock.js'
+import type { EntryKind } from '../core/entry.js'
+import type { EntryCodec, SealedEntry } from '../core/ports.js'
+import type { Version } from '../core/version.js'
+import { jittered } from '../policy/jitter.js'
+import type { LoadCost } from '../policy/load-cost.js'
+
+/** Why a value is not stored: one of its properties would not come back as it was. */
+export interface Uncacheable {
+  readonly uncacheable: string
+  readonly found: string
+}
+
+/** What there is to know of a source's values to make entries of them. See `ReadSource`. */
+export interface SealedSource<Value> {
+  readonly kind: Exclude<EntryKind, 'absent'>
+  shape(): string
+  encode(value: Value): Uint8Array | Uncacheable
+  freshMs(value: Value | undefined): number
+}
+
+/** A value as it is going to be stored. */
+export interface SealedValue {
+  readonly sealed: SealedEntry
+  /** What the store holds it against. */
+  readonly version: Version | undefined
+  readonly freshMs: number
+  /** Grace included. */
+  readonly keepMs: number
+  readonly sizeBytes: number
+}
+
+/** Longest snapshot an entry carries, in characters: some 200 open transactions. The wire allows 9 999. */
+const LONGEST_SNAPSHOT = 4_000
+
+/** Makes entries of the values of one source, loaded or just written: payload, lifetime, header. */
+export class Sealer<Value> {
+  readonly #parts: { readonly codec: EntryCodec; readonly chance: Chance; readonly epoch: () => string }
+  readonly #source: SealedSource<Value>
+  readonly #settings: { readonly jitter: number; readonly graceMs: number }
+  readonly #cost: LoadCost
+
+  constructor(options: {
+    parts: { readonly codec: EntryCodec; readonly chance: Chance; readonly epoch: () => string }
+    source: SealedSource<Value>
+    settings: { readonly jitter: number; readonly graceMs: number }
+    /** What a load costs, which the entry carries for early refresh. */
+    cost: LoadCost
+  }) {
+    this.#parts = options.parts
+    this.#source = options.source
+    this.#settings = options.settings
+    this.#cost = options.cost
+  }
+
+  /** Or why this value cannot be stored. */
+  seal(made: { value: Value | undefined; version: Version | undefined; snapshot: string }): SealedValue | Uncacheable {
+    const { value, version, snapshot } = made
+    const { codec, chance, epoch } = this.#parts
+    const { kind } = this.#source
+    const payload = value === undefined ? new Uint8Array(0) : this.#source.encode(value)
+    if ('uncacheable' in payload) return payload
+    const freshMs = jittered(this.#source.freshMs(value), this.#settings.jitter, chance)
+    const sealed = codec.seal({
+      kind: value === undefined ? 'absent' : kind,
+      shape: this.#source.shape(),
+      version,
+      snapshot: version === undefined ? shortened(snapshot) : undefined,
+      freshMs,
+      loadMs: this.#cost.estimateMs,
+      epoch: epoch(),
+      payload,
+    })
+    return {
+      sealed,
+      // The stamps of two rows that a lookup has led to one after the other say nothing about which came later.
+      version: kind === 'row' ? version : undefined,
+      freshMs,
+      keepMs: freshMs + this.#settings.graceMs,
+      sizeBytes: payload.length,
+    }
+  }
+}
+
+/** A snapshot of very many open transactions, as one that sees less: everything from the oldest of them on counts as unseen. */
+function shortened(snapshot: string): string {
+  if (snapshot.length <= LONGEST_SNAPSHOT) return snapshot
+  const xmin = snapshot.slice(0, snapshot.indexOf(':'))
+  return `${xmin}:${xmin}:`
+}

@@ -1,0 +1,180 @@
+import { type Kysely, type RawBuilder, type SelectQueryBuilder, type Simplify, sql } from 'kysely'
+import { createListCodec } from './adapters/codec/list-codec.js'
+import { freezeList, handOut } from './adapters/codec/read-only.js'
+import { statementIdentity } from './adapters/postgres/parameter-identity.js'
+import { realTable } from './adapters/postgres/real-names.js'
+import type { CachedTable, TableParts } from './cached-table.js'
+import { refuseUnknown, type Settings, type TtlOptions } from './config.js'
+import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from './core/errors.js'
+import { cacheKey, keyPrefix } from './core/key.js'
+import type { MarkedFlights } from './engine/marked-flights.js'
+import type { OpenTables } from './engine/open-tables.js'
+import { type LoadedRows, QueryReader } from './engine/query-reader.js'
+import { LoadCost } from './policy/load-cost.js'
+import { planQuery } from './query-plan.js'
+import { type Session, sessionLog } from './session.js'
+import { withSignal } from './table-repository.js'
+import type { CorralTransaction } from './transaction.js'
+
+/** A SELECT made with Kysely's builder, or a whole statement in raw SQL. */
+// biome-ignore lint/suspicious/noExplicitAny: any tables may be in scope; what matters is the row
+export type CacheableQuery<Row> = SelectQueryBuilder<any, any, Row> | RawBuilder<Row>
+
+export interface QueryOptions<DB> {
+  /** Overrides the instance's `ttl`. */
+  readonly ttl?: Omit<TtlOptions, 'absentMs'>
+  /**
+   * Tables the query reads besides those its operation tree shows: for raw SQL, views and functions. Given, it is the application's
+   * word that there are no others; an empty list says that what cannot be seen reads none.
+   */
+  readonly dependsOn?: readonly (keyof DB & string)[]
+  /** A result of more rows is returned and not stored. Default 1 000. */
+  readonly maxRows?: number
+  /** Part of the key. Change it when rows change though the statement and the tables' columns do not, such as other type parsers. */
+  readonly schemaVersion?: string
+}
+
+export interface QueryReadOptions<DB> {
+  /**
+   * `cached` (default): the cache, if no table the result depends on was written since. `primary`: the database, passing the
+   * cache by. `refresh`: the database, and the cache is brought up to it.
+   */
+  readonly consistency?: 'cached' | 'primary' | 'refresh'
+  /** Includes what this session wrote, in whichever process. */
+  readonly session?: Session
+  /** Ends this call's wait with `signal.reason`. The load it may share with others goes on. */
+  readonly signal?: AbortSignal
+  /** Runs the query in this transaction: it sees the transaction's own writes, and never touches the cache. */
+  readonly tx?: CorralTransaction<DB>
+}
+
+/**
+ * Runs the query, or answers from the cache. The rows and their list are frozen.
+ *
+ * Rejects with `QUERY_UNCACHEABLE` when what the result depends on cannot be known or must not be kept; with `SOURCE_FAILED`,
+ * `FILL_TIMEOUT` or `OVERLOADED` if a needed load fails. Never because of Redis.
+ */
+export type CachedQuery<DB, Params, Row> = (
+  ...call: unknown extends Params
+    ? [params?: undefined, options?: QueryReadOptions<DB>]
+    : [params: Params, options?: QueryReadOptions<DB>]
+) => Promise<readonly Simplify<Row>[]>
+
+export interface QueryParts extends TableParts {
+  readonly markedFlights: MarkedFlights
+  readonly tables: OpenTables<CachedTable>
+}
+
+const OPTION_NAMES = ['ttl', 'dependsOn', 'maxRows', 'schemaVersion']
+const DEFAULT_MAX_ROWS = 1_000
+/** Counts up when the same statement comes to be stored or tracked in another way. */
+const FORMAT = 1
+
+// biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at `corral.query`
+type Build = (db: Kysely<any>, params: unknown) => CacheableQuery<object>
+// biome-ignore lint/suspicious/noExplicitAny: as above
+type Options = QueryOptions<any>
+
+/** `corral.query` without its types, which `client.ts` puts on. */
+export function openQuery(parts: QueryParts, settings: Settings, name: string, build: Build, options: Options) {
+  checkQuery(name, build, options)
+  const { freshMs, jitter, graceMs } = settings.ttl
+  const { beta, maxEarliness } = settings.refresh
+  const { softTimeoutMs, hardTimeoutMs } = settings.load
+  const { schemaVersion = '', maxRows = DEFAULT_MAX_ROWS } = options
+  const list = createListCodec({ schemaVersion, intervals: parts.intervals })
+  const reader = new QueryReader({
+    parts,
+    name,
+    codec: { ...list, share: handOut },
+    read: { graceMs, beta, maxEarliness, softTimeoutMs, hardTimeoutMs },
+    fill: { jitter, graceMs, lease: settings.lease },
+    cost: new LoadCost(),
+    freshMs,
+    maxRows,
+  })
+  const prefix = keyPrefix(parts.namespace, 'query', name)
+  // What the driver makes of dates depends on the time zone of the process.
+  const fixed = [String(FORMAT), schemaVersion, Intl.DateTimeFormat().resolvedOptions().timeZone]
+
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  return async (params: unknown, read: QueryReadOptions<any> = {}): Promise<readonly object[]> => {
+    if (read.tx) return freezeList(await execute(build(read.tx, params), read.tx))
+    const statement = compile(name, build(parts.db, params), parts.db)
+    const dependsOn = options.dependsOn?.map((table) => realTable(parts.db, table))
+    const plan = await planQuery(parts, { name, tree: statement.query, dependsOn })
+    const identity = statementIdentity(statement, fixed)
+    const key = cacheKey(prefix, [statementIdentity(statement, [...fixed, ...plan.marks, ...plan.columns])])
+    const run = () =>
+      load(parts.db, name, (db) => {
+        const again = build(db, params)
+        const isSame = statementIdentity(compile(name, again, db), fixed) === identity
+        if (isSame) return execute(again, db)
+        throw new QueryUncacheableError(
+          name,
+          'its function makes another statement each time it is called',
+          'pass what changes, such as the time, as a parameter',
+        )
+      })
+    const session = sessionLog(read.session)
+    const mustLoad = session !== undefined && plan.marks.some((mark) => session.demandOf(mark) !== undefined)
+    const consistency = checkConsistency(mustLoad ? 'primary' : (read.consistency ?? 'cached'))
+    return withSignal(read.signal, reader.read({ key, ...plan, run }, consistency))
+  }
+}
+
+/** The query on a connection of its own, together with what that connection sees: the snapshot is taken first, so it is no newer. */
+async function load(
+  db: TableParts['db'],
+  name: string,
+  run: (db: TableParts['db']) => Promise<object[]>,
+): Promise<LoadedRows> {
+  try {
+    return await db.connection().execute(async (connection) => {
+      const context = sql<{ snapshot: string; source: string }>`select pg_current_snapshot()::text as snapshot,
+        case when pg_is_in_recovery() then 'standby' else 'primary' end as source`
+      const { rows } = await context.execute(connection.withoutPlugins())
+      const [{ snapshot, source }] = rows as [{ snapshot: string; source: string }]
+      const loadedFrom = source === 'primary' ? 'primary' : 'standby'
+      return { rows: freezeList(await run(connection)), snapshot, loadedFrom }
+    })
+  } catch (error) {
+    throw isCorralError(error) ? error : new SourceError(`load of query ${name}`, error)
+  }
+}
+
+function compile(name: string, query: CacheableQuery<object>, db: TableParts['db']) {
+  if (typeof query?.compile !== 'function' || typeof query.execute !== 'function') {
+    throw new ConfigError(`query ${name}`, 'a function that returns a Kysely query', query)
+  }
+  return query.compile(db)
+}
+
+async function execute(query: CacheableQuery<object>, db: TableParts['db']): Promise<object[]> {
+  const result = await query.execute(db)
+  return 'rows' in result ? [...result.rows] : result
+}
+
+function checkQuery(name: string, build: Build, options: Options): void {
+  if (typeof name !== 'string' || name === '' || name.length > 200) {
+    throw new ConfigError('query name', 'a string of 1 to 200 characters', name)
+  }
+  if (typeof build !== 'function')
+    throw new ConfigError(`query ${name}`, 'a function that returns a Kysely query', build)
+  refuseUnknown(`query ${name}`, options, OPTION_NAMES)
+  const { maxRows, schemaVersion, dependsOn } = options
+  if (maxRows !== undefined && !(Number.isInteger(maxRows) && maxRows >= 0)) {
+    throw new ConfigError(`query ${name}.maxRows`, 'a whole number from 0', maxRows)
+  }
+  if (schemaVersion !== undefined && typeof schemaVersion !== 'string') {
+    throw new ConfigError(`query ${name}.schemaVersion`, 'a string', schemaVersion)
+  }
+  if (dependsOn !== undefined && !(Array.isArray(dependsOn) && dependsOn.every((table) => typeof table === 'string'))) {
+    throw new ConfigError(`query ${name}.dependsOn`, 'a list of table names', dependsOn)
+  }
+}
+
+function checkConsistency(given: unknown): 'cached' | 'primary' | 'refresh' {
+  if (given === 'cached' || given === 'primary' || given === 'refresh') return given
+  throw new ConfigError('consistency', '`cached`, `primary` or `refresh`', given)
+}

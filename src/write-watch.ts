@@ -1,0 +1,152 @@
+import type { TableName } from './adapters/postgres/operation-tree.js'
+import type { RelationDirectory } from './adapters/postgres/relation-directory.js'
+import type { Relation } from './adapters/postgres/relation-graph.js'
+import type { AnyDatabase } from './adapters/postgres/row-writer.js'
+import type { DoneWrite, WriteWatch } from './adapters/postgres/write-capture.js'
+import type { ReturnedRow, Write } from './adapters/postgres/write-statement.js'
+import type { CachedTable } from './cached-table.js'
+import type { Change } from './core/change.js'
+import { ConfigError } from './core/errors.js'
+import type { CorralEvent, EmitEvent } from './core/events.js'
+import type { CanonicalId } from './core/ports.js'
+import { toVersion } from './core/version.js'
+import type { OpenTables } from './engine/open-tables.js'
+import { TableMarks } from './engine/table-marks.js'
+import type { ChangeDetails } from './table-changes.js'
+
+/** What it takes to know what statements of the application's own mean for the cache. */
+export interface WatchParts {
+  readonly namespace: string
+  readonly relations: RelationDirectory
+  readonly tables: OpenTables<CachedTable>
+  readonly emit: EmitEvent
+}
+
+/** A write that could not be followed: raw SQL, or rows of a table that nobody told. */
+export type UnseenWrite = Omit<CorralEvent & { type: 'write.unseen' }, 'type'>
+
+export interface WatchedLog {
+  add(changes: readonly Change[], xid: string | undefined): void
+  addUnseen(write: UnseenWrite): void
+}
+
+/** One transaction's own statements: what they write, as changes for its log. */
+export class TableWatch implements WriteWatch {
+  readonly #parts: WatchParts
+  readonly #tx: AnyDatabase
+  readonly #log: WatchedLog
+  readonly #relations = new Map<string, Relation | undefined>()
+
+  /**
+   * @param tx asked what table names mean: the connection that is held anyway.
+   * @param log takes what has changed, to be told to the cache if the transaction commits.
+   */
+  constructor(parts: WatchParts, tx: AnyDatabase, log: WatchedLog) {
+    this.#parts = parts
+    this.#tx = tx
+    this.#log = log
+  }
+
+  async expect(writes: readonly Write[]): Promise<readonly (readonly string[] | undefined)[]> {
+    const found = await this.#find(writes.map(({ table }) => table))
+    return writes.map(({ isOuter }, at) => {
+      const tables = isOuter ? this.#tablesOf(found[at]) : []
+      return tables.length === 0 ? undefined : [...new Set(tables.flatMap(columnsOf))]
+    })
+  }
+
+  happened(writes: readonly DoneWrite[]): void {
+    for (const write of writes) {
+      const relation = this.#relations.get(idOf(write.table))
+      const tables = this.#tablesOf(relation)
+      const isKnown = write.rows !== undefined && !tables.some((table) => setsKey(table, write))
+      const changes = tables.flatMap((table) => (write.rows ?? []).flatMap((row) => changesOf(table, write, row)))
+      this.#log.add([...changes, ...this.#marksOf(relation, write, tables)], write.xid)
+      if (tables.length > 0 && !isKnown) this.#log.addUnseen({ statement: write.kind, entity: relation?.entity })
+      for (const entity of relation?.bases ?? []) {
+        if (this.#parts.tables.of(entity).length > 0) this.#log.addUnseen({ statement: write.kind, entity })
+      }
+    }
+  }
+
+  unseen(word: string): void {
+    this.#log.addUnseen({ statement: word, entity: undefined })
+  }
+
+  /** The application says what it has written: whole tables for queries, and rows by their ids for repositories. */
+  async touched(table: TableName, ids: readonly unknown[]): Promise<void> {
+    const [relation] = await this.#find([table])
+    if (relation === undefined) throw new ConfigError('touched', 'the name of a table', table.name)
+    const tables = this.#tablesOf(relation)
+    if (ids.length > 0 && tables.length === 0) {
+      throw new ConfigError(
+        'touched',
+        `no ids: ${relation.entity} has no repository that could tell what they are`,
+        ids,
+      )
+    }
+    const rows = tables.flatMap((each) =>
+      ids.flatMap((id) => {
+        const canonical: CanonicalId | undefined = each.idOf(id)
+        return canonical ? each.unknownChanges(canonical, {}) : []
+      }),
+    )
+    const write: Write = { table, kind: 'unknown', touched: undefined, isOuter: false }
+    this.#log.add([...rows, ...this.#marksOf(relation, write, [])], undefined)
+  }
+
+  async #find(names: readonly TableName[]): Promise<readonly (Relation | undefined)[]> {
+    const found = await this.#parts.relations.find(names, this.#tx)
+    names.forEach((name, at) => {
+      this.#relations.set(idOf(name), found[at])
+    })
+    return found
+  }
+
+  #tablesOf(relation: Relation | undefined): readonly CachedTable[] {
+    return relation === undefined ? [] : this.#parts.tables.of(relation.entity)
+  }
+
+  /** The marks of a table without a repository, or of one whose rows are not known. */
+  #marksOf(relation: Relation | undefined, write: Write, tables: readonly CachedTable[]): Change[] {
+    if (relation === undefined) return []
+    const isByRow = tables.length > 0 && (write as DoneWrite).rows !== undefined
+    if (isByRow) return []
+    const { namespace } = this.#parts
+    const marks = new TableMarks({ namespace, marked: relation, columns: [] })
+    return marks.ofWrite({ ...write, valueIn: () => undefined })
+  }
+}
+
+function idOf({ schema, name }: TableName): string {
+  return JSON.stringify([schema ?? null, name])
+}
+
+/** Everything a change of a row is known by. Real names. */
+function columnsOf({ facts }: CachedTable): string[] {
+  const { key, unique, queryBy, version } = facts
+  const columns = [...key, ...unique.flat(), ...queryBy].map(({ column }) => column)
+  return version === undefined ? columns : [...columns, version.column]
+}
+
+function changesOf(table: CachedTable, write: DoneWrite, told: ReturnedRow): Change[] {
+  const { facts } = table
+  const row: Record<string, string | null> = {}
+  for (const { column, property } of facts.columns) if (told.has(column)) row[property] = told.get(column) ?? null
+  const id = facts.key.map(({ column }) => told.get(column) as string)
+  const version = facts.version && toVersion(told.get(facts.version.column))
+  return table.changes({ row, id, version, xid: write.xid as string }, detailsOf(table, write))
+}
+
+function detailsOf({ facts }: CachedTable, { kind, touched }: Write): ChangeDetails {
+  if (kind === 'delete') return { wasDeleted: true }
+  if (kind === 'insert') return {}
+  if (kind !== 'update') return { mayReplace: true }
+  const isTouched = (column: string) => touched?.includes(column) ?? true
+  return { touched: facts.columns.filter(({ column }) => isTouched(column)).map(({ property }) => property) }
+}
+
+/** The rows had other keys before, and nobody knows which. */
+function setsKey({ facts }: CachedTable, { kind, touched }: Write): boolean {
+  return kind === 'update' && facts.key.some(({ column }) => touched?.includes(column) ?? true)
+}

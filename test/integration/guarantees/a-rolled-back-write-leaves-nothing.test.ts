@@ -1,0 +1,105 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { ShopLab, type ShopProcess, untilFilled } from '../../support/shop-lab.js'
+
+describe('a rolled-back write leaves nothing', () => {
+  let shop: ShopLab
+  beforeAll(async () => {
+    shop = await ShopLab.open()
+  })
+
+  async function cachedProduct(writer: ShopProcess, reader: ShopProcess): Promise<number> {
+    const { row } = await writer.products.insert({ price: 1 })
+    await reader.products.find(row.id)
+    await untilFilled(reader)
+    return row.id
+  }
+
+  it('of a transaction that was rolled back: no fence, no floor, nothing to read', async () => {
+    const [writer, reader] = [shop.start(), shop.start()]
+    const id = await cachedProduct(writer, reader)
+    writer.events.story()
+    const failing = writer.corral.transaction(async (tx) => {
+      await writer.products.in(tx).update(id, { price: 2 })
+      expect((await writer.products.in(tx).find(id))?.price, 'its own view of it').toBe(2)
+      expect((await writer.products.find(id))?.price, 'outside the transaction').toBe(1)
+      expect((await reader.products.find(id))?.price, 'in another process').toBe(1)
+      throw new Error('no')
+    })
+    await expect(failing).rejects.toThrow('no')
+    expect(writer.events.count('fence')).toBe(0)
+    reader.events.story()
+    for (const { products } of [writer, reader]) expect((await products.find(id))?.price).toBe(1)
+    expect(reader.events.story(), 'still cached').toMatchInlineSnapshot(`
+      "
+      1 hit l2 fresh
+      "
+    `)
+    expect(writer.events.count('floor.reset')).toBe(0)
+  })
+
+  it('of a savepoint that was rolled back in a transaction that commits', async () => {
+    const [writer, reader] = [shop.start(), shop.start()]
+    const [undone, done] = [await cachedProduct(writer, reader), await cachedProduct(writer, reader)]
+    writer.events.story()
+    const { fence } = await writer.corral.transaction(async (tx) => {
+      const inside = writer.products.in(tx)
+      await inside.update(done, { price: 2 })
+      const failing = tx.savepoint(async (inner) => {
+        await writer.products.in(inner).update(undone, { price: 2 })
+        await writer.products.in(inner).update(done, { price: 3 })
+        throw new Error('no')
+      })
+      await expect(failing).rejects.toThrow('no')
+      expect((await inside.find(done))?.price).toBe(2)
+    })
+    expect(fence).toBe('fenced')
+    expect(writer.events.of('fence'), 'of the one product that was changed').toMatchObject([{ keys: 1 }])
+    reader.events.story()
+    for (const { products } of [writer, reader]) {
+      expect((await products.find(undone))?.price).toBe(1)
+      expect((await products.find(done))?.price).toBe(2)
+    }
+    expect(reader.events.of('hit').length, 'the undone one is still cached').toBeGreaterThanOrEqual(1)
+    expect(writer.events.count('floor.reset')).toBe(0)
+  })
+
+  it('while a savepoint that was released leaves with the transaction, not before', async () => {
+    const [writer, reader] = [shop.start(), shop.start()]
+    const id = await cachedProduct(writer, reader)
+    writer.events.story()
+    await writer.corral.transaction(async (tx) => {
+      await tx.savepoint(async (inner) => writer.products.in(inner).update(id, { price: 2 }))
+      expect((await reader.products.find(id))?.price).toBe(1)
+      expect(writer.events.count('fence')).toBe(0)
+    })
+    expect((await reader.products.find(id))?.price).toBe(2)
+  })
+
+  it('of a statement that failed: the cache is not touched', async () => {
+    const writer = shop.start()
+    const { row } = await writer.products.insert({ slug: 'taken', price: 1 })
+    const other = await writer.products.insert({ price: 1 })
+    writer.events.story()
+    await expect(writer.products.update(other.row.id, { slug: 'taken' })).rejects.toMatchObject({ code: '23505' })
+    await expect(writer.products.insert({ slug: 'taken' })).rejects.toMatchObject({ code: '23505' })
+    expect(writer.events.count('fence')).toBe(0)
+    expect((await writer.products.findBy({ slug: 'taken' }))?.id).toBe(row.id)
+  })
+
+  it('of a COMMIT that the server refused', async () => {
+    await shop.run(`create table parts (product int references products deferrable initially deferred)`)
+    const [writer, reader] = [shop.start(), shop.start()]
+    const id = await cachedProduct(writer, reader)
+    writer.events.story()
+    const failing = writer.corral.transaction(async (tx) => {
+      await writer.products.in(tx).update(id, { price: 2 })
+      await tx
+        .insertInto('parts' as never)
+        .values({ product: -1 } as never)
+        .execute()
+    })
+    await expect(failing).rejects.toMatchObject({ code: '23503' })
+    expect(writer.events.count('fence'), 'the server has said no, so nothing is unknown').toBe(0)
+    for (const { products } of [writer, reader]) expect((await products.find(id))?.price).toBe(1)
+  })
+})

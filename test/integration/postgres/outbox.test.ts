@@ -1,0 +1,302 @@
+import { sql } from 'kysely'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import {
+  type OutboxTableOptions,
+  outboxTable,
+  outboxTableSql,
+  outboxTables,
+  outboxTablesSql,
+  stampTable,
+} from '../../../src/migrations.js'
+import { StampLab } from './stamp-lab.js'
+
+const lab = StampLab.open()
+
+async function watch(options: Partial<OutboxTableOptions> = {}): Promise<void> {
+  await outboxTable({ table: 'products', key: 'id', unique: ['slug'], columns: ['shop'], ...options }).up(lab.db)
+}
+
+/** What the outbox has gained since it was last asked, in the order of its ids, one line each. */
+async function told(): Promise<string[]> {
+  const rows = await lab.run(`select concat_ws(' ', entity, op, array_to_string(key, '|'),
+      case when key is not null then version is not null end, lookups::text, column_values::text) as line from corral.outbox order by id`)
+  await lab.run('truncate corral.outbox')
+  return rows.map(({ line }) => String(line).replace('public.products ', ''))
+}
+
+beforeEach(async () => {
+  await lab.run(
+    `create table products (id int primary key, slug text unique, shop int not null default 1, price int not null default 0)`,
+  )
+  await lab.stamp()
+  await outboxTables().up(lab.db)
+})
+
+describe('what is written to the outbox', () => {
+  beforeEach(() => watch())
+
+  it('is a row for each row, with its key, stamp, lookups and values', async () => {
+    await lab.run(`insert into products (id, slug) values (1, 'tea'), (2, null)`)
+    expect(await told()).toEqual(['i 1 t [["slug", "tea"]] [["shop", "1"]]', 'i 2 t [["slug", null]] [["shop", "1"]]'])
+    await lab.run('update products set price = 3')
+    expect(await told()).toEqual(['u 1 t [["shop", "1"], null]', 'u 2 t [["shop", "1"], null]'])
+    await lab.run(`update products set slug = 'mate', shop = 2 where id = 1`)
+    expect(await told()).toEqual(['u 1 t [["slug", "tea"], ["slug", "mate"]] [["shop", "2"], ["shop", "1"]]'])
+    await lab.run('delete from products where id = 1')
+    expect(await told()).toEqual(['d 1 t [["slug", "mate"]] [["shop", "2"]]'])
+  })
+
+  it('carries the stamp the row has; of a deleted row, the next', async () => {
+    await lab.run('insert into products (id) values (1)')
+    const version = await lab.versionOf(1)
+    await lab.run('delete from products')
+    const rows = await lab.run('select op, version::text as version from corral.outbox order by id')
+    expect(rows).toEqual([
+      { op: 'i', version: String(version) },
+      { op: 'd', version: String(version + 1n) },
+    ])
+  })
+
+  it('names the key a row has left and the one it has taken, also where rows swap keys', async () => {
+    await lab.run(`insert into products (id, slug) values (1, 'a'), (2, 'b')`)
+    await told()
+    await lab.run('update products set id = 3 where id = 1')
+    expect((await told()).sort()).toEqual([
+      'd 1 t [["slug", "a"], ["slug", null]] [["shop", null], ["shop", "1"]]',
+      'u 3 t [["slug", null], ["slug", "a"]] [["shop", "1"], ["shop", null]]',
+    ])
+    await lab.run('alter table products drop constraint products_pkey; update products set id = 5 - id')
+    // Once more where the stamp was lifted above that of the row that had the key before.
+    expect(new Set((await told()).map((line) => line.slice(0, 3)))).toEqual(new Set(['u 2', 'u 3']))
+  })
+
+  it('is nothing for a statement that changes no row, and nothing of a transaction that rolls back', async () => {
+    await lab.run('update products set price = 1; delete from products')
+    await lab.run(`begin; insert into products values (1); savepoint a; insert into products values (2); rollback`)
+    expect(await told()).toEqual([])
+  })
+
+  it('is written for COPY, upserts, cascades, functions, and under session_replication_role', async () => {
+    await lab.run(`create table shops (id int primary key); insert into shops values (1), (2);
+      alter table products add foreign key (shop) references shops on delete cascade on update cascade;
+      insert into products (id) values (1) on conflict (id) do update set price = 9;
+      insert into products (id) values (1) on conflict (id) do update set price = 9`)
+    expect((await told()).map((line) => line.slice(0, 3))).toEqual(['i 1', 'u 1'])
+    await lab.run('update shops set id = 7 where id = 1')
+    expect(await told()).toEqual(['u 1 t [["shop", "7"], ["shop", "1"]]'])
+    await lab.run('delete from shops')
+    expect((await told()).map((line) => line.slice(0, 3))).toEqual(['d 1'])
+    await lab.run(`insert into shops values (1);
+      create function raise_prices() returns void language plpgsql as 'begin update products set price = price + 1; end';
+      begin; set local session_replication_role = replica; insert into products (id) values (4); select raise_prices(); commit`)
+    expect((await told()).map((line) => line.slice(0, 3))).toEqual(['i 4', 'u 4'])
+    await lab.run(`copy products (id) from program 'echo 5'`)
+    expect((await told()).map((line) => line.slice(0, 3))).toEqual(['i 5'])
+  })
+
+  it('is one word for TRUNCATE, and for a statement that changes more rows than it may', async () => {
+    await watch({ maxRows: 3 })
+    await lab.run('insert into products (id) select generate_series(1, 3)')
+    expect(await told()).toHaveLength(3)
+    for (const statement of [
+      'insert into products (id) select generate_series(4, 7)',
+      'update products set price = 1',
+      'delete from products where id > 3',
+    ]) {
+      await lab.run(statement)
+      expect(await told()).toEqual(['b'])
+    }
+    await lab.run('truncate products')
+    expect(await told()).toEqual(['t'])
+  })
+
+  it('needs no rights of the writer', async () => {
+    const writer = `corral_writer_${process.pid}`
+    await lab.run(
+      `create role ${writer}; grant usage on schema public to ${writer}; grant all on products to ${writer}`,
+    )
+    onTestFinished(async () => {
+      await lab.run(`drop owned by ${writer} cascade; drop role ${writer}`)
+    })
+    await lab.db.transaction().execute(async (tx) => {
+      await sql.raw(`set local role ${writer}`).execute(tx)
+      await sql`insert into products (id) values (1)`.execute(tx)
+      await sql`truncate products`.execute(tx)
+    })
+    expect(await told()).toHaveLength(2)
+  })
+})
+
+describe('the outbox of a partitioned table', () => {
+  beforeEach(async () => {
+    await lab.run(`drop table products; create table products (id int, shop int not null, slug text, price int, primary key (id, shop)) partition by list (shop);
+      create table products_1 partition of products for values in (1); create table products_2 partition of products for values in (2)`)
+    await lab.stamp({ key: ['id', 'shop'] })
+    await watch({ key: ['id', 'shop'], unique: [['shop', 'id']] })
+  })
+
+  it('tells of writes to it and to its partitions, and of rows that move between them', async () => {
+    await lab.run('insert into products values (1, 1); insert into products_1 values (2, 1)')
+    expect(await told()).toEqual([
+      'i 1|1 t [["shop,id", "1", "1"]] [["shop", "1"]]',
+      'i 2|1 t [["shop,id", "1", "2"]] [["shop", "1"]]',
+    ])
+    await lab.run('update products_1 set price = 1 where id = 2')
+    expect(await told()).toEqual(['u 2|1 t [["shop", "1"], null]'])
+    await lab.run('update products set shop = 2 where id = 1')
+    expect((await told()).map((line) => line.slice(0, 5)).sort()).toEqual(['d 1|1', 'i 1|2'])
+    await lab.run('update products set id = 9 where id = 2')
+    expect((await told()).map((line) => line.slice(0, 5)).sort()).toEqual(['d 2|1', 'u 9|1'])
+    await lab.run('truncate products_1')
+    expect(await told()).toEqual(['t'])
+    await lab.run(
+      'create table products_3 partition of products for values in (3); insert into products_3 values (7, 3)',
+    )
+    expect((await told()).map((line) => line.slice(0, 5))).toEqual(['i 7|3'])
+  })
+})
+
+describe('up and down', () => {
+  async function inventory() {
+    return lab.run(`select 'column' as what, attname::text as name, format_type(atttypid, atttypmod) || attnotnull as rest
+        from pg_attribute where attrelid = 'products'::regclass and attnum > 0 and not attisdropped
+      union all select 'default', adnum::text, pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'products'::regclass
+      union all select 'trigger', tgname, pg_get_triggerdef(oid) || tgenabled::text from pg_trigger where not tgisinternal
+      union all select 'function', proname, pronamespace::regnamespace::text from pg_proc where oid > 16383
+      union all select 'relation', oid::regclass::text, relkind::text from pg_class where oid > 16383 and relkind in ('r', 'p', 'i', 'S')
+      union all select 'schema', nspname, nspacl::text from pg_namespace where oid > 16383
+      union all select 'acl', relname, relacl::text from pg_class where oid > 16383 order by 1, 2`)
+  }
+
+  it.each([
+    ['a stamped table', async () => {}],
+    ['a table without a stamp', () => lab.run('alter table products drop column corral_version cascade')],
+  ])('may each run twice, and down leaves %s as it was', async (what, prepare) => {
+    await outboxTables().down(lab.db)
+    await prepare()
+    if (what !== 'a stamped table') {
+      await stampTable({ table: 'products', key: 'id' }).down(lab.db)
+    }
+    const before = await inventory()
+    const table = outboxTable({
+      table: 'products',
+      key: 'id',
+      unique: ['slug'],
+      ...(what === 'a stamped table' ? {} : { version: false }),
+    })
+    await outboxTables().up(lab.db)
+    await table.up(lab.db)
+    const once = await inventory()
+    await outboxTables().up(lab.db)
+    await table.up(lab.db)
+    expect(await inventory()).toEqual(once)
+    await lab.run('insert into products (id) values (1)')
+    expect(await told()).toHaveLength(1)
+    await table.down(lab.db)
+    await table.down(lab.db)
+    await outboxTables().down(lab.db)
+    await outboxTables().down(lab.db)
+    expect(await inventory()).toEqual(before)
+    await lab.run('insert into products (id) values (2)')
+  })
+
+  it('refuse to leave triggers without an outbox', async () => {
+    await watch()
+    await expect(outboxTables().down(lab.db)).rejects.toThrow('table products still has outbox triggers')
+    await outboxTables()
+      .down(lab.db)
+      .catch(() => {})
+    await lab.run('insert into products (id) values (1)')
+    await outboxTable({ table: 'products', key: 'id' }).down(lab.db)
+    await outboxTables().down(lab.db)
+    await expect(watch()).rejects.toThrow('there is no outbox')
+    await lab.run('insert into products (id) values (2)')
+  })
+
+  it('leave writers working after each of their statements', async () => {
+    await outboxTables().down(lab.db)
+    const [shared, table] = [outboxTablesSql(), outboxTableSql({ table: 'products', key: 'id', unique: ['slug'] })]
+    for (const statement of [...shared.up, ...table.up, ...table.down, ...shared.down]) {
+      await lab.run(statement)
+      await lab.run(`insert into products (id) values (1), (2); update products set price = price + 1;
+        update products set id = 3 where id = 2; delete from products; truncate products`)
+    }
+  })
+
+  it('need no superuser', async () => {
+    const owner = `corral_owner_${process.pid}`
+    await outboxTables().down(lab.db)
+    await lab.run(`drop schema corral cascade; drop table products; create role ${owner}; grant usage, create on schema public to ${owner};
+      do $$ begin execute format('grant create on database %I to ${owner}', current_database()); end $$`)
+    onTestFinished(async () => {
+      await lab.run(`drop owned by ${owner} cascade; drop role ${owner}`)
+    })
+    await lab.db.transaction().execute(async (tx) => {
+      await sql.raw(`set local role ${owner}; create table products (id int primary key)`).execute(tx)
+      const table = outboxTable({ table: 'products', key: 'id', version: false })
+      for (const migration of [outboxTables(), table, outboxTables(), table]) await migration.up(tx)
+      await sql`insert into products values (1)`.execute(tx)
+      await sql`select corral.prune_outbox()`.execute(tx)
+      await table.down(tx)
+      await outboxTables().down(tx)
+    })
+    expect(await lab.countOf(`pg_namespace where nspname = 'corral'`)).toBe(0)
+  })
+})
+
+describe('pruning', () => {
+  beforeEach(() => watch())
+
+  const rowsIn = async (slot: string) => lab.countOf(`corral.outbox where slot = ${slot}`)
+  const CURRENT = `(floor(extract(epoch from clock_timestamp()) / 600)::bigint % 4)`
+  const OTHER = `((floor(extract(epoch from clock_timestamp()) / 600)::bigint + 1) % 4)`
+
+  /** A row in the partition that comes next, as if it had been written half an hour ago. */
+  async function writeOld(): Promise<void> {
+    await lab.run(
+      `insert into corral.outbox (slot, at, entity, op, key) values (${OTHER}, now() - interval '30 minutes', 'public.products', 'u', '{1}')`,
+    )
+  }
+  const settled = (at: string) =>
+    lab.run(
+      `insert into corral.positions (namespace, began, at, position) values ('shop', ${at}, ${at}, pg_current_snapshot())`,
+    )
+
+  it('empties what was relayed long enough ago, and nothing that may have to be relayed again', async () => {
+    await writeOld()
+    await lab.run('insert into products (id) values (1)')
+    expect(await lab.run('select corral.prune_outbox() as emptied')).toEqual([{ emptied: 0 }])
+    await settled(`now() - interval '11 minutes'`)
+    await lab.run('select corral.prune_outbox()')
+    expect(await rowsIn(OTHER)).toBe(0)
+    expect(await rowsIn(CURRENT)).toBe(1)
+    await writeOld()
+    await settled('now()')
+    expect(await lab.run('select corral.prune_outbox() as emptied')).toEqual([{ emptied: 0 }])
+    await expect(lab.run(`select corral.prune_outbox('1 second')`)).rejects.toThrow('less than a minute')
+  })
+
+  it('waits for no writer', async () => {
+    await writeOld()
+    const writer = await lab.session()
+    await writer.run('begin')
+    await writer.run(
+      `insert into corral.outbox (slot, entity, op, key) values (${OTHER}, 'public.products', 'u', '{1}')`,
+    )
+    await settled(`now() - interval '11 minutes'`)
+    const startedMs = performance.now()
+    expect(await lab.run('select corral.prune_outbox() as emptied')).toEqual([{ emptied: 0 }])
+    expect(performance.now() - startedMs).toBeLessThan(1_000)
+    await writer.run('commit')
+  })
+
+  it('gives up on a namespace whose relay is gone, and gives it another epoch', async () => {
+    await writeOld()
+    await settled(`now() - interval '2 days'`)
+    await lab.run(`insert into corral.positions (namespace, began, at, position)
+      values ('other', now() - interval '11 minutes', now() - interval '11 minutes', pg_current_snapshot())`)
+    expect(await lab.run('select corral.prune_outbox() as emptied')).toEqual([{ emptied: 1 }])
+    expect(await lab.run('select * from corral.epochs')).toMatchObject([{ namespace: 'shop', number: '1' }])
+    expect(await lab.run('select distinct namespace from corral.positions')).toEqual([{ namespace: 'other' }])
+  })
+})

@@ -1,0 +1,56 @@
+import { Redis } from 'ioredis'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
+import { RedisStore } from '../../../src/adapters/redis/redis-store.js'
+import { systemClock } from '../../../src/core/clock.js'
+import { waitUntil } from '../../support/servers/wait.js'
+import { freshNamespace, redisUrl } from '../../support/services.js'
+import { TcpProxy } from '../../support/tcp-proxy.js'
+
+const warnings: string[] = []
+const note = (warning: Error) => warnings.push(`${warning.name}: ${warning.message}`)
+
+describe("RedisStore's connection", () => {
+  process.on('warning', note)
+  afterAll(() => void process.off('warning', note))
+
+  async function open(faults: Parameters<TcpProxy['set']>[0]) {
+    const target = new URL(redisUrl())
+    const proxy = await TcpProxy.start({ host: target.hostname, port: Number(target.port) })
+    proxy.set(faults)
+    const client = new Redis(proxy.through(redisUrl()), { lazyConnect: true })
+    const store = new RedisStore({ client, namespace: freshNamespace(), clock: systemClock })
+    onTestFinished(async () => {
+      await store.close()
+      client.disconnect()
+      await proxy.close()
+    })
+    return { proxy, store }
+  }
+
+  it('may be waited for by any number of calls', async () => {
+    const { proxy, store } = await open({ blackHole: 'both' })
+    const calls = Array.from({ length: 100 }, () => store.read(['a' as never]).catch((error) => error.code))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    proxy.heal()
+    proxy.reset()
+    const answers = await Promise.all(calls)
+    expect(new Set(answers.map(String)).size).toBe(1)
+    await waitUntil('it is connected', 5_000, async () => (await store.read(['a' as never]))[0] === null)
+    expect(warnings).toEqual([])
+  })
+
+  it('fails what is asked while it is down, and never runs it later', async () => {
+    const { proxy, store } = await open({})
+    const key = `${freshNamespace()}:{late}` as never
+    await waitUntil('it is connected', 5_000, async () => (await store.read([key]))[0] === null)
+    proxy.set({ refuse: true })
+    proxy.reset()
+    const lease = { key, token: 'a', leaseMs: 5_000, seen: null, waitedFor: null }
+    const outcomes = await Promise.allSettled(Array.from({ length: 20 }, () => store.lease([lease])))
+    expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['rejected']))
+    proxy.heal()
+    await waitUntil('it is connected again', 5_000, async () => (await store.read([key]))[0] === null)
+    expect((await store.inspect(key)).lease, 'nobody leased it').toBeNull()
+    expect(warnings).toEqual([])
+  })
+})
