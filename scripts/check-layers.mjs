@@ -16,7 +16,8 @@ import ts from 'typescript'
  * before it, and what all of them stand on.
  */
 const TABLES = [
-  ...['explain', 'repository-types', 'row-tier', 'hot-rows', 'table-changes', 'table-sources', 'explain', 'cached-table'],
+  ...['explain', 'repository-types', 'row-tier', 'hot-rows', 'table-parts', 'table-changes', 'table-sources'],
+  ...['cached-table', 'table-warm-up'],
   ...['write-watch', 'transaction', 'repository', 'table-repository', 'query-plan', 'query'],
 ]
 const BELOW_TABLES = ['core', 'policy', 'engine', 'config', 'session', 'adapters/codec', 'adapters/postgres']
@@ -47,6 +48,7 @@ const LAYERS = {
       { layers: [...BELOW_TABLES, ...TABLES.slice(0, place)], packages: ['kysely', 'node:util'] },
     ]),
   ),
+  'table-warm-up': { layers: [...BELOW_TABLES, 'jobs', 'cached-table'], packages: ['kysely'] },
 
   assembly: {
     layers: ['core', 'policy', 'engine', 'adapters/*', 'jobs', 'config', 'session', ...TABLES],

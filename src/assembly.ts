@@ -1,12 +1,13 @@
 import { envelope } from './adapters/codec/envelope.js'
 import { IntervalClass } from './adapters/codec/interval-class.js'
 import { MemoryStore } from './adapters/memory/memory-store.js'
+import { type Durability, readDurability, readEpoch } from './adapters/postgres/durability.js'
+import { OutboxFeed } from './adapters/postgres/outbox-feed.js'
 import { RelationDirectory } from './adapters/postgres/relation-directory.js'
 import type { AnyDatabase } from './adapters/postgres/row-writer.js'
 import type { RedisClient } from './adapters/redis/connection.js'
 import { RedisChannel } from './adapters/redis/redis-channel.js'
 import { RedisStore } from './adapters/redis/redis-store.js'
-import type { TableParts } from './cached-table.js'
 import type { Settings } from './config.js'
 import { type Chance, type Clock, systemChance, systemClock } from './core/clock.js'
 import type { EmitEvent } from './core/events.js'
@@ -15,15 +16,17 @@ import { Background } from './engine/background.js'
 import { BatchedStore } from './engine/batched-store.js'
 import { Bus } from './engine/bus.js'
 import { CircuitBreaker } from './engine/circuit-breaker.js'
+import { Epoch } from './engine/epoch.js'
 import { Fencer } from './engine/fencer.js'
 import { Floors } from './engine/floors.js'
 import { GuardedStore } from './engine/guarded-store.js'
 import { HotKeys } from './engine/hot-keys.js'
 import { Invalidation } from './engine/invalidation.js'
 import { LoadGate } from './engine/load-gate.js'
-import { MarkedFlights } from './engine/marked-flights.js'
 import { PendingFences } from './engine/pending-fences.js'
 import { Singleflight } from './engine/singleflight.js'
+import { Relay } from './jobs/relay.js'
+import type { TableParts } from './table-parts.js'
 
 /** What tests and simulations replace. Not part of the public API. */
 export interface Seams {
@@ -40,17 +43,27 @@ export interface AssemblyOptions {
   readonly namespace: string
   readonly secret: string | undefined
   readonly settings: Settings
+  /** Runs a relay. Default: none. */
+  readonly relays?: boolean
   /** Undefined: nobody listens. */
   readonly onEvent: EmitEvent | undefined
 }
 
 /** One instance's wired parts. The only place where parts are chosen and constructed. */
 export interface Assembly {
-  readonly table: TableParts & { readonly markedFlights: MarkedFlights }
+  readonly table: TableParts
   readonly fencer: Fencer
   readonly gate: LoadGate
   readonly pending: PendingFences
   readonly store: GuardedStore
+  /** Undefined: this process runs none. */
+  readonly relay: Relay | undefined
+  /** Of each opened table. */
+  readonly durability: ReadonlyMap<string, Durability>
+  /** Has to be waited for before the first read: what the database alone knows of the cache. @throws SourceError */
+  ready(): Promise<void>
+  /** A table was opened. @throws SourceError */
+  opened(entity: string): Promise<void>
   close(): Promise<void>
 }
 
@@ -84,13 +97,43 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const hotKeys = new HotKeys({ clock, rules: settings.hotKeys, token: chance.token() })
   const { copiesOf } = hotKeys
   const fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce, copiesOf })
+  const lookEveryMs = settings.bus.heartbeatMs
+  const epoch = new Epoch({ namespace, store, clock, invalidation, flights, lookEveryMs, emit, announce })
+  const fence: Fencer['afterCommit'] = (changes) => fencer.afterCommit(changes)
+  const feed = new OutboxFeed({ db, clock, namespace })
+  const parts = { feed, namespace, clock, chance, emit, settings: settings.relay, fence, epoch }
+  const relay = options.relays ? new Relay(parts) : undefined
+  const durability = new Map<string, Durability>()
+  let ready: Promise<void> | undefined
   bus?.start()
+  relay?.start()
 
   return {
     fencer,
     gate,
     pending,
     store,
+    relay,
+    durability,
+    ready() {
+      ready ??= readEpoch(db, namespace).then(
+        (number) => {
+          if (number === undefined) return
+          epoch.learn(number)
+          epoch.watch()
+        },
+        (error) => {
+          ready = undefined
+          throw error
+        },
+      )
+      return ready
+    },
+    async opened(entity) {
+      const found = await readDurability(db, entity)
+      if (durability.get(entity) !== found) emit({ type: 'durability', entity, durability: found })
+      durability.set(entity, found)
+    },
     table: {
       db,
       namespace,
@@ -106,15 +149,16 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       store: new BatchedStore(store, clock),
       codec: envelope,
       intervals: new IntervalClass(),
-      epoch: () => NO_EPOCH,
+      epoch: epoch.text,
       isPending: pending.has,
       hotKeys,
       relations: new RelationDirectory({ db, clock, behind: (read) => background.run('catalog', read) }),
-      markedFlights: new MarkedFlights({ flights, invalidation }),
       // Without a bus there is no other process, and every write of this one is applied as it is made.
       isLive: bus ? (nowMs) => bus.isLive(nowMs) : () => true,
     },
     async close() {
+      await relay?.close()
+      epoch.close()
       fencer.stop()
       await background.idle()
       if (pending.size > 0) await pending.flush()
@@ -124,9 +168,6 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     },
   }
 }
-
-/** Written where no relay keeps an epoch. */
-const NO_EPOCH = '00000000'
 
 function openStore({ redis, namespace, settings }: AssemblyOptions, clock: Clock): CacheStore {
   if (redis) return new RedisStore({ client: redis, namespace, clock })

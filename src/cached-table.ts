@@ -1,26 +1,21 @@
-import type { IntervalClass } from './adapters/codec/interval-class.js'
 import { freezeRow, handOut } from './adapters/codec/read-only.js'
-import { readTable, type TableFacts, type TableRequest } from './adapters/postgres/catalog.js'
+import { readTable, type TableFacts } from './adapters/postgres/catalog.js'
 import { canonicalId, IMPOSSIBLE, idFromRow, type KeyColumn } from './adapters/postgres/key-column.js'
-import type { RelationDirectory } from './adapters/postgres/relation-directory.js'
 import { PostgresRowSource } from './adapters/postgres/row-source.js'
 import { type AnyDatabase, RowWriter, type Written } from './adapters/postgres/row-writer.js'
 import type { Change } from './core/change.js'
 import type { CacheKey } from './core/key.js'
 import type { CanonicalId, LoadedRow } from './core/ports.js'
 import { compareVersions, toVersion, type Version } from './core/version.js'
-import type { BatchedStore } from './engine/batched-store.js'
-import { type EngineParts, Filler, type FillSettings, type NearTier, type ReadSource } from './engine/filler.js'
+import { Filler, type NearTier, type ReadSource } from './engine/filler.js'
 import type { HotCopies } from './engine/hot-copies.js'
-import type { HotKeys } from './engine/hot-keys.js'
-import type { Invalidation } from './engine/invalidation.js'
 import { L1 } from './engine/l1.js'
-import type { LoadGate } from './engine/load-gate.js'
-import { Reader, type ReadSettings } from './engine/reader.js'
-import type { Singleflight } from './engine/singleflight.js'
+import { Reader } from './engine/reader.js'
+import { Sealer } from './engine/sealer.js'
 import type { TickBatch } from './engine/tick-batch.js'
+import { Warmer, type WarmOutcome } from './engine/warmer.js'
 import { type Explanation, explain } from './explain.js'
-import { type HotRowOptions, openHotRows } from './hot-rows.js'
+import { openHotRows } from './hot-rows.js'
 import { LoadCost } from './policy/load-cost.js'
 import type { Floor } from './policy/verdict.js'
 import { longestHeadStartMs, shouldRefreshEarly } from './policy/xfetch.js'
@@ -28,6 +23,7 @@ import type { Consistency } from './repository-types.js'
 import { RowTier } from './row-tier.js'
 import { readUnder, type SessionLog, type SessionRead } from './session.js'
 import { type ChangeDetails, TableChanges } from './table-changes.js'
+import type { TableOptions, TableParts } from './table-parts.js'
 import {
   type Found,
   lookupSource,
@@ -37,31 +33,6 @@ import {
   type TablePlan,
   versionProbe,
 } from './table-sources.js'
-
-export interface TableOptions extends TableRequest {
-  readonly schemaVersion: string
-  readonly read: ReadSettings
-  readonly fill: FillSettings
-  readonly absentMs: number
-  readonly freshMs: number | ((row: object) => number)
-  readonly fixedFreshMs: number
-  readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly maxAgeMs: number }
-  readonly hotKeys: HotRowOptions | undefined
-}
-
-export interface TableParts extends EngineParts {
-  readonly store: BatchedStore
-  readonly db: AnyDatabase
-  readonly namespace: string
-  readonly gate: LoadGate
-  readonly flights: Singleflight<unknown>
-  readonly invalidation: Invalidation
-  readonly intervals: IntervalClass
-  readonly hotKeys: HotKeys
-  readonly relations: RelationDirectory
-  /** Whether what this process holds may be trusted at this monotonic time. */
-  readonly isLive: (nowMs: number) => boolean
-}
 
 /** An altered table is looked at again, but a flood of foreign shapes must not become a flood of catalog queries. */
 const CATALOG_PAUSE_MS = 1_000
@@ -74,6 +45,7 @@ export class CachedTable {
   readonly #rows: Reader<CanonicalId, object>
   /** Where the repository has asked for it: counts its reads, and leads those of hot keys to copies. */
   readonly #hot: HotCopies<CanonicalId, object> | undefined
+  readonly #warmer: Warmer<CanonicalId, object>
   readonly #lookups: readonly Reader<CanonicalId, Found>[]
   readonly #tier: RowTier | undefined
   readonly #cost = new LoadCost()
@@ -98,10 +70,14 @@ export class CachedTable {
     this.#tier = options.l1.maxEntries > 0 ? this.#openTier() : undefined
     const sources: SourceParts = { ...parts, ...options, plan: () => this.#plan, doubtShape: () => this.#doubtShape() }
     this.#versions = versionProbe(sources)
-    this.#rows = this.#reader(rowSource(sources), this.#cost, this.#tier)
+    const source = rowSource(sources)
+    this.#rows = this.#reader(source, this.#cost, this.#tier)
     const { hotKeys, fill } = options
     const rows = { parts, facts, prefix: this.#changes.rowPrefix, fill, reader: this.#rows, tier: this.#tier }
     this.#hot = hotKeys && openHotRows({ ...rows, hotKeys })
+    const cost = this.#cost
+    const sealer = new Sealer({ parts, source, settings: fill, cost })
+    this.#warmer = new Warmer({ parts, source, sealer, cost, lease: fill.lease, demands: () => this.#rows.demands() })
     this.#lookups = facts.unique.map((_, at) => this.#reader(lookupSource(sources, at), new LoadCost(), undefined))
   }
 
@@ -164,6 +140,11 @@ export class CachedTable {
     const [row, version] = await Promise.all([this.read(id, session), this.#versions.ask(id)])
     const isSame = row === undefined ? version === undefined : version !== undefined && this.#versionIn(row) === version
     return isSame ? row : this.reload(id)
+  }
+
+  /** Fills the row for later readers, unless it is cached or being filled. Never rejects. */
+  warm(id: CanonicalId): Promise<WarmOutcome> {
+    return this.#warmer.warm(this.#changes.rowKey(id), id)
   }
 
   /** The row from the database; the cache is left alone. */

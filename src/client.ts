@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import type { Durability } from './adapters/postgres/durability.js'
 import { assertRedisClient, type RedisClient } from './adapters/redis/connection.js'
 import { assemble, type Seams } from './assembly.js'
 import { CachedTable } from './cached-table.js'
@@ -8,6 +9,7 @@ import {
   DEFAULTS,
   type L1Options,
   type OptionGroups,
+  type RelayOptions,
   refuseUnknown,
   resolveSettings,
   type Settings,
@@ -29,7 +31,7 @@ import {
   type TransactionResult,
 } from './transaction.js'
 
-export interface CorralOptions<DB> extends OptionGroups {
+export interface CorralOptions<DB> extends Omit<OptionGroups, 'relay'> {
   /** The application's own Kysely instance, for Postgres. It decides everything; Corral never closes it. */
   readonly db: Kysely<DB>
   /**
@@ -43,6 +45,8 @@ export interface CorralOptions<DB> extends OptionGroups {
   readonly secret?: string
   /** Receives every event, synchronously. It must not wait; what it throws is dropped. Default: none. */
   readonly onEvent?: (event: CorralEvent) => void
+  /** Runs a relay in this process, which keeps one connection of `db`. See docs/guides/outbox.md. Default: none. */
+  readonly relay?: boolean | RelayOptions
 }
 
 export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique> {
@@ -90,6 +94,10 @@ export interface CorralStats {
   readonly pendingFences: number
   /** Statements of this process at the database now, and waiting for their turn. */
   readonly loads: { readonly running: number; readonly waiting: number }
+  /** `outbox`: every change of every opened table reaches the cache, if a relay runs. `ttl-only`: one of them has no outbox triggers, or none is open. */
+  readonly durability: Durability
+  /** `leader`: this process relays. `standby`: it would. `off`: it runs no relay. */
+  readonly relay: 'leader' | 'standby' | 'off'
 }
 
 export interface Corral<DB> {
@@ -164,10 +172,10 @@ export function createCorral<DB>(options: CorralOptions<DB>): Corral<DB> {
 
 /** `createCorral` for tests and simulations, which bring their own clock, chance, store or channel. */
 export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): Corral<DB> {
-  const { db, redis, namespace, secret, onEvent, ...groups } = checked(options)
-  const settings = resolveSettings(groups)
+  const { db, redis, namespace, secret, onEvent, relay = false, ...groups } = checked(options)
+  const settings = resolveSettings(typeof relay === 'object' ? { ...groups, relay } : groups)
   const sink = onEvent && safely(onEvent)
-  const assembly = assemble({ db, redis, namespace, secret, settings, onEvent: sink }, seams)
+  const assembly = assemble({ db, redis, namespace, secret, settings, relays: relay !== false, onEvent: sink }, seams)
   const { fencer, gate, pending, store } = assembly
   const tables = new OpenTables<CachedTable>()
   const watch = { ...assembly.table, tables }
@@ -175,16 +183,22 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
   const assertOpen = () => {
     if (closing) throw new ClosedError()
   }
-  sink?.({ type: 'started', store: redis ? 'redis' : 'in-process', durability: 'ttl-only' })
+  sink?.({ type: 'started', store: redis ? 'redis' : 'in-process' })
 
   return {
     repository(table, repositoryOptions) {
       assertOpen()
       const tableOptions = resolveTable(table, repositoryOptions, settings)
       const unique = tableOptions.unique.map((columns) => (typeof columns === 'string' ? [columns] : columns))
-      const opener = openOnce(() => CachedTable.open(assembly.table, tableOptions), assertOpen)
+      const open = async () => {
+        await assembly.ready()
+        const opened = await CachedTable.open(assembly.table, tableOptions)
+        await assembly.opened(opened.facts.entity)
+        return opened
+      }
+      const opener = openOnce(open, assertOpen)
       tables.add(opener)
-      return new TableRepository({ db, fencer, watch, unique, ...opener }) as never
+      return new TableRepository({ db, fencer, watch, unique, clock: assembly.table.clock, ...opener }) as never
     },
     async transaction(work, transactionOptions = {}) {
       assertOpen()
@@ -196,6 +210,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       const run = openQuery(watch, own, name, build as never, queryOptions)
       return (async (...call: Parameters<typeof run>) => {
         assertOpen()
+        await assembly.ready()
         return run(...call)
       }) as never
     },
@@ -212,6 +227,8 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       breaker: store.breakerState,
       pendingFences: pending.size,
       loads: { running: gate.running, waiting: gate.waiting },
+      durability: [...new Set(assembly.durability.values())].join() === 'outbox' ? 'outbox' : 'ttl-only',
+      relay: assembly.relay?.role ?? 'off',
     }),
     hotKeys: (limit) => assembly.table.hotKeys.report(limit),
     close() {
@@ -253,6 +270,9 @@ function checked<DB>(options: CorralOptions<DB>): CorralOptions<DB> {
   if (options.secret !== undefined && (typeof options.secret !== 'string' || options.secret.length < 16)) {
     throw new ConfigError('secret', 'a string of at least 16 characters', typeof options.secret)
   }
+  if (!['undefined', 'boolean', 'object'].includes(typeof options.relay) || options.relay === null) {
+    throw new ConfigError('relay', 'true, false or an object of options', options.relay)
+  }
   if (options.onEvent !== undefined && typeof options.onEvent !== 'function') {
     throw new ConfigError('onEvent', 'a function', options.onEvent)
   }
@@ -283,6 +303,7 @@ function resolveTable<DB, T extends TableName<DB>>(
       graceMs: own.ttl.graceMs,
       beta: own.refresh.beta,
       maxEarliness: own.refresh.maxEarliness,
+      maxLoads: own.refresh.maxLoads,
       softTimeoutMs: own.load.softTimeoutMs,
       hardTimeoutMs: own.load.hardTimeoutMs,
     },

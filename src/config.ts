@@ -25,10 +25,12 @@ export interface LeaseOptions {
 
 /** Refreshing entries before they expire, behind their readers. */
 export interface RefreshOptions {
-  /** XFetch's beta: larger refreshes earlier; 0 turns it off. Default 1. */
+  /** XFetch's beta: larger refreshes earlier; 0 turns it off. Default 2. */
   readonly beta?: number
   /** Largest share of the TTL by which a refresh may come early, 0 to 1. Default 0.25. */
   readonly maxEarliness?: number
+  /** Longest head start of a refresh, in load times. Default 1.5. */
+  readonly maxLoads?: number
 }
 
 /** Loads of this process at the database. */
@@ -101,6 +103,16 @@ export interface HotKeyOptions {
   readonly copyTtlMs?: number
 }
 
+/** Carrying the outbox's changes to the cache: `relay: true` in some processes, at least two of them. See docs/guides/outbox.md. */
+export interface RelayOptions {
+  /** How often an idle relay looks for changes. One that has found some looks four times as often. Default 100. */
+  readonly pollMs?: number
+  /** How often the other relays of the namespace ask whether the one that works is gone. Default 1 000. */
+  readonly electionMs?: number
+  /** How long changes that were carried are kept, to be carried again. Default 600 000. */
+  readonly keepMs?: number
+}
+
 /** The option groups of `createCorral`, besides `db`, `redis`, `namespace` and `onEvent`. */
 export interface OptionGroups {
   readonly ttl?: TtlOptions
@@ -111,6 +123,7 @@ export interface OptionGroups {
   readonly l1?: L1Options
   readonly bus?: BusOptions
   readonly hotKeys?: HotKeyOptions
+  readonly relay?: RelayOptions
 }
 
 type Resolved<Groups> = {
@@ -124,7 +137,7 @@ export type Settings = Resolved<OptionGroups>
 export const DEFAULTS: Settings = deepFreeze({
   ttl: { freshMs: 300_000, jitter: 0.15, absentMs: 15_000, graceMs: 0 },
   lease: { minMs: 200, maxMs: 5_000, waitMs: 5_000 },
-  refresh: { beta: 1, maxEarliness: 0.25 },
+  refresh: { beta: 2, maxEarliness: 0.25, maxLoads: 1.5 },
   load: { concurrency: 8, queue: 1_000, queueMs: 5_000, softTimeoutMs: 100, hardTimeoutMs: 10_000 },
   cache: {
     deadlineMs: 50,
@@ -141,6 +154,7 @@ export const DEFAULTS: Settings = deepFreeze({
   l1: { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024, maxAgeMs: 10_000 },
   bus: { heartbeatMs: 1_000, trustMs: 3_000 },
   hotKeys: { share: 0.05, perSecond: 500, cooldownMs: 30_000, counters: 512, copyTtlMs: 5_000 },
+  relay: { pollMs: 100, electionMs: 1_000, keepMs: 600_000 },
 })
 
 /** Allowed range of every leaf; times and counts are positive unless a zero means "off". */
@@ -154,6 +168,7 @@ const RANGES: { readonly [Path in string]?: readonly [least: number, most: numbe
   'lease.waitMs': [0, 3_600_000],
   'refresh.beta': [0, 10],
   'refresh.maxEarliness': [0, 1],
+  'refresh.maxLoads': [0, 100],
   'load.concurrency': [1, 10_000, 'integer'],
   'load.queue': [1, 10_000_000, 'integer'],
   'load.queueMs': [1, 3_600_000],
@@ -180,6 +195,9 @@ const RANGES: { readonly [Path in string]?: readonly [least: number, most: numbe
   'hotKeys.counters': [1, 1_000_000, 'integer'],
   'hotKeys.copyTtlMs': [1, 3_600_000],
   'hotKeys.copies': [2, 64, 'integer'],
+  'relay.pollMs': [1, 60_000],
+  'relay.electionMs': [10, 600_000],
+  'relay.keepMs': [60_000, 604_800_000],
 }
 
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/

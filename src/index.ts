@@ -7,6 +7,7 @@ export {
   type LeaseOptions,
   type LoadOptions,
   type RefreshOptions,
+  type RelayOptions,
   type TtlOptions,
 } from './config.js'
 export { CorralError, type ErrorCode, isCorralError, StaleWriteError } from './core/errors.js'
@@ -22,4 +23,5 @@ export type {
 } from './repository.js'
 export type { Consistency, RowOf, WriteResult } from './repository-types.js'
 export type { Session } from './session.js'
+export type { WarmProgress, WarmUpOptions } from './table-warm-up.js'
 export type { CorralTransaction, TransactionOptions, TransactionResult } from './transaction.js'

@@ -1,6 +1,5 @@
 export {
   type OutboxTableOptions,
-  type OutboxTablesOptions,
   outboxTable,
   outboxTableSql,
   outboxTables,

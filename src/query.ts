@@ -3,16 +3,16 @@ import { createListCodec } from './adapters/codec/list-codec.js'
 import { freezeList, handOut } from './adapters/codec/read-only.js'
 import { statementIdentity } from './adapters/postgres/parameter-identity.js'
 import { realTable } from './adapters/postgres/real-names.js'
-import type { CachedTable, TableParts } from './cached-table.js'
+import type { CachedTable } from './cached-table.js'
 import { refuseUnknown, type Settings, type TtlOptions } from './config.js'
 import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from './core/errors.js'
 import { cacheKey, keyPrefix } from './core/key.js'
-import type { MarkedFlights } from './engine/marked-flights.js'
 import type { OpenTables } from './engine/open-tables.js'
 import { type LoadedRows, QueryReader } from './engine/query-reader.js'
 import { LoadCost } from './policy/load-cost.js'
 import { planQuery } from './query-plan.js'
 import { type Session, sessionLog } from './session.js'
+import type { TableParts } from './table-parts.js'
 import { withSignal } from './table-repository.js'
 import type { CorralTransaction } from './transaction.js'
 
@@ -61,7 +61,6 @@ export type CachedQuery<DB, Params, Row> = (
 ) => Promise<readonly Simplify<Row>[]>
 
 export interface QueryParts extends TableParts {
-  readonly markedFlights: MarkedFlights
   readonly tables: OpenTables<CachedTable>
 }
 
@@ -79,7 +78,7 @@ type Options = QueryOptions<any>
 export function openQuery(parts: QueryParts, settings: Settings, name: string, build: Build, options: Options) {
   checkQuery(name, build, options)
   const { freshMs, jitter, graceMs } = settings.ttl
-  const { beta, maxEarliness } = settings.refresh
+  const { beta, maxEarliness, maxLoads } = settings.refresh
   const { softTimeoutMs, hardTimeoutMs } = settings.load
   const { schemaVersion = '', maxRows = DEFAULT_MAX_ROWS } = options
   const list = createListCodec({ schemaVersion, intervals: parts.intervals })
@@ -87,7 +86,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     parts,
     name,
     codec: { ...list, share: handOut },
-    read: { graceMs, beta, maxEarliness, softTimeoutMs, hardTimeoutMs },
+    read: { graceMs, beta, maxEarliness, maxLoads, softTimeoutMs, hardTimeoutMs },
     fill: { jitter, graceMs, lease: settings.lease },
     cost: new LoadCost(),
     freshMs,

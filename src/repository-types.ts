@@ -36,6 +36,11 @@ export type IdOf<Table, Key> = Key extends readonly (infer C)[]
     ? SelectType<Table[Key]>
     : never
 
+/** The columns of the key, as a query selects them. */
+export type KeyColumns<Table, Key> = Key extends readonly (infer C)[]
+  ? { readonly [P in C & ColumnName<Table>]: SelectType<Table[P]> }
+  : { readonly [P in Key & ColumnName<Table>]: SelectType<Table[P]> }
+
 /** What `findBy` takes: one of the declared `unique` columns, or all columns of a declared list. */
 export type LookupOf<Table, Unique extends readonly unknown[]> = Unique extends readonly []
   ? TypeProblem<'declare the column in `unique` to look rows up by it'>

@@ -1,7 +1,9 @@
+import type { AliasableExpression, Kysely } from 'kysely'
 import type { Explanation } from './explain.js'
 import type {
   Consistency,
   IdOf,
+  KeyColumns,
   LookupOf,
   NewRow,
   RowOf,
@@ -10,6 +12,7 @@ import type {
   WriteResult,
 } from './repository-types.js'
 import type { Session } from './session.js'
+import type { WarmProgress, WarmUpOptions } from './table-warm-up.js'
 import type { CorralTransaction } from './transaction.js'
 
 export interface ReadOptions {
@@ -50,6 +53,20 @@ export interface Repository<DB, T extends TableName<DB>, Key, Unique extends rea
   peek(id: IdOf<DB[T], Key>): RowOf<DB, T> | undefined
   /** What every place that may hold a copy of this row holds, and whether it differs from the row. For people, not for programs. */
   explain(id: IdOf<DB[T], Key>): Promise<Explanation>
+  /**
+   * Fills rows ahead of their readers, at a bounded rate and by the same leases, so that no key is loaded twice: given ids, a query
+   * that selects the key, or the rows written last. Resolves when all are dealt with; rows that fail are counted and left behind.
+   *
+   * @throws ConfigError for bad options, KeyError for an id that is none, SourceError if the keys cannot be listed, `signal.reason`.
+   */
+  warm(
+    source:
+      | Iterable<IdOf<DB[T], Key>>
+      | AsyncIterable<IdOf<DB[T], Key>>
+      | ((db: Kysely<DB>) => AliasableExpression<KeyColumns<DB[T], Key>>)
+      | 'recent',
+    options?: WarmUpOptions,
+  ): Promise<WarmProgress>
   /** By the declared unique columns. */
   findBy(lookup: LookupOf<DB[T], Unique>, options?: ReadOptions): Promise<RowOf<DB, T> | undefined>
   insert(values: NewRow<DB, T>, options?: WriteOptions): Promise<WriteResult<RowOf<DB, T>>>

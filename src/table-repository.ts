@@ -2,6 +2,7 @@ import { freezeRow } from './adapters/codec/read-only.js'
 import { type AnyDatabase, commitStatus, outcomeIsUnknown, type Written } from './adapters/postgres/row-writer.js'
 import type { CachedTable } from './cached-table.js'
 import type { Change } from './core/change.js'
+import type { Clock } from './core/clock.js'
 import { ConfigError, KeyError, StaleWriteError } from './core/errors.js'
 import type { CanonicalId } from './core/ports.js'
 import { toVersion } from './core/version.js'
@@ -10,6 +11,7 @@ import type { ReadOptions, UpdateOptions, WriteOptions } from './repository.js'
 import type { WriteResult } from './repository-types.js'
 import { sessionLog } from './session.js'
 import type { ChangeDetails } from './table-changes.js'
+import { type WarmProgress, type WarmUpOptions, type WarmUpSource, warmUp } from './table-warm-up.js'
 import { type CorralTransaction, runTransaction, type TransactionParts, tellCache, writeLogOf } from './transaction.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
@@ -20,6 +22,7 @@ export interface RepositoryParts extends TransactionParts<any> {
   readonly opened: () => CachedTable | undefined
   /** The declared `unique` option, for finding the one a `findBy` names. */
   readonly unique: readonly (readonly string[])[]
+  readonly clock: Clock
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
@@ -79,6 +82,10 @@ export class TableRepository {
       options.signal,
       table.readBy(at, lookup, options.consistency ?? 'cached', sessionLog(options.session)),
     )
+  }
+
+  warm(source: WarmUpSource, options: WarmUpOptions = {}): Promise<WarmProgress> {
+    return warmUp(this.#parts, source, options)
   }
 
   insert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {

@@ -1,3 +1,4 @@
+import type { KeyColumn } from './adapters/postgres/key-column.js'
 import type { TableName } from './adapters/postgres/operation-tree.js'
 import type { RelationDirectory } from './adapters/postgres/relation-directory.js'
 import type { Relation } from './adapters/postgres/relation-graph.js'
@@ -59,10 +60,13 @@ export class TableWatch implements WriteWatch {
     for (const write of writes) {
       const relation = this.#relations.get(idOf(write.table))
       const tables = this.#tablesOf(relation)
-      const isKnown = write.rows !== undefined && !tables.some((table) => setsKey(table, write))
-      const changes = tables.flatMap((table) => (write.rows ?? []).flatMap((row) => changesOf(table, write, row)))
+      const changes = tables.flatMap((table) =>
+        write.rows ? write.rows.flatMap((row) => changesOf(table, write, row)) : changesWithin(table, write),
+      )
       this.#log.add([...changes, ...this.#marksOf(relation, write, tables)], write.xid)
-      if (tables.length > 0 && !isKnown) this.#log.addUnseen({ statement: write.kind, entity: relation?.entity })
+      if (tables.some((table) => !tellsRows(table, write))) {
+        this.#log.addUnseen({ statement: write.kind, entity: relation?.entity })
+      }
       for (const entity of relation?.bases ?? []) {
         if (this.#parts.tables.of(entity).length > 0) this.#log.addUnseen({ statement: write.kind, entity })
       }
@@ -91,7 +95,7 @@ export class TableWatch implements WriteWatch {
         return canonical ? each.unknownChanges(canonical, {}) : []
       }),
     )
-    const write: Write = { table, kind: 'unknown', touched: undefined, isOuter: false }
+    const write: Write = { table, kind: 'unknown', touched: undefined, bounds: [], isOuter: false }
     this.#log.add([...rows, ...this.#marksOf(relation, write, [])], undefined)
   }
 
@@ -146,7 +150,32 @@ function detailsOf({ facts }: CachedTable, { kind, touched }: Write): ChangeDeta
   return { touched: facts.columns.filter(({ column }) => isTouched(column)).map(({ property }) => property) }
 }
 
-/** The rows had other keys before, and nobody knows which. */
-function setsKey({ facts }: CachedTable, { kind, touched }: Write): boolean {
-  return kind === 'update' && facts.key.some(({ column }) => touched?.includes(column) ?? true)
+/** Whether every row the write changed is known, under the key it had and under the one it has. */
+function tellsRows(table: CachedTable, write: DoneWrite): boolean {
+  const { facts } = table
+  const isSet = ({ column }: KeyColumn) => write.kind === 'update' && (write.touched?.includes(column) ?? true)
+  if (facts.key.some(isSet)) return false
+  // Bounds tell the rows, but not what their unique columns were set to.
+  return write.rows !== undefined || (idsWithin(table, write) !== undefined && !facts.unique.flat().some(isSet))
+}
+
+/** The rows a write may have changed that it does not tell, as far as its conditions name them. */
+function changesWithin(table: CachedTable, write: DoneWrite): Change[] {
+  return (idsWithin(table, write) ?? []).flatMap((id) => table.unknownChanges(id, {}))
+}
+
+/** The ids a write's own conditions hold its rows to; undefined when they do not. */
+function idsWithin(table: CachedTable, { bounds }: Write): CanonicalId[] | undefined {
+  let ids: string[][] = [[]]
+  for (const { column } of table.facts.key) {
+    const bound = bounds.find((each) => each.column === column && each.direct)
+    if (bound === undefined) return undefined
+    ids = ids.flatMap((id) => bound.values.map((value) => [...id, value as string]))
+  }
+  try {
+    const given = ids.map((id) => Object.fromEntries(table.facts.key.map(({ property }, at) => [property, id[at]])))
+    return given.map((id) => table.idOf(id)).filter((id) => id !== undefined)
+  } catch {
+    return undefined
+  }
 }

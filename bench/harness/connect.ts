@@ -11,6 +11,8 @@ export interface SeenLoad {
   readonly startedMs: number
   readonly endedMs: number
   readonly failed: boolean
+  /** Rows it asked for. */
+  readonly rows: number
 }
 
 export interface Connections {
@@ -18,6 +20,10 @@ export interface Connections {
   readonly redis: Redis
   /** Every SELECT on the products so far, in the order of their ends. */
   readonly loads: SeenLoad[]
+  /** SELECTs on the products that have no answer yet. */
+  loadsUnderWay: number
+  /** When the last UPDATE was acknowledged, on the shared clock. */
+  lastUpdateMs: number
   /** Called when a SELECT on the products is sent. */
   onLoad: () => void
   close(): Promise<void>
@@ -30,6 +36,8 @@ export function connect({ postgresUrl, redisUrl }: Place): Connections {
     db: new Kysely<Shop>({ dialect: new PostgresDialect({ pool: watched(pool, () => connections) }) }),
     redis: new Redis(redisUrl),
     loads: [],
+    loadsUnderWay: 0,
+    lastUpdateMs: 0,
     onLoad: () => {},
     close: async () => {
       connections.redis.disconnect()
@@ -55,17 +63,23 @@ function watched(pool: pg.Pool, connections: () => Connections): pg.Pool {
 function watchClient(client: pg.PoolClient, connections: () => Connections): void {
   const query = client.query.bind(client) as (...values: unknown[]) => Promise<unknown>
   const watchedQuery = async (...values: unknown[]) => {
-    if (!isLoad(values[0])) return query(...values)
-    const { loads, onLoad } = connections()
+    const seen = connections()
+    if (!isLoad(values[0])) {
+      const result = await query(...values)
+      if (textOf(values[0]).startsWith('update')) seen.lastUpdateMs = sharedNowMs()
+      return result
+    }
     const startedMs = sharedNowMs()
     let failed = true
+    seen.loadsUnderWay++
     try {
-      onLoad()
+      seen.onLoad()
       const result = await query(...values)
       failed = false
       return result
     } finally {
-      loads.push({ startedMs, endedMs: sharedNowMs(), failed })
+      seen.loadsUnderWay--
+      seen.loads.push({ startedMs, endedMs: sharedNowMs(), failed, rows: rowsAsked(values[1]) })
     }
   }
   client.query = watchedQuery as unknown as typeof client.query
@@ -73,6 +87,18 @@ function watchClient(client: pg.PoolClient, connections: () => Connections): voi
 
 /** Corral also asks once for the names of the columns, with a join on nothing: that reads no row. */
 function isLoad(statement: unknown): boolean {
-  const text = typeof statement === 'string' ? statement : ((statement as { text?: string } | null)?.text ?? '')
+  const text = textOf(statement)
   return text.startsWith('select') && text.includes('"products"') && !text.includes('on false')
+}
+
+function textOf(statement: unknown): string {
+  return typeof statement === 'string' ? statement : ((statement as { text?: string } | null)?.text ?? '')
+}
+
+/** Ids travel as one array in Postgres' text form, or one by one. */
+function rowsAsked(parameters: unknown): number {
+  const list = Array.isArray(parameters)
+    ? parameters.find((value) => typeof value === 'string' && value[0] === '{')
+    : undefined
+  return list === undefined ? 1 : list.split(',').length
 }

@@ -10,6 +10,8 @@ const PER_SECOND = 500
 const TTL_MS = 1_000
 const LOAD_MS = 50
 const LONG_WAIT_MS = 40
+/** Loads each process makes beforehand, of other rows. */
+const PRACTICE = 16
 /** Loads are counted in windows of so many TTLs. */
 const WINDOW_TTLS = 10
 
@@ -30,13 +32,23 @@ export const expiry: Scenario = {
 
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
   const durationMs = setting.quick ? 10_000 : 60_000
+  let runs = 0
   let id = 0
+  const nextId = () => ++id
   const run = (what: string, choice: Omit<ReaderChoice, 'freshMs'>, perSecond: number, lengthMs = durationMs) => {
     setting.note(`${what}, ${lengthMs / 1_000} s`)
     const reader = { ...choice, freshMs: TTL_MS }
-    const ids = [++id]
-    const rest = { processes: PROCESSES, perSecond, durationMs: lengthMs, warmUpMs: 2_000, touch: true, setting }
-    return runTraffic({ place, table, namespace: `expiry-${id}`, choice: reader, ids, ...rest })
+    const namespace = `expiry-${++runs}`
+    const practiceIds = Array.from({ length: PROCESSES }, () => Array.from({ length: PRACTICE }, nextId))
+    const rest = {
+      loadMs: LOAD_MS,
+      practiceIds,
+      processes: PROCESSES,
+      perSecond,
+      durationMs: lengthMs,
+      warmUpMs: 2_000,
+    }
+    return runTraffic({ place, table, namespace, choice: reader, ids: [nextId()], ...rest, touch: true, setting })
   }
   const corral = await run('corral', { kind: 'corral', l1: true }, PER_SECOND)
   const tenfold = await run('corral, 10 x the rate', { kind: 'corral', l1: true }, 10 * PER_SECOND)

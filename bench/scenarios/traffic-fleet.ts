@@ -20,6 +20,10 @@ export interface TrafficOptions {
   readonly choice: ReaderChoice
   readonly processes: number
   readonly ids: readonly number[]
+  /** What a SELECT costs. */
+  readonly loadMs: number
+  /** For each process, ids of others' rows to load beforehand, one by one: a process that has been running knows what a load costs. */
+  readonly practiceIds: readonly (readonly number[])[]
   /** Of the whole fleet. */
   readonly perSecond: number
   readonly durationMs: number
@@ -48,7 +52,11 @@ export async function runTraffic(options: TrafficOptions): Promise<TrafficResult
   try {
     await Promise.all(workers.map((worker) => worker.ask('open', { ...table.place, namespace }, choice)))
     const stopTouching = options.touch ? touchRows(place, ids) : async () => {}
+    await table.setPrice({ ms: options.loadMs, fails: false })
+    await Promise.all(workers.map((worker, at) => worker.ask('practise', options.practiceIds[at] ?? [])))
+    await table.setPrice({ ms: 0, fails: false })
     await workers[0]?.ask('fill', ids)
+    await table.setPrice({ ms: options.loadMs, fails: false })
     const each = perSecond / processes
     const run = async (lengthMs: number) => {
       const startMs = sharedNowMs() + LEAD_MS

@@ -27,7 +27,9 @@ export interface TrafficLog {
 
 export interface TrafficTalk extends Talk {
   open(place: Place, choice: ReaderChoice): Promise<void>
-  /** Reads each of the ids once. */
+  /** Reads the ids one after the other. */
+  practise(ids: readonly number[]): Promise<void>
+  /** Reads the ids all at once. */
   fill(ids: readonly number[]): Promise<void>
   run(traffic: Traffic): Promise<TrafficLog>
   close(): Promise<void>
@@ -37,8 +39,8 @@ let reader: RowReader
 
 /** Each read has its time, and a process that was held up makes up for it: it does not spare the cache the reads it missed. */
 async function run({ ids, perSecond, startMs, endMs }: Traffic): Promise<TrafficLog> {
-  const { loads } = reader.connections
-  loads.length = 0
+  const { connections } = reader
+  connections.loads.length = 0
   const reads = Math.floor(((endMs - startMs) / 1_000) * perSecond)
   const log = {
     askedMs: new Float64Array(reads),
@@ -62,12 +64,17 @@ async function run({ ids, perSecond, startMs, endMs }: Traffic): Promise<Traffic
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
   await Promise.all(under)
-  return { ...log, loads: [...loads] }
+  // Refreshes nobody waited for.
+  while (connections.loadsUnderWay > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  return { ...log, loads: [...connections.loads] }
 }
 
 const talk: TrafficTalk = {
   async open(place, choice) {
     reader = openReader(place, choice)
+  },
+  async practise(ids) {
+    for (const id of ids) await reader.find(id)
   },
   async fill(ids) {
     await Promise.all(ids.map((id) => reader.find(id)))

@@ -1,4 +1,5 @@
 import type { CacheKey } from './key.js'
+import type { SealedEntry, StoredBytes } from './ports.js'
 import type { Version } from './version.js'
 
 /** One key that a committed (or possibly committed) write made old. */
@@ -14,4 +15,19 @@ export interface Change {
   readonly hasFloor: boolean
   /** Of a mark: a stored value that begins with this is left alone. */
   readonly unless?: string
+  /** The row as written, where it is to take the place of an older entry instead of only ending it. */
+  readonly offer?: RowOffer | undefined
+}
+
+export interface RowOffer {
+  /** After COMMIT: undefined when the row is not as it was written any more, or nobody can say. Never rejects. */
+  prepare(): Promise<OfferedRow | undefined>
+}
+
+export interface OfferedRow {
+  readonly sealed: SealedEntry
+  /** How long the store keeps it, grace included. */
+  readonly keepMs: number
+  /** The same as it will lie in the store, for processes that hold an older one. */
+  readonly bytes: StoredBytes
 }

@@ -16,7 +16,7 @@ export type MissReason =
  * Keys appear where an operator needs them to act; values never do.
  */
 export type CorralEvent =
-  | { readonly type: 'started'; readonly store: 'redis' | 'in-process'; readonly durability: 'ttl-only' }
+  | { readonly type: 'started'; readonly store: 'redis' | 'in-process' }
   | {
       readonly type: 'hit'
       readonly entity: string
@@ -88,6 +88,22 @@ export type CorralEvent =
   | { readonly type: 'bus.refused'; readonly reason: 'malformed' | 'forged' | 'replayed' }
   /** A message could not be published; the others will notice the gap. */
   | { readonly type: 'bus.unsent'; readonly changes: number }
+  /** This process began or ended to relay for its namespace. */
+  | { readonly type: 'relay.leader'; readonly state: 'gained' | 'lost' }
+  /** Changes were carried to the cache: `lagMs` after the oldest of them was written, by the database's clock. */
+  | {
+      readonly type: 'relay.batch'
+      readonly changes: number
+      readonly keys: number
+      readonly lagMs: number
+      readonly durationMs: number
+    }
+  /** The relay lost its database or could not read the outbox. It goes on by itself; what came meanwhile is carried then. */
+  | { readonly type: 'relay.failed'; readonly error: unknown }
+  /** Everything stored until now is a miss: a table was emptied, a statement changed too many rows, or history is another. */
+  | { readonly type: 'epoch'; readonly number: number }
+  /** A table was opened. `ttl-only`: it has no outbox triggers, so crashed writers and SQL from outside are bounded by its TTL. */
+  | { readonly type: 'durability'; readonly entity: string; readonly durability: 'outbox' | 'ttl-only' }
   | { readonly type: 'background.failed'; readonly task: string; readonly error: unknown }
 
 export type EmitEvent = (event: CorralEvent) => void

@@ -54,6 +54,11 @@ export function copyKey(key: CacheKey, suffix: string): CacheKey {
   return `${key.slice(0, -1)}${suffix}}` as CacheKey
 }
 
+/** The key under which a namespace's epoch lies, and as whose change a new one is announced. No key of an entry looks like it. */
+export function epochKey(namespace: string): CacheKey {
+  return `{${namespace}}:epoch` as CacheKey
+}
+
 /** The key of the short-lived guard (fence and lease) beside an entry; same slot by the shared hash tag. */
 export function guardKey(key: CacheKey): string {
   return `${key}#`

@@ -19,13 +19,17 @@ export interface BusMessage {
   readonly leaves: boolean
 }
 
-export type AnnouncedChange = Pick<Change, 'key' | 'version' | 'absent' | 'hasFloor'>
+export interface AnnouncedChange extends Pick<Change, 'key' | 'version' | 'absent' | 'hasFloor'> {
+  /** The new entry, where its writer publishes. As little to be trusted as anything from the store. */
+  readonly entry?: StoredBytes | undefined
+}
 
 export type Refused = { readonly refused: 'malformed' | 'forged' } | { readonly refused: 'unknown-format' }
 
 /**
  * Messages as text: `[format, publisher, number, [[key, version, flags], …]]`, followed by a `1` when the publisher leaves, with
- * the HMAC of the rest in front when the fleet shares a secret. Reading never throws, whatever the text.
+ * the HMAC of the rest in front when the fleet shares a secret. A change whose row is published has it as a fourth element,
+ * in base64; a release that does not know of it drops what it holds. Reading never throws, whatever the text.
  */
 export class BusMessageCodec {
   readonly #secret: string | undefined
@@ -35,10 +39,11 @@ export class BusMessageCodec {
   }
 
   write(message: BusMessage): string {
-    const changes = message.changes.map(({ key, version, absent, hasFloor }) => [
+    const changes = message.changes.map(({ key, version, absent, hasFloor, entry }) => [
       key,
       version ?? 0,
       (absent ? 1 : 0) + (hasFloor ? 2 : 0),
+      ...(entry ? [Buffer.from(entry).toString('base64')] : []),
     ])
     const text = JSON.stringify([FORMAT, message.publisher, message.number, changes, ...(message.leaves ? [1] : [])])
     return this.#secret === undefined ? text : this.#mac(text) + text

@@ -211,6 +211,7 @@ export class Filler<Id, Value> {
     const startedMs = clock.monotonicMs()
     const before = floors.get(key)
     const generation = this.#tier?.generation(id)
+    const epoch = this.#parts.epoch()
     progress?.asks()
     let loaded: LoadedValue<Value>
     try {
@@ -222,7 +223,8 @@ export class Filler<Id, Value> {
     }
     // The caller has what it asked for; storing it is not its business. The fill leaves before any later read of this
     // process does, because batches of one connection keep their order.
-    const landed = this.#store(key, token, loaded, useless, reason).then((fresh) => {
+    const made = { ...loaded, epoch, ageMs: clock.monotonicMs() - startedMs, isRefresh: reason === 'refresh' }
+    const landed = this.#store(key, token, made, useless, reason).then((fresh) => {
       this.#cost.record(clock.monotonicMs() - startedMs)
       const isShowable = !isBelow(floors.get(key), loaded)
       if (fresh && generation !== undefined && isShowable) this.#tier?.remember(id, fresh, generation)
@@ -245,7 +247,7 @@ export class Filler<Id, Value> {
   async #store(
     key: CacheKey,
     token: string,
-    loaded: LoadedValue<Value>,
+    loaded: LoadedValue<Value> & { readonly epoch: string; readonly ageMs: number; readonly isRefresh: boolean },
     useless: boolean,
     reason: 'miss' | 'refresh',
   ): Promise<FreshValue<Value> | undefined> {

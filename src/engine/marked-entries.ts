@@ -117,8 +117,8 @@ export class MarkedEntries implements EntryCodec {
 
   open(bytes: StoredBytes): Entry | Unreadable {
     const entry = this.#codec.open(bytes)
-    if ('unreadable' in entry || entry.kind !== 'query') return entry
-    const marks = readMarks(entry.payload)
+    if ('unreadable' in entry) return entry
+    const marks = entry.kind === 'query' ? readMarks(entry.payload) : undefined
     const now = this.#observed.get(bytes)
     return marks && now && areSame(marks, now) ? entry : { ...entry, shape: OUTDATED }
   }

@@ -4,7 +4,6 @@ import type { BatchedStore } from './batched-store.js'
 import { type EngineParts, Filler, type FillSettings, type LoadedValue, type ReadSource } from './filler.js'
 import type { LoadGate } from './load-gate.js'
 import { MarkedEntries, type TableDependency } from './marked-entries.js'
-import type { MarkedFlights } from './marked-flights.js'
 import { type Marks, withMarks, withoutMarks } from './marked-payload.js'
 import { Reader, type ReadSettings } from './reader.js'
 import type { Singleflight } from './singleflight.js'
@@ -14,8 +13,6 @@ export interface QueryCall {
   /** Stands for the statement, its parameters and the marks below. */
   readonly key: CacheKey
   readonly dependencies: readonly TableDependency[]
-  /** Every mark the dependencies name. */
-  readonly marks: readonly CacheKey[]
   /** Runs the query. The snapshot is at least as old as what it saw; rows come frozen. */
   readonly run: () => Promise<LoadedRows>
 }
@@ -44,7 +41,6 @@ export interface QueryReaderOptions {
   readonly parts: EngineParts & {
     readonly store: BatchedStore
     readonly flights: Singleflight<unknown>
-    readonly markedFlights: MarkedFlights
     readonly gate: LoadGate
   }
   readonly name: string
@@ -128,7 +124,6 @@ export class QueryReader {
       parts.emit({ type: 'load', entity: name, ids: 1, durationMs, ...(error === undefined ? {} : { error }) })
     }
     const marks = this.#entries.takenFor(call.key)
-    const stop = parts.markedFlights.follow(call.key, call.marks)
     try {
       const { rows, snapshot, loadedFrom } = await parts.gate.run(name, call.run)
       report()
@@ -136,8 +131,6 @@ export class QueryReader {
     } catch (error) {
       report(error)
       throw error
-    } finally {
-      stop()
     }
   }
 

@@ -13,6 +13,8 @@ export interface ReadSettings {
   readonly beta: number
   /** Largest share of the TTL by which a refresh may come early. */
   readonly maxEarliness: number
+  /** Longest head start of a refresh, in load times. Undefined: as long as the draw gives. */
+  readonly maxLoads?: number
   /** With a stale entry in hand: how long a reader waits for the fill before it takes the stale one. */
   readonly softTimeoutMs: number
   /** Without one: how long a reader waits before it gives up. The load goes on. */
@@ -235,13 +237,10 @@ export class Reader<Id, Value> {
       cancel = clock.after(this.#settings.softTimeoutMs, () => resolve(late))
     })
     const answer = await Promise.race([fill, softTimeout])
-      .catch((error: unknown) => {
-        // A fence that arrived meanwhile has raised the floor: what was admissible then is not any more.
-        if (this.#verdict(held.entry, floors.get(key)) === 'stale') return late
-        throw error
-      })
+      .catch(() => late)
       .finally(() => cancel())
     if (answer !== late) return answer as Answer<Value>
+    // A fence that arrived meanwhile has raised the floor: what was admissible then is not any more.
     if (this.#verdict(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill)
     // The fill goes on behind; its failure has been reported by the load.
     fill.catch(() => {})
@@ -286,8 +285,13 @@ export class Reader<Id, Value> {
     const shape = this.#source.shape()
     const epoch = this.#parts.epoch()
     if (this.#held?.shape === shape && this.#held.epoch === epoch) return this.#held
-    const { graceMs, beta, maxEarliness } = this.#settings
-    this.#held = { shape, epoch, graceMs, early: { beta, maxEarliness } }
+    const { graceMs, beta, maxEarliness, maxLoads } = this.#settings
+    this.#held = {
+      shape,
+      epoch,
+      graceMs,
+      early: { beta, maxEarliness, ...(maxLoads === undefined ? {} : { maxLoads }) },
+    }
     return this.#held
   }
 

@@ -53,14 +53,28 @@ export class Sealer<Value> {
     this.#cost = options.cost
   }
 
-  /** Or why this value cannot be stored. */
-  seal(made: { value: Value | undefined; version: Version | undefined; snapshot: string }): SealedValue | Uncacheable {
-    const { value, version, snapshot } = made
-    const { codec, chance, epoch } = this.#parts
+  /**
+   * Or why this value cannot be stored.
+   *
+   * @param made `ageMs`: how long ago the database was asked; the value is no younger than that. `isRefresh`: its time was drawn by
+   * lot already, and needs no further spreading. `epoch`: of a load, the epoch before it began. One that began later may have ended what was loaded. Default: that of now.
+   */
+  seal(made: {
+    value: Value | undefined
+    version: Version | undefined
+    snapshot: string
+    epoch?: string
+    ageMs?: number
+    isRefresh?: boolean
+  }): SealedValue | Uncacheable {
+    const { value, version, snapshot, epoch = this.#parts.epoch(), ageMs = 0, isRefresh = false } = made
+    const { codec, chance } = this.#parts
     const { kind } = this.#source
     const payload = value === undefined ? new Uint8Array(0) : this.#source.encode(value)
     if ('uncacheable' in payload) return payload
-    const freshMs = jittered(this.#source.freshMs(value), this.#settings.jitter, chance)
+    const lifeMs = jittered(this.#source.freshMs(value), isRefresh ? 0 : this.#settings.jitter, chance)
+    // Nothing is served longer than its TTL after it was read, however slow the load was.
+    const freshMs = Math.max(1, Math.floor(lifeMs - ageMs))
     const sealed = codec.seal({
       kind: value === undefined ? 'absent' : kind,
       shape: this.#source.shape(),
@@ -68,7 +82,7 @@ export class Sealer<Value> {
       snapshot: version === undefined ? shortened(snapshot) : undefined,
       freshMs,
       loadMs: this.#cost.estimateMs,
-      epoch: epoch(),
+      epoch,
       payload,
     })
     return {

@@ -78,6 +78,11 @@ export class Singleflight<Value> {
     this.#flights.delete(key)
   }
 
+  /** The same for every key. */
+  forgetAll(): void {
+    this.#flights.clear()
+  }
+
   /** Number of fills that can be joined now. */
   get size(): number {
     return this.#flights.size

@@ -9,6 +9,11 @@ export interface EarlyRules {
   readonly beta: number
   /** The share of `freshMs` before expiry in which a refresh may start. Default 0.25. */
   readonly maxEarliness?: number
+  /**
+   * The longest head start in load times. Default 14 × beta: all that the draw gives. Under a refresh lease there is no herd to spread,
+   * so a start earlier than the load needs only costs loads; `DEFAULTS` has 1.5.
+   */
+  readonly maxLoads?: number
 }
 
 /** The two durations an entry carries that decide how early its refresh may start. */
@@ -39,7 +44,9 @@ export function shouldRefreshEarly(remainingMs: number, cost: RefreshCost, rules
   return remainingMs <= -Math.log(1 - chance.number()) * rules.beta * cost.loadMs
 }
 
-/** How long before expiry a refresh can start at all: 14 × beta × loadMs, and never more than `maxEarliness` of `freshMs`. */
+/** How long before expiry a refresh can start at all: `maxLoads` × loadMs, and never more than `maxEarliness` of `freshMs`. */
 export function longestHeadStartMs(cost: RefreshCost, rules: EarlyRules): number {
-  return Math.min(LONGEST_DRAW * rules.beta * cost.loadMs, (rules.maxEarliness ?? MAX_EARLINESS) * cost.freshMs)
+  const longestDraw = LONGEST_DRAW * rules.beta
+  const loads = Math.min(rules.maxLoads ?? longestDraw, longestDraw)
+  return Math.min(loads * cost.loadMs, (rules.maxEarliness ?? MAX_EARLINESS) * cost.freshMs)
 }

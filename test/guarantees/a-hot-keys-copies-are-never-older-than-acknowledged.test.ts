@@ -204,7 +204,11 @@ describe('a process that reads copies', () => {
 
   it('uses no copy of another shape or epoch', async () => {
     const fleet = new HotFleet()
-    const processes = [fleet.startOn(0), fleet.startOn(0, { shape: '00000001' }), fleet.startOn(0, { epoch: '00000001' })]
+    const processes = [
+      fleet.startOn(0),
+      fleet.startOn(0, { shape: '00000001' }),
+      fleet.startOn(0, { epoch: '00000001' }),
+    ]
     await fleet.heat(...processes)
     for (let round = 0; round < 3; round++) {
       for (const process of processes) {

@@ -83,6 +83,7 @@ describe('one load per key per fleet', () => {
     void victim.read('42')
     await fleet.clock.advance(100)
     await fill.reached
+    victim.cache.breakAlways('fail')
     victim.die()
 
     const readings = readByAll(others)

@@ -18,7 +18,9 @@ import { Invalidation } from '../../src/engine/invalidation.js'
 import { LoadGate } from '../../src/engine/load-gate.js'
 import { PendingFences } from '../../src/engine/pending-fences.js'
 import { Reader, type ReadSettings } from '../../src/engine/reader.js'
+import { Sealer } from '../../src/engine/sealer.js'
 import { Singleflight } from '../../src/engine/singleflight.js'
+import { Warmer, type WarmOutcome } from '../../src/engine/warmer.js'
 import { LoadCost } from '../../src/policy/load-cost.js'
 import { PausableStore } from './pausable-store.js'
 import { Recorder } from './recorder.js'
@@ -81,6 +83,7 @@ export class ProcessModel {
   readonly #settings: ProcessSettings
   readonly #fencer: Fencer
   readonly #reader: Reader<string, ModelRow>
+  readonly #warmer: Warmer<string, ModelRow>
   readonly #reads: Pick<Reader<string, ModelRow>, 'read'>
   readonly hotKeys: HotKeys
 
@@ -133,8 +136,12 @@ export class ProcessModel {
       isPending: pending.has,
     }
     const source = this.#source(emit)
-    const filler = new Filler({ parts, source, settings: settings.fill, cost: new LoadCost() })
+    const cost = new LoadCost()
+    const filler = new Filler({ parts, source, settings: settings.fill, cost })
     this.#reader = new Reader({ parts, source, filler, flights, settings: settings.read })
+    const sealer = new Sealer({ parts, source, settings: settings.fill, cost })
+    const { lease } = settings.fill
+    this.#warmer = new Warmer({ parts, source, sealer, cost, lease, demands: () => this.#reader.demands() })
     this.#reads = settings.hot.copies > 0 ? this.#hotCopies(parts, settings) : this.#reader
     ProcessModel.#alive.add(this)
   }
@@ -157,6 +164,10 @@ export class ProcessModel {
 
   read(id: string): Promise<ModelRow | undefined> {
     return this.#reads.read(this.keyOf(id), id)
+  }
+
+  warm(id: string): Promise<WarmOutcome> {
+    return this.#warmer.warm(this.keyOf(id), id)
   }
 
   reload(id: string): Promise<ModelRow | undefined> {

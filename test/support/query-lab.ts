@@ -58,7 +58,7 @@ export interface QueryProcessOptions extends Partial<Omit<CorralOptions<QueryDat
 export class QueryLab {
   readonly databaseUrl: string
   readonly #kind: StoreKind
-  readonly #namespace = freshNamespace()
+  #namespace = freshNamespace()
   readonly #shared = new MemoryStore({ clock: systemClock, maxBytes: 2 ** 26 })
 
   private constructor(databaseUrl: string, kind: StoreKind) {
@@ -72,6 +72,11 @@ export class QueryLab {
     await createTables(db)
     await db.destroy()
     return new QueryLab(url, kind)
+  }
+
+  /** Processes that start from here on find an empty cache. */
+  emptyCache(): void {
+    this.#namespace = freshNamespace()
   }
 
   start(options: QueryProcessOptions = {}): QueryProcess {
@@ -105,6 +110,24 @@ export class QueryLab {
     const client = new pg.Client({ connectionString: this.databaseUrl })
     await client.connect()
     await client.query(statement).finally(() => client.end())
+  }
+
+  /** Deletes what Redis holds under keys with this in them. */
+  async forget(part: string): Promise<void> {
+    await this.#atKeys(part, async (redis, key) => void (await redis.del(key)))
+  }
+
+  /** Puts text under all keys that Redis holds with this in them. */
+  async plant(part: string, text: string): Promise<void> {
+    await this.#atKeys(part, async (redis, key) => void (await redis.set(key, text, 'KEEPTTL')))
+  }
+
+  async #atKeys(part: string, act: (redis: Redis, key: string) => Promise<void>): Promise<void> {
+    const redis = new Redis(redisUrl())
+    const keys = (await redis.keys(`${this.#namespace}:*`)).filter((key) => key.includes(part))
+    if (keys.length === 0) throw new Error(`no key with ${part}`)
+    for (const key of keys) await act(redis, key)
+    redis.disconnect()
   }
 
   #client(): Redis | Cluster | undefined {

@@ -72,6 +72,15 @@ function told(event: CorralEvent): Field[] {
       return [event.reason]
     case 'write.unseen':
       return [event.entity ?? event.statement]
+    case 'relay.batch':
+      return [`${event.changes} change${event.changes === 1 ? '' : 's'}`]
+    case 'relay.leader':
+      return [event.state]
+    case 'epoch':
+      return [event.number]
+    case 'durability':
+      return [event.durability]
+    case 'relay.failed':
     case 'shape.changed':
     case 'floor.reset':
       return []

@@ -12,6 +12,9 @@ import { ManualClock } from '../support/manual-clock.js'
 
 const PREFIX = keyPrefix('shop', 'row', 'public.products')
 
+/** A second or two on an idle machine. */
+const SLOW_MS = 30_000
+
 interface Row {
   readonly version: Version
 }
@@ -67,7 +70,7 @@ const KINDS: [string, KeyType['name'][], fc.Arbitrary<CanonicalId>][] = [
 ]
 
 describe.each(KINDS)('RowTier with ids that are %s', (_, types, ids) => {
-  it('finds a row by its id, and its id by its slot', () => {
+  it('finds a row by its id, and its id by its slot', { timeout: SLOW_MS }, () => {
     fc.assert(
       fc.property(ids, (id) => {
         const tier = open(...types)
@@ -79,7 +82,7 @@ describe.each(KINDS)('RowTier with ids that are %s', (_, types, ids) => {
     )
   })
 
-  it('drops, by the key of a change, the row of that id and of no other', () => {
+  it('drops, by the key of a change, the row of that id and of no other', { timeout: SLOW_MS }, () => {
     fc.assert(
       fc.property(fc.uniqueArray(ids, { minLength: 2, maxLength: 8, selector: (id) => id.join('\0') }), (all) => {
         const tier = open(...types)

@@ -61,14 +61,14 @@ type Condition =
  * @returns the constraints of each source, in the order of `sources`; for an unqualified column they are given to every source,
  * because only the catalog knows whose it is. A caller may use those only for columns its table really has.
  */
-export function constraintsOf(select: SelectQueryNode, sources: readonly Source[]): Constraint[][] {
+export function constraintsOf(select: Pick<SelectQueryNode, 'where'>, sources: readonly Source[]): Constraint[][] {
   const found = closure(conditionsOf(select, sources))
   return sources.map(({ alias }) =>
     alias === undefined ? [] : found.filter((each) => each.alias === undefined || each.alias === alias),
   )
 }
 
-function conditionsOf(select: SelectQueryNode, sources: readonly Source[]): Condition[] {
+function conditionsOf(select: Pick<SelectQueryNode, 'where'>, sources: readonly Source[]): Condition[] {
   const joins = sources.flatMap(({ alias, join }) => (join ? [{ alias, join }] : []))
   const where = select.where ? conjunctsOf(select.where.where).flatMap((node) => read(node, undefined)) : []
   // A right or full join brings back rows that the conditions of earlier joins had removed: only constants in WHERE still hold.

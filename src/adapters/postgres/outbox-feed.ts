@@ -19,7 +19,6 @@ const PAGE_ROWS = 500
 export class OutboxFeed implements ChangeFeed {
   readonly #db: AnyDatabase
   readonly #namespace: string
-  readonly #corralSchema: string
   readonly #pageRows: number
   readonly #directory: RelationDirectory
   readonly #lock: string
@@ -28,17 +27,15 @@ export class OutboxFeed implements ChangeFeed {
     db: AnyDatabase
     clock: Clock
     namespace: string
-    corralSchema?: string | undefined
     /** Default 500. */
     pageRows?: number
   }) {
     this.#db = options.db
     this.#namespace = options.namespace
-    this.#corralSchema = options.corralSchema ?? 'corral'
     this.#pageRows = options.pageRows ?? PAGE_ROWS
     // Nothing is ever read behind a caller here: only `find` is used.
     this.#directory = new RelationDirectory({ db: options.db, clock: options.clock, behind: () => {} })
-    this.#lock = lockNumber(`corral relay ${this.#corralSchema} ${options.namespace}`)
+    this.#lock = lockNumber(`corral relay ${options.namespace}`)
   }
 
   lead(work: (source: ChangeSource) => Promise<void>): Promise<boolean> {
@@ -50,7 +47,6 @@ export class OutboxFeed implements ChangeFeed {
           await OutboxSource.open({
             db,
             namespace: this.#namespace,
-            corralSchema: this.#corralSchema,
             pageRows: this.#pageRows,
             directory: this.#directory,
           }),

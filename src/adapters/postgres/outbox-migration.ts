@@ -4,11 +4,6 @@ import { outboxDown, outboxUp } from './outbox-sql.js'
 import { type OutboxTable, outboxTableDown, outboxTableUp } from './outbox-triggers-sql.js'
 import { STAMP_COLUMN } from './stamp-sql.js'
 
-export interface OutboxTablesOptions {
-  /** The schema for the outbox, made when it is missing. The same as `stampTable`'s. Default: `corral`. */
-  readonly corralSchema?: string
-}
-
 /** Which table's changes reach the cache through the outbox. All names are the database's own, as `\d` shows them. */
 export interface OutboxTableOptions {
   readonly table: string
@@ -22,14 +17,11 @@ export interface OutboxTableOptions {
   readonly unique?: readonly (string | readonly string[])[]
   /** Columns by whose values cached queries are told apart. Default: none; then a change concerns all queries of the table. */
   readonly columns?: readonly string[]
-  /** A statement that changes more rows than this is told as one event, which makes the whole cache a miss. Default: 5 000. */
-  readonly maxRows?: number
   /**
-   * Tell each row by a trigger of its own, as partitioned tables always do: for tables that a logical replication subscription
-   * writes to, where statements' triggers do not fire. `maxRows` then means nothing. Default: false.
+   * Of a statement that changes more rows than this, the rest is told as one event, which makes the whole cache a miss. (Of statements
+   * aimed at a partition the rows of a transaction count together.) Default: 5 000.
    */
-  readonly eachRow?: boolean
-  readonly corralSchema?: string
+  readonly maxRows?: number
 }
 
 interface Statements {
@@ -38,17 +30,16 @@ interface Statements {
 }
 
 /**
- * A Kysely migration that makes the outbox all tables share. `up` and `down` may each run any number of times; `down` fails while
+ * A Kysely migration that makes the outbox all tables share, in schema `corral`. `up` and `down` may each run any number of times; `down` fails while
  * a table's `outboxTable` migration is still up. See docs/guides/outbox.md for privileges and cost.
  */
-export function outboxTables(options: OutboxTablesOptions = {}): Required<Migration> {
-  return migration(outboxTablesSql(options))
+export function outboxTables(): Required<Migration> {
+  return migration(outboxTablesSql())
 }
 
 /** The statements `outboxTables` runs, in order and without closing semicolons, for other migration tools. */
-export function outboxTablesSql({ corralSchema = 'corral' }: OutboxTablesOptions = {}): Statements {
-  requireName('corralSchema', corralSchema)
-  return { up: outboxUp(corralSchema), down: outboxDown(corralSchema) }
+export function outboxTablesSql(): Statements {
+  return { up: outboxUp(), down: outboxDown() }
 }
 
 /**
@@ -82,13 +73,12 @@ function migration({ up, down }: Statements): Required<Migration> {
 }
 
 function resolve(options: OutboxTableOptions): OutboxTable {
-  const { schema = 'public', table, version = STAMP_COLUMN, columns = [], maxRows = 5_000, eachRow = false } = options
+  const { schema = 'public', table, version = STAMP_COLUMN, columns = [], maxRows = 5_000 } = options
   const toList = (names: string | readonly string[] | undefined) =>
     typeof names === 'string' ? [names] : [...(names ?? [])]
   const key = toList(options.key)
   const unique = (options.unique ?? []).map(toList)
-  const corralSchema = options.corralSchema ?? 'corral'
-  for (const [option, found] of Object.entries({ schema, table, corralSchema })) requireName(option, found)
+  for (const [option, found] of Object.entries({ schema, table })) requireName(option, found)
   if (version !== false) requireName('version', version)
   for (const [option, names] of [
     ['key', key],
@@ -111,8 +101,6 @@ function resolve(options: OutboxTableOptions): OutboxTable {
     unique,
     columns,
     maxRows,
-    eachRow,
-    corralSchema,
   }
 }
 

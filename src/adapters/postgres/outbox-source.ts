@@ -5,9 +5,8 @@ import { compareVersions, toVersion } from '../../core/version.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { readRelation } from './catalog-query.js'
 import { keyTypeOf } from './key-column.js'
-import { OUTBOX_OP } from './outbox-sql.js'
+import { CORRAL_SCHEMA, OUTBOX_OP } from './outbox-sql.js'
 import type { RelationDirectory } from './relation-directory.js'
-import { name } from './sql-text.js'
 
 /** Sees nothing: everything in the outbox comes after it. */
 const BEGINNING = '1:1:'
@@ -54,7 +53,6 @@ interface Reading {
 export class OutboxSource implements ChangeSource {
   readonly #db: AnyDatabase
   readonly #namespace: string
-  readonly #shared: string
   readonly #pageRows: number
   readonly #directory: RelationDirectory
   #position: string
@@ -63,7 +61,6 @@ export class OutboxSource implements ChangeSource {
   private constructor(options: OutboxSourceOptions, position: string) {
     this.#db = options.db.withoutPlugins()
     this.#namespace = options.namespace
-    this.#shared = name(options.corralSchema)
     this.#pageRows = options.pageRows
     this.#directory = options.directory
     this.#position = position
@@ -97,7 +94,7 @@ export class OutboxSource implements ChangeSource {
   }
 
   async settle(): Promise<void> {
-    const positions = sql.raw(`${this.#shared}.positions`)
+    const positions = sql.raw(`${CORRAL_SCHEMA}.positions`)
     await this.#run(
       'settling the position',
       sql`with moved as (
@@ -117,7 +114,7 @@ export class OutboxSource implements ChangeSource {
   }
 
   async prune(keepMs: number): Promise<void> {
-    const prune = sql.raw(`${this.#shared}.prune_outbox`)
+    const prune = sql.raw(`${CORRAL_SCHEMA}.prune_outbox`)
     await this.#run('pruning the outbox', sql`select ${prune}(${keepMs} * interval '1 millisecond')`)
   }
 
@@ -134,7 +131,7 @@ export class OutboxSource implements ChangeSource {
   }
 
   async epoch(least: number): Promise<number> {
-    const epochs = sql.raw(`${this.#shared}.epochs`)
+    const epochs = sql.raw(`${CORRAL_SCHEMA}.epochs`)
     const rows = await this.#run<{ number: string }>(
       'reading the epoch',
       sql`with raised as (
@@ -150,7 +147,7 @@ export class OutboxSource implements ChangeSource {
   async #positionBefore(windowMs: number | null): Promise<string> {
     const rows = await this.#run<{ position: string }>(
       'reading the position',
-      sql`select position::text as position from ${sql.raw(`${this.#shared}.positions`)} where namespace = ${this.#namespace}
+      sql`select position::text as position from ${sql.raw(`${CORRAL_SCHEMA}.positions`)} where namespace = ${this.#namespace}
         order by at <= clock_timestamp() - ${windowMs ?? 0} * interval '1 millisecond' desc,
           case when at <= clock_timestamp() - ${windowMs ?? 0} * interval '1 millisecond' then -extract(epoch from at) else extract(epoch from at) end
         limit 1`,
@@ -160,7 +157,7 @@ export class OutboxSource implements ChangeSource {
 
   /** One statement; the first of a poll takes the snapshot up to which the others read. */
   async #page(upto: string | null, afterXid: string, afterId: string): Promise<Answer> {
-    const outbox = sql.raw(`${this.#shared}.outbox`)
+    const outbox = sql.raw(`${CORRAL_SCHEMA}.outbox`)
     const after = sql`(${afterXid}::xid8, ${afterId}::bigint)`
     const limit = sql.raw(String(this.#pageRows))
     const rows = await this.#run<{ answer: string }>(
@@ -202,7 +199,6 @@ export interface OutboxSourceOptions {
   /** One connection to the primary. */
   readonly db: AnyDatabase
   readonly namespace: string
-  readonly corralSchema: string
   readonly pageRows: number
   readonly directory: RelationDirectory
 }

@@ -1,11 +1,14 @@
 import { createSchema, dropSchema } from './corral-schema.js'
 import { block, dollarQuote, literal, name } from './sql-text.js'
 
+/** Where the outbox is. */
+export const CORRAL_SCHEMA = 'corral'
 /** Name of every outbox trigger starts with it; sorts behind the triggers people write, so that it sees the row as they leave it. */
 export const OUTBOX_TRIGGER = 'zz_corral_outbox'
 /** What `op` holds: a row was inserted, updated, deleted; the table was emptied; one statement changed too many rows to list. */
 export const OUTBOX_OP = { insert: 'i', update: 'u', delete: 'd', truncate: 't', bulk: 'b' } as const
 
+const shared = name(CORRAL_SCHEMA)
 /** The outbox is a ring of partitions by time, each current for so long. */
 const SLOTS = 4
 const SLOT_SECONDS = 600
@@ -25,10 +28,9 @@ const ABANDONED_AFTER = '1 day'
  * The partitions are a ring: which one a row goes into follows from the time alone, so nothing has to be made in time for
  * a write, and one that is truncated is one that nobody writes to.
  */
-export function outboxUp(corralSchema: string): string[] {
-  const shared = name(corralSchema)
+export function outboxUp(): string[] {
   return [
-    createSchema(corralSchema),
+    createSchema(CORRAL_SCHEMA),
     `create sequence if not exists ${shared}.outbox_id cache 32`,
     `create table if not exists ${shared}.outbox (
       slot smallint not null default ${CURRENT_SLOT},
@@ -55,14 +57,13 @@ export function outboxUp(corralSchema: string): string[] {
       primary key (namespace, began)
     ) with (fillfactor = 50)`,
     `create table if not exists ${shared}.epochs (namespace text collate "C" primary key, number bigint not null)`,
-    createPruneFunction(corralSchema),
+    createPruneFunction(),
     `revoke all on function ${shared}.prune_outbox(interval) from public`,
   ]
 }
 
 /** The statements that take it away again. Fails while a table still has outbox triggers: its writes would fail without an outbox. */
-export function outboxDown(corralSchema: string): string[] {
-  const shared = name(corralSchema)
+export function outboxDown(): string[] {
   return [
     block(`
     declare
@@ -77,7 +78,7 @@ export function outboxDown(corralSchema: string): string[] {
       drop function if exists ${shared}.prune_outbox(interval);
       drop table if exists ${shared}.outbox, ${shared}.positions, ${shared}.epochs;
       drop sequence if exists ${shared}.outbox_id;
-      ${dropSchema(corralSchema)}
+      ${dropSchema(CORRAL_SCHEMA)}
     end`),
   ]
 }
@@ -86,8 +87,7 @@ export function outboxDown(corralSchema: string): string[] {
  * Empties the partitions that no relay can need any more. It takes its locks on single partitions that are not current, and
  * waits for none longer than a moment, so no writer ever waits behind it; what it cannot have it leaves for the next time.
  */
-function createPruneFunction(corralSchema: string): string {
-  const shared = name(corralSchema)
+function createPruneFunction(): string {
   const body = `
     declare
       needed xid8;

@@ -1,5 +1,5 @@
 import { functionName, triggerFunction } from './corral-schema.js'
-import { OUTBOX_OP, OUTBOX_TRIGGER } from './outbox-sql.js'
+import { CORRAL_SCHEMA, OUTBOX_OP, OUTBOX_TRIGGER } from './outbox-sql.js'
 import { block, literal, name, qualified } from './sql-text.js'
 
 /** Everything the triggers of one table depend on: the database's own names. */
@@ -12,12 +12,9 @@ export interface OutboxTable {
   readonly unique: readonly (readonly string[])[]
   readonly columns: readonly string[]
   readonly maxRows: number
-  /** One outbox row from each changed row's own trigger, also where a statement's would do. */
-  readonly eachRow: boolean
-  readonly corralSchema: string
 }
 
-const PARTS = ['insert', 'update', 'delete', 'truncate', 'row', 'moved'].map((part) => `${OUTBOX_TRIGGER}_${part}`)
+const PARTS = ['row', 'end', 'truncate'].map((part) => `${OUTBOX_TRIGGER}_${part}`)
 
 /** The statements that have every change of a table written to the outbox, in the transaction that makes it. Each is safe to run twice. */
 export function outboxTableUp(table: OutboxTable): string[] {
@@ -35,32 +32,37 @@ export function outboxTableDown(table: OutboxTable): string[] {
       if to_regclass(${literal(relation)}) is not null then
         ${dropTriggers(relation)}
       end if;
-      drop function if exists ${name(table.corralSchema)}.${functionName(table.schema, table.table, 'outbox')}();
+      drop function if exists ${name(CORRAL_SCHEMA)}.${functionName(table.schema, table.table, 'outbox')}();
     end`),
   ]
 }
 
-/** One function for all triggers of the table; PL/pgSQL compiles it for each of them, and plans only what that one comes to. */
+/**
+ * One function for all triggers of the table.
+ *
+ * Rows have triggers of their own, though one for each statement could list them all from a transition table: for statements that
+ * change one row that takes twice the time (a query over the transition table costs more than a plain insert), it cannot tell which
+ * old row became which new one, and it does not fire for statements aimed at a partition, nor for logical replication.
+ */
 function createFunction(table: OutboxTable): string {
   const entity = literal(`${table.schema}.${table.table}`)
-  const outbox = `${name(table.corralSchema)}.outbox`
-  const into = `insert into ${outbox} (entity, op, key, version, lookups, column_values)`
+  const outbox = `${name(CORRAL_SCHEMA)}.outbox`
   const marker = (op: string) => `insert into ${outbox} (entity, op) values (${entity}, '${op}')`
-  const told = (op: string, row: string, rest: readonly string[], source = '') =>
-    `${into}
-          select ${[entity, `'${op}'`, keyOf(table, row), versionOf(table, row, op === OUTBOX_OP.delete), ...rest].join(', ')}${source}`
-  const all = (op: string, row: string, source = '') =>
-    told(op, row, [lookupsOf(table, row), valuesOf(table, row)], source)
-  // One row too many is told as well: looking first how many there are costs every statement more than that costs the large ones.
-  const upTo = (rows: string) => ` from ${rows} limit ${table.maxRows + 1}`
-  const counter = literal(`corral.rows_${functionName(table.schema, table.table, '').slice(-9, -1)}`)
+  const told = (op: string, row: string, lookups: string, values: string) => {
+    const version = versionOf(table, row, op === OUTBOX_OP.delete)
+    return `insert into ${outbox} (entity, op, key, version, lookups, column_values)
+          values (${entity}, '${op}', ${keyOf(table, row)}, ${version}, ${lookups}, ${values})`
+  }
+  const all = (op: string, row: string) => told(op, row, lookupsOf(table, row), valuesOf(table, row))
+  const counter = literal(`corral.t${functionName(table.schema, table.table, 'rows').slice(-9, -1)}`)
   return triggerFunction(
-    table,
+    { ...table, corralSchema: CORRAL_SCHEMA },
     'outbox',
     // Writers need no rights on the outbox: the function has its owner's, and a fixed search path because of that.
     'security definer set search_path = pg_catalog, pg_temp',
     `
     declare
+      -- Rows of this statement so far. A setting, because it is gone with the transaction and goes back with a savepoint.
       counted bigint;
     begin
       if TG_OP = 'TRUNCATE' then
@@ -68,21 +70,9 @@ function createFunction(table: OutboxTable): string {
         return null;
       end if;
       if TG_LEVEL = 'STATEMENT' then
-        if TG_OP = 'INSERT' then
-          ${all(OUTBOX_OP.insert, 'n', upTo('corral_new n'))};
-        elsif TG_OP = 'UPDATE' then
-          ${told(OUTBOX_OP.update, 'n', ['null', valuesOf(table, 'n')], upTo('corral_new n'))};
-        else
-          ${all(OUTBOX_OP.delete, 'o', upTo('corral_old o'))};
-        end if;
-        get diagnostics counted = row_count;
-        if counted > ${table.maxRows} then
-          ${marker(OUTBOX_OP.bulk)};
-        end if;
+        counted := set_config(${counter}, '0', true)::bigint;
         return null;
       end if;
-
-      -- A row's trigger does not know how many its statement changes, so it counts those of the transaction.
       counted := coalesce(nullif(current_setting(${counter}, true), ''), '0')::bigint + 1;
       if counted > ${table.maxRows} then
         if counted = ${table.maxRows + 1} then
@@ -100,7 +90,7 @@ function createFunction(table: OutboxTable): string {
         if ${differ(table.key)} then
           ${all(OUTBOX_OP.delete, 'OLD')};
         end if;
-        ${told(OUTBOX_OP.update, 'NEW', [changedLookups(table), changedValues(table)])};
+        ${told(OUTBOX_OP.update, 'NEW', changedLookups(table), changedValues(table))};
       end if;
       return null;
     end`,
@@ -109,47 +99,29 @@ function createFunction(table: OutboxTable): string {
 
 function createTriggers(table: OutboxTable): string {
   const relation = qualified(table.schema, table.table)
-  const shared = name(table.corralSchema)
+  const shared = name(CORRAL_SCHEMA)
   const call = `${shared}.${functionName(table.schema, table.table, 'outbox')}`
-  const trigger = (part: string, rest: string) =>
-    `create trigger ${OUTBOX_TRIGGER}_${part} after ${part} on ${relation} ${rest} for each statement execute function ${call}();`
   return block(`
     declare
       part regclass;
-      is_partitioned boolean := (select relkind = 'p' from pg_class where oid = ${literal(relation)}::regclass);
     begin
       if to_regclass(${literal(`${shared}.outbox`)}) is null then
         raise exception using message = 'corral: there is no outbox', hint = 'Run the outboxTables() migration first.';
       end if;
       ${dropTriggers(relation)}
-      -- Statements aimed at a partition do not fire the statement triggers of its parent.
-      if is_partitioned or ${table.eachRow} then
-        create trigger ${OUTBOX_TRIGGER}_row after insert or update or delete on ${relation} for each row execute function ${call}();
-      else
-        ${trigger('insert', 'referencing new table as corral_new')}
-        ${trigger('update', 'referencing new table as corral_new')}
-        ${trigger('delete', 'referencing old table as corral_old')}
-        -- What a row has left, from the row itself: transition tables do not tell which old row became which new one.
-        create trigger ${OUTBOX_TRIGGER}_moved after update on ${relation} for each row
-          when (${differ([...table.key, ...table.unique.flat(), ...table.columns])}) execute function ${call}();
-      end if;
+      create trigger ${OUTBOX_TRIGGER}_row after insert or update or delete on ${relation} for each row execute function ${call}();
+      create trigger ${OUTBOX_TRIGGER}_end after insert or update or delete on ${relation} for each statement execute function ${call}();
       -- Nobody else may have it act with its owner's rights; the table's owner needs it to make further partitions.
       revoke all on function ${call}() from public;
       execute format('grant execute on function %s() to %s', ${literal(call)},
         (select relowner::regrole from pg_class where oid = ${literal(relation)}::regclass));
+      -- ALWAYS: also under session_replication_role = replica. Partitions have triggers of their own.
+      alter table ${relation} enable always trigger ${OUTBOX_TRIGGER}_end;
       for part in select ${literal(relation)}::regclass union select relid from pg_partition_tree(${literal(relation)}::regclass) loop
         execute format('create trigger ${OUTBOX_TRIGGER}_truncate after truncate on %s for each statement execute function %s()', part, ${literal(call)});
         execute format('alter table %s enable always trigger ${OUTBOX_TRIGGER}_truncate', part);
-        if is_partitioned or ${table.eachRow} then
-          execute format('alter table %s enable always trigger ${OUTBOX_TRIGGER}_row', part);
-        end if;
+        execute format('alter table %s enable always trigger ${OUTBOX_TRIGGER}_row', part);
       end loop;
-      if not (is_partitioned or ${table.eachRow}) then
-        alter table ${relation} enable always trigger ${OUTBOX_TRIGGER}_insert;
-        alter table ${relation} enable always trigger ${OUTBOX_TRIGGER}_update;
-        alter table ${relation} enable always trigger ${OUTBOX_TRIGGER}_delete;
-        alter table ${relation} enable always trigger ${OUTBOX_TRIGGER}_moved;
-      end if;
     end`)
 }
 

@@ -19,7 +19,8 @@ import {
   UpdateQueryNode,
   type WithNode,
 } from 'kysely'
-import { childrenOf, type TableName, tableNameOf } from './operation-tree.js'
+import { type Constraint, constraintsOf } from './constrained-columns.js'
+import { aliasNameOf, childrenOf, type TableName, tableNameOf } from './operation-tree.js'
 import { writingWordOf } from './raw-sql.js'
 
 /** One table that a statement writes. Real names. */
@@ -29,6 +30,8 @@ export interface Write {
   readonly kind: 'insert' | 'update' | 'replace' | 'delete' | 'unknown'
   /** The columns an update sets; undefined: not known, or no update. */
   readonly touched: readonly string[] | undefined
+  /** What its rows are held to by an UPDATE's or a DELETE's own conditions. */
+  readonly bounds: readonly Constraint[]
   /** The statement itself writes it, and not a WITH query inside: only then can RETURNING tell the rows. */
   readonly isOuter: boolean
 }
@@ -69,8 +72,8 @@ function innerWrites(node: OperationNode): Write[] {
 function writeOf(node: OperationNode, isOuter: boolean): Write[] {
   const written = targetOf(node)
   const table = written && tableIn(written)
-  if (table === undefined) return []
-  return [{ table, isOuter, ...actionOf(node) }]
+  if (written === undefined || table === undefined) return []
+  return [{ table, isOuter, bounds: boundsOf(node, written), ...actionOf(node) }]
 }
 
 function actionOf(node: OperationNode): Pick<Write, 'kind' | 'touched'> {
@@ -79,6 +82,12 @@ function actionOf(node: OperationNode): Pick<Write, 'kind' | 'touched'> {
   if (!UpdateQueryNode.is(node)) return { kind: 'unknown', touched: undefined }
   const names = (node.updates ?? []).map(({ column }) => columnNameOf(column))
   return { kind: 'update', touched: names.includes(undefined) ? undefined : (names as string[]) }
+}
+
+function boundsOf(node: OperationNode, target: OperationNode): readonly Constraint[] {
+  if (!UpdateQueryNode.is(node) && !DeleteQueryNode.is(node)) return []
+  const alias = AliasNode.is(target) ? aliasNameOf(target.alias) : tableIn(target)?.name
+  return node.where ? (constraintsOf({ where: node.where }, [{ alias, join: undefined }])[0] ?? []) : []
 }
 
 function targetOf(node: OperationNode): OperationNode | undefined {

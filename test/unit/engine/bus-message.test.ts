@@ -6,6 +6,8 @@ import { type BusMessage, BusMessageCodec } from '../../../src/engine/bus-messag
 import { seededChance } from '../../support/seeded-chance.js'
 
 const SECRET = 'a secret of the whole fleet'
+/** A second or two on an idle machine. */
+const SLOW_MS = 30_000
 const plain = new BusMessageCodec(undefined)
 const signed = new BusMessageCodec(SECRET)
 
@@ -40,7 +42,7 @@ describe('BusMessageCodec', () => {
     expect(codec.read(codec.write({ ...MESSAGE, changes: [] }))).toEqual({ ...MESSAGE, changes: [] })
   })
 
-  it('keeps any key and any stamp', () => {
+  it('keeps any key and any stamp', { timeout: SLOW_MS }, () => {
     const change = fc.record({
       key: fc.string({ unit: 'binary' }) as fc.Arbitrary<CacheKey>,
       version: fc.option(fc.bigInt({ min: 1n, max: 2n ** 63n - 1n }).map(String)) as fc.Arbitrary<Version | null>,
@@ -104,7 +106,9 @@ describe('BusMessageCodec', () => {
     }
   })
 
-  it('survives 100 000 random and mutated texts: no throw, no pollution, nothing but messages and refusals', () => {
+  it('survives 100 000 random and mutated texts: no throw, no pollution, nothing but messages and refusals', {
+    timeout: SLOW_MS,
+  }, () => {
     const chance = seededChance(4)
     const originals = [
       plain.write(MESSAGE),
@@ -133,7 +137,7 @@ describe('BusMessageCodec', () => {
     expect(({} as Record<string, unknown>).polluted).toBeUndefined()
   })
 
-  it('reads deep nesting and long lists without a hang or an overflow', () => {
+  it('reads deep nesting and long lists without a hang or an overflow', { timeout: SLOW_MS }, () => {
     for (const text of [
       '['.repeat(1_000_000),
       `[1,"p",1,${'['.repeat(100_000)}${']'.repeat(100_000)}]`,

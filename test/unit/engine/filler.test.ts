@@ -29,7 +29,7 @@ describe('Filler', () => {
     expect(await entryOf(fleet, process.keyOf('42'))).toMatchObject({
       kind: 'row',
       version: fleet.table.row('42')?.version,
-      freshMs: 60_000,
+      freshMs: 59_960,
       // One measurement of 40 ms, and as long again for what is not known about their spread.
       loadMs: 80,
       snapshot: undefined,

@@ -1,0 +1,92 @@
+/** Holds rows in memory and says what that takes. Needs `--expose-gc`. */
+import { answerQuestions } from '../harness/answer-questions.js'
+import { connect } from '../harness/connect.js'
+import type { Talk } from '../harness/crew.js'
+import type { Place } from '../harness/place.js'
+import { openCorral, type Product } from '../harness/shop.js'
+
+export interface MemoryTalk extends Talk {
+  /**
+   * Bytes an entry, rows included, when `entries` rows are held: as filled, and after each has been read.
+   *
+   * @param practice how many rows after those to read and let go first.
+   */
+  measure(place: Place, holder: 'corral' | 'Map', entries: number, practice: number): Promise<Held>
+}
+
+export interface Held {
+  readonly filledBytes: number
+  readonly readBytes: number
+}
+
+const CHUNK = 200
+
+async function measureMap(place: Place, entries: number, practice: number): Promise<Held> {
+  const { db, close } = connect(place)
+  const map = new Map<number, Product>()
+  const fill = async (until: number) => {
+    for (let at = 0; at < until; at += CHUNK) {
+      const rows = db
+        .selectFrom('products')
+        .selectAll()
+        .where('id', '>', at)
+        .where('id', '<=', at + CHUNK)
+      for (const row of await rows.execute()) map.set(row.id, row)
+    }
+  }
+  await fill(practice)
+  map.clear()
+  const before = await usedBytes()
+  await fill(entries)
+  const after = await usedBytes()
+  if (map.size !== entries) throw new Error(`the map holds ${map.size} rows instead of ${entries}`)
+  await close()
+  const bytes = (after - before) / entries
+  return { filledBytes: bytes, readBytes: bytes }
+}
+
+async function measureCorral(place: Place, entries: number, practice: number): Promise<Held> {
+  const connections = connect(place)
+  const { db, redis } = connections
+  const l1 = { maxEntries: entries, maxBytes: 2 ** 31, maxAgeMs: 3_600_000 }
+  // On a busy machine filling must not fail; and nothing may expire meanwhile.
+  const options = { l1, cache: { deadlineMs: 5_000 }, bus: { trustMs: 60_000 }, ttl: { freshMs: 3_600_000 } }
+  const { corral, products } = openCorral({ db, redis, namespace: `memory-${entries}`, ...options })
+  const readAll = async (until: number) => {
+    for (let at = 0; at < until; at += CHUNK) {
+      await products.findMany(Array.from({ length: CHUNK }, (_, index) => at + index + 1))
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+  }
+  const holdsAll = () => Array.from({ length: entries }, (_, index) => index + 1).every((id) => products.peek(id))
+  const passing = corral.repository('products', { key: 'id', l1: { maxEntries: 1 } })
+  for (let id = entries + 1; id <= entries + practice; id++) await passing.find(id)
+  const before = await usedBytes()
+  for (let pass = 0; !holdsAll(); pass++) {
+    if (pass === 5) throw new Error('not all rows came to lie in memory')
+    await readAll(entries)
+  }
+  const filled = await usedBytes()
+  for (let id = 1; id <= entries; id++) await products.find(id)
+  const read = await usedBytes()
+  if (!holdsAll()) throw new Error('not all rows have stayed in memory')
+  await corral.close()
+  await connections.close()
+  return { filledBytes: (filled - before) / entries, readBytes: (read - before) / entries }
+}
+
+async function usedBytes(): Promise<number> {
+  for (let time = 0; time < 4; time++) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    globalThis.gc?.()
+  }
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+const talk: MemoryTalk = {
+  measure: (place, holder, entries, practice) =>
+    holder === 'Map' ? measureMap(place, entries, practice) : measureCorral(place, entries, practice),
+}
+
+answerQuestions(talk)

@@ -1,0 +1,67 @@
+import { Worker } from '../harness/crew.js'
+import { openPlace, type Place } from '../harness/place.js'
+import { atMost, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
+import { quantile, summarize } from '../harness/summary.js'
+import { placeOnly } from '../harness/throughput.js'
+import type { Held, MemoryTalk } from './memory-worker.js'
+
+const WORKER = new URL('memory-worker.ts', import.meta.url)
+
+/** Rows that are read and let go before anything is measured, so that code and connections are there already. */
+const PRACTICE = 500
+
+/** What a row costs in this process' memory, with everything Corral keeps about it. */
+export const memory: Scenario = {
+  name: 'memory',
+  title:
+    'rows of about 1 KB held in memory, each in a process of its own after a full collection; raw: a Map of the same rows',
+  unit: 'bytes an entry, row included',
+  async run(setting) {
+    const sizes = setting.quick ? [1_000, 10_000] : [1_000, 10_000, 50_000]
+    const place = await openPlace({ rows: Math.max(...sizes) + PRACTICE })
+    try {
+      const measured: { size: number; corral: Held[]; map: number[] }[] = []
+      for (const size of sizes) measured.push({ size, ...(await measureSize(place, size, setting)) })
+      const comparisons = measured.map(
+        ({ size, corral, map }): Comparison => ({
+          label: `${size} rows`,
+          raw: 'Map',
+          results: { corral: summarize(corral.map(({ readBytes }) => readBytes)), Map: summarize(map) },
+        }),
+      ) as [Comparison, ...Comparison[]]
+      const above = (which: keyof Held, at: number) =>
+        quantile(measured[at]?.corral.map((held) => held[which]) ?? [], 0.5) - quantile(measured[at]?.map ?? [], 0.5)
+      return {
+        comparisons: comparisons.toReversed() as [Comparison, ...Comparison[]],
+        targets: measured.map(({ size }, at) =>
+          atMost(`${size} rows, each read: bytes an entry above a Map`, 100, above('readBytes', at)),
+        ),
+        remarks: measured.map(
+          ({ size }, at) => `${size} rows, none read yet: ${above('filledBytes', at).toFixed(0)} above a Map`,
+        ),
+      }
+    } finally {
+      await place.close()
+    }
+  },
+}
+
+async function measureSize(place: Place, size: number, setting: Setting) {
+  const corral: Held[] = []
+  const map: number[] = []
+  for (let round = 1; round <= (setting.quick ? 2 : 5); round++) {
+    setting.note(`${size} rows, round ${round}`)
+    corral.push(await measureOnce(place, 'corral', size))
+    map.push((await measureOnce(place, 'Map', size)).readBytes)
+  }
+  return { corral, map }
+}
+
+async function measureOnce(place: Place, holder: 'corral' | 'Map', size: number): Promise<Held> {
+  const worker = new Worker<MemoryTalk>(WORKER, { nodeOptions: ['--expose-gc'] })
+  try {
+    return await worker.ask('measure', placeOnly(place), holder, size, PRACTICE)
+  } finally {
+    await worker.stop()
+  }
+}

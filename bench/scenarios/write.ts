@@ -1,0 +1,39 @@
+import { openPlace } from '../harness/place.js'
+import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { measureThroughput, speeds } from '../harness/throughput.js'
+import { KEYS, WRITERS } from './write-contenders.js'
+
+const CONCURRENT = `${WRITERS} at once`
+
+/** What a write costs that is followed by a fence and a message to the other processes. */
+export const write: Scenario = {
+  name: 'write',
+  title: 'an update of one row by its key; raw: the same UPDATE through Kysely, on the same stamped table',
+  unit: 'updates/s',
+  async run(setting) {
+    const place = await openPlace({ rows: KEYS })
+    try {
+      const throughput = await measureThroughput({
+        place,
+        setting,
+        module: new URL('write-contenders.ts', import.meta.url),
+        contenders: ['corral', 'kysely'],
+        workloads: ['one at a time', CONCURRENT],
+        crews: setting.quick ? 2 : 4,
+        rounds: setting.quick ? 6 : 12,
+        sliceMs: 250,
+      })
+      const single = speeds(throughput, 'one at a time', 'perSecond', 'kysely')
+      const concurrent = speeds(throughput, CONCURRENT, 'perSecond', 'kysely')
+      return {
+        comparisons: [single, concurrent],
+        targets: [
+          atLeast('one at a time, corral / kysely', 0.7, ratioOf(single, 'corral') ?? 0),
+          atLeast(`${CONCURRENT}, corral / kysely`, 0.7, ratioOf(concurrent, 'corral') ?? 0),
+        ],
+      }
+    } finally {
+      await place.close()
+    }
+  },
+}

@@ -1,0 +1,122 @@
+import { Buffer } from 'node:buffer'
+import type { Clock } from '../core/clock.js'
+import type { EmitEvent } from '../core/events.js'
+import { type CacheKey, epochKey } from '../core/key.js'
+import type { CacheStore } from '../core/ports.js'
+import { toVersion, type Version } from '../core/version.js'
+import type { AnnouncedChange } from './bus-message.js'
+import type { Holder, Invalidation } from './invalidation.js'
+import type { Singleflight } from './singleflight.js'
+
+/** Longer than any relay is away without somebody noticing; told anew each second by the one that leads. */
+const KEEP_MS = 7 * 86_400_000
+const WIDTH = 8
+
+/**
+ * The namespace's epoch: a number that only rises, written into every entry. Raising it makes every entry stored before a miss,
+ * everywhere, at the price of one message.
+ *
+ * It lies in Postgres, which decides, and under one key in Redis. A process learns it when it opens its first table, by a message
+ * on the bus, and by looking at that key at every heartbeat: until it does, at most one heartbeat later, it may serve what
+ * the new epoch ended.
+ */
+export class Epoch implements Holder {
+  readonly prefix: CacheKey
+  readonly #options: EpochOptions
+  #number = 0
+  #text = '0'.repeat(WIDTH)
+  #cancel = () => {}
+  #watches = false
+  /** The last one this process has told of. */
+  #announced = 0
+  #closed = false
+
+  constructor(options: EpochOptions) {
+    this.#options = options
+    this.prefix = epochKey(options.namespace)
+    options.invalidation.register(this)
+  }
+
+  get number(): number {
+    return this.#number
+  }
+
+  /** As entries carry it. Bound, to be handed on. */
+  readonly text = (): string => this.#text
+
+  /** Takes a number that is higher than the one known, and empties the near tier. */
+  learn(number: number): void {
+    if (!(number > this.#number)) return
+    this.#number = number
+    this.#text = number.toString(36).padStart(WIDTH, '0')
+    // Nobody may join a load that began before: it may have seen what this epoch has ended.
+    this.#options.flights.forgetAll()
+    this.#options.invalidation.flush()
+    this.#options.emit({ type: 'epoch', number })
+  }
+
+  /** Looks at the key in Redis at every heartbeat from now on. */
+  watch(): void {
+    if (this.#watches || this.#closed) return
+    this.#watches = true
+    this.#scheduleLook()
+  }
+
+  /** Learns it and tells everybody. Rejects when the cache does not acknowledge it. */
+  async publish(number: number): Promise<void> {
+    this.learn(number)
+    const { store, announce } = this.#options
+    const request = { key: this.prefix, fresh: String(this.#number), keepMs: KEEP_MS }
+    const [held] = await store.mark([request])
+    if (Number(held) > this.#number) this.learn(Number(held))
+    if (Number(held) < this.#number) {
+      await store.fence([{ ...FENCE, key: this.prefix }])
+      await store.mark([{ ...request, fresh: String(this.#number) }])
+    }
+    // After the key: whoever hears it finds it there.
+    if (number <= this.#announced) return
+    this.#announced = number
+    announce([{ key: this.prefix, version: String(number) as Version, absent: false, hasFloor: false }])
+  }
+
+  /** Somebody has announced an epoch. */
+  forget(_key: string, { version }: Pick<AnnouncedChange, 'version'>): void {
+    if (version !== null) this.learn(Number(version))
+  }
+
+  /** There is nothing in it that could have been missed: it is looked for anyway. */
+  clear(): void {}
+
+  close(): void {
+    this.#closed = true
+    this.#cancel()
+  }
+
+  #scheduleLook(): void {
+    this.#cancel = this.#options.clock.after(this.#options.lookEveryMs, () => {
+      this.#scheduleLook()
+      // A cache that does not answer has no old entries to show either.
+      void this.#look().catch(() => {})
+    })
+  }
+
+  async #look(): Promise<void> {
+    const [bytes] = await this.#options.store.read([this.prefix])
+    if (!bytes) return
+    const number = toVersion(Buffer.from(bytes).toString('latin1'))
+    if (number !== undefined) this.learn(Number(number))
+  }
+}
+
+const FENCE = { version: null, xid: null, keepMs: 1_000, rememberAlways: false, replacement: null }
+
+export interface EpochOptions {
+  readonly namespace: string
+  readonly store: Pick<CacheStore, 'read' | 'mark' | 'fence'>
+  readonly clock: Clock
+  readonly invalidation: Invalidation
+  readonly flights: Singleflight<unknown>
+  readonly lookEveryMs: number
+  readonly emit: EmitEvent
+  readonly announce: (changes: readonly AnnouncedChange[]) => void
+}

@@ -1,0 +1,99 @@
+import type { CacheKey } from '../core/key.js'
+import { type LoadCost, leaseMs } from '../policy/load-cost.js'
+import { type Demands, judge } from '../policy/verdict.js'
+import type { EngineParts, LoadedValue, ReadSource, Seen } from './filler.js'
+import { failureCode } from './load-failure.js'
+import type { Sealer } from './sealer.js'
+
+/** `filled`: loaded and stored. `skipped`: cached already, or somebody else is filling it. `failed`: neither database nor cache may have been reached. */
+export type WarmOutcome = 'filled' | 'skipped' | 'failed'
+
+/**
+ * Fills keys ahead of their readers, by the leases that readers use: whoever holds one loads, so a fleet that warms up and serves
+ * at the same time loads no key twice.
+ *
+ * Nobody is shown what is loaded here. So it raises no floor and is not kept in this process' memory: warming a million rows must
+ * not push out what the process remembers of the rows it serves.
+ */
+export class Warmer<Id, Value> {
+  readonly #parts: EngineParts
+  readonly #source: ReadSource<Id, Value>
+  readonly #sealer: Sealer<Value>
+  readonly #demands: () => Demands
+  readonly #cost: LoadCost
+  readonly #lease: { readonly minMs: number; readonly maxMs: number }
+
+  constructor(options: {
+    parts: EngineParts
+    source: ReadSource<Id, Value>
+    sealer: Sealer<Value>
+    /** What readers ask of entries now. */
+    demands: () => Demands
+    cost: LoadCost
+    /** Bounds of the time a load is given before a reader may take over. */
+    lease: { readonly minMs: number; readonly maxMs: number }
+  }) {
+    this.#parts = options.parts
+    this.#source = options.source
+    this.#sealer = options.sealer
+    this.#demands = options.demands
+    this.#cost = options.cost
+    this.#lease = options.lease
+  }
+
+  /** Never rejects. */
+  async warm(key: CacheKey, id: Id): Promise<WarmOutcome> {
+    if (this.#parts.isPending(key)) return 'skipped'
+    try {
+      const seen = await this.#look(key)
+      return seen === undefined ? 'skipped' : await this.#fill(key, id, seen)
+    } catch {
+      return 'failed'
+    }
+  }
+
+  /** What there is to replace; undefined when a reader would be served. */
+  async #look(key: CacheKey): Promise<Seen | undefined> {
+    const { store, codec, floors, chance } = this.#parts
+    const bytes = await store.read(key)
+    if (bytes === null) return { bytes, useless: false }
+    const entry = codec.open(bytes)
+    if ('unreadable' in entry) return { bytes, useless: true }
+    const verdict = judge(entry, store.nowMs(), floors.get(key), this.#demands(), chance)
+    if (verdict === 'fresh' || verdict === 'early') return undefined
+    return { bytes, useless: verdict.startsWith('other') }
+  }
+
+  async #fill(key: CacheKey, id: Id, seen: Seen): Promise<WarmOutcome> {
+    const { store, chance, emit, clock } = this.#parts
+    const { entity } = this.#source
+    const startedMs = clock.monotonicMs()
+    const token = chance.token()
+    const length = Math.ceil(leaseMs(this.#cost.estimateMs, this.#lease))
+    const { outcome } = await store.lease({ key, token, leaseMs: length, seen: seen.bytes, waitedFor: null })
+    if (outcome !== 'leased') return 'skipped'
+    const epoch = this.#parts.epoch()
+    let loaded: LoadedValue<Value>
+    try {
+      loaded = await this.#source.load(id)
+    } catch (error) {
+      this.#cost.recordFailure()
+      await store.release({ key, token, failure: failureCode(error) })
+      return 'failed'
+    }
+    const made = this.#sealer.seal({ ...loaded, epoch })
+    if ('uncacheable' in made) {
+      emit({ type: 'entry.uncacheable', entity, property: made.uncacheable, found: made.found })
+      await store.release({ key, token, failure: null })
+      return 'failed'
+    }
+    const { sealed, version, keepMs } = made
+    const { snapshot, loadedFrom } = loaded
+    const fill = { key, token, sealed, version, keepMs, snapshot, loadedFrom, replacesNewer: seen.useless }
+    const stored = await store.fill(fill)
+    this.#cost.record(clock.monotonicMs() - startedMs)
+    emit({ type: 'fill', entity, key, reason: 'warm', outcome: stored })
+    // Refused: a write came in between, and the next reader loads what it wrote.
+    return stored === 'filled' ? 'filled' : 'skipped'
+  }
+}

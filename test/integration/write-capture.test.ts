@@ -1,0 +1,335 @@
+import { CamelCasePlugin, type Kysely, type KyselyPlugin, sql } from 'kysely'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { CorralTransaction } from '../../src/transaction.js'
+import { type QueryDatabase, QueryLab, type QueryProcess } from '../support/query-lab.js'
+
+type Transaction = CorralTransaction<QueryDatabase>
+
+describe('statements of the application in corral.transaction', () => {
+  let lab: QueryLab
+  beforeAll(async () => {
+    lab = await QueryLab.open()
+    await lab.run(`insert into products select i, null, 'p' || i, i from generate_series(10, 99) i`)
+  })
+  beforeEach(() => lab.emptyCache())
+
+  /** What a process still shows of a product, and whether the cache answered. */
+  async function look({ products, events }: QueryProcess, id: number, name?: string) {
+    const loads = events.count('load')
+    const row = await (name === undefined ? products.find(id) : products.findBy({ name }))
+    return { price: row?.price, cached: events.count('load') === loads }
+  }
+
+  async function remember(process: QueryProcess, ids: readonly number[]): Promise<void> {
+    const fills = process.events.count('fill')
+    for (const id of ids) await process.products.find(id)
+    await expect.poll(() => process.events.count('fill')).toBe(fills + ids.length)
+  }
+
+  describe('reach the cached rows and lookups of every process', () => {
+    it.each<[string, (tx: Transaction) => Promise<unknown>, readonly (number | undefined)[]]>([
+      [
+        'update by id',
+        (tx) => tx.updateTable('products').set({ price: 500 }).where('id', '=', 10).execute(),
+        [500, 11, 12],
+      ],
+      [
+        'update by a condition',
+        (tx) => tx.updateTable('products').set({ price: 501 }).where('id', 'in', [10, 11]).execute(),
+        [501, 501, 12],
+      ],
+      [
+        'update through an alias',
+        (tx) =>
+          tx.updateTable('products as p').set({ price: 502 }).where('p.id', '=', 12).returning('p.name').execute(),
+        [501, 501, 502],
+      ],
+      ['delete', (tx) => tx.deleteFrom('products').where('id', '=', 10).execute(), [undefined, 501, 502]],
+      [
+        'insert',
+        (tx) => tx.insertInto('products').values({ id: 10, name: 'p10', price: 503 }).execute(),
+        [503, 501, 502],
+      ],
+      [
+        'insert that changes rows there are',
+        (tx) =>
+          tx
+            .insertInto('products')
+            .values([
+              { id: 11, name: 'p11', price: 504 },
+              { id: 12, name: 'p12', price: 504 },
+            ])
+            .onConflict((c) => c.column('id').doUpdateSet((eb) => ({ price: eb.ref('excluded.price') })))
+            .execute(),
+        [503, 504, 504],
+      ],
+      [
+        'update inside WITH, held to an id',
+        (tx) =>
+          tx
+            .with('changed', (q) => q.updateTable('products').set({ price: 505 }).where('id', '=', 10).returningAll())
+            .selectFrom('changed')
+            .selectAll()
+            .execute(),
+        [505, 504, 504],
+      ],
+      [
+        'a compiled statement',
+        (tx) => tx.executeQuery(tx.updateTable('products').set({ price: 506 }).where('id', '=', 11).compile()),
+        [505, 506, 504],
+      ],
+      [
+        'a statement without plugins',
+        (tx) => tx.withoutPlugins().updateTable('products').set({ price: 507 }).where('id', '=', 12).execute(),
+        [505, 506, 507],
+      ],
+      [
+        'rows the application names',
+        async (tx) => {
+          await sql`update products set price = 508 where id in (10, 11)`.execute(tx)
+          await tx.touched('products', [10, 11])
+        },
+        [508, 508, 507],
+      ],
+    ])('%s', async (_, write, expected) => {
+      const [writer, reader] = [lab.start(), lab.start()]
+      await remember(reader, [10, 11, 12, 13])
+      const { fence } = await writer.corral.transaction(write)
+      expect(fence).toBe('fenced')
+      const seen = await Promise.all([10, 11, 12].map((id) => look(reader, id)))
+      expect(seen.map(({ price }) => price)).toEqual(expected)
+      expect(await look(reader, 13), 'a row nobody touched').toEqual({ price: 13, cached: true })
+      expect(writer.events.of('write.unseen')).toEqual([])
+    })
+
+    it('a remembered absence of a unique value', async () => {
+      const [writer, reader] = [lab.start(), lab.start()]
+      expect(await reader.products.findBy({ name: 'new' })).toBeUndefined()
+      await expect.poll(() => reader.events.count('fill')).toBe(1)
+      await writer.corral.transaction((tx) =>
+        tx.updateTable('products').set({ name: 'new' }).where('id', '=', 20).execute(),
+      )
+      expect((await reader.products.findBy({ name: 'new' }))?.id).toBe(20)
+    })
+
+    it('not before they are committed, and not at all if they are rolled back', async () => {
+      const [writer, reader] = [lab.start(), lab.start()]
+      await remember(reader, [30, 31])
+      await writer.corral.transaction(async (tx) => {
+        await tx.updateTable('products').set({ price: 600 }).where('id', '=', 30).execute()
+        expect(await look(reader, 30)).toEqual({ price: 30, cached: true })
+        const inner = tx.savepoint(async (savepoint) => {
+          await savepoint.updateTable('products').set({ price: 601 }).where('id', '=', 31).execute()
+          throw new Error('no')
+        })
+        await expect(inner).rejects.toThrow('no')
+      })
+      expect(await look(reader, 30)).toEqual({ price: 600, cached: false })
+      expect(await look(reader, 31)).toEqual({ price: 31, cached: true })
+    })
+  })
+
+  describe('give what they would give without it', () => {
+    const statements: Record<string, (tx: Kysely<QueryDatabase>) => Promise<unknown>> = {
+      'an insert': (tx) =>
+        tx.insertInto('reviews').values({ id: 900, product_id: 40, author: 'a', stars: 1 }).execute(),
+      'an insert that returns': (tx) =>
+        tx
+          .insertInto('reviews')
+          .values({ id: 901, product_id: 40, author: 'a', stars: 1 })
+          .returning(['id', 'stars as s'])
+          .execute(),
+      'an insert that does nothing': (tx) =>
+        tx
+          .insertInto('reviews')
+          .values([
+            { id: 900, product_id: 40, author: 'a', stars: 1 },
+            { id: 902, product_id: 40, author: 'a', stars: 1 },
+          ])
+          .onConflict((c) => c.doNothing())
+          .executeTakeFirst(),
+      'an update': (tx) => tx.updateTable('reviews').set({ stars: 2 }).where('product_id', '=', 40).executeTakeFirst(),
+      'an update that returns all': (tx) =>
+        tx
+          .updateTable('reviews')
+          .set({ stars: 3 })
+          .where('id', '=', 900)
+          .returning(['id', 'product_id', 'author', 'stars'])
+          .executeTakeFirstOrThrow(),
+      'an update of nothing': (tx) =>
+        tx.updateTable('reviews').set({ stars: 3 }).where('id', '=', -1).returning('id').execute(),
+      'a delete that returns an expression': (tx) =>
+        tx
+          .deleteFrom('reviews')
+          .where('id', '=', 900)
+          .returning((eb) => eb('stars', '+', 1).as('more'))
+          .execute(),
+      'a delete of many': (tx) => tx.deleteFrom('reviews').where('product_id', '=', 40).executeTakeFirst(),
+      'a select': (tx) => tx.selectFrom('reviews').select('id').orderBy('id').execute(),
+      'raw SQL': async (tx) => (await sql`select count(*)::int as n from reviews`.execute(tx)).rows,
+      'a compiled insert': async (tx) => {
+        const query = tx.insertInto('notes').values({ text: 'x' }).compile()
+        const { rows, numAffectedRows } = await tx.executeQuery(query)
+        return { rows, numAffectedRows }
+      },
+      'a plan': (tx) => tx.updateTable('reviews').set({ stars: 9 }).where('id', '=', 1).explain('json'),
+    }
+
+    it.each(Object.keys(statements))('%s', async (name) => {
+      const process = lab.start()
+      const collect = async (tx: Kysely<QueryDatabase>) => {
+        const results: unknown[] = []
+        for (const [each, run] of Object.entries(statements)) {
+          results.push(await run(tx))
+          if (each === name) break
+        }
+        return results.at(-1)
+      }
+      const rollBack = new Error('rolled back')
+      let expected: unknown
+      const plain = process.db.transaction().execute(async (tx) => {
+        expected = await collect(tx)
+        throw rollBack
+      })
+      await expect(plain).rejects.toBe(rollBack)
+      let found: unknown
+      const followed = process.corral.transaction(async (tx) => {
+        found = await collect(tx)
+        throw rollBack
+      })
+      await expect(followed).rejects.toBe(rollBack)
+      expect(found).toEqual(expected)
+    })
+
+    it('errors of the database, untouched', async () => {
+      const failing = lab
+        .start()
+        .corral.transaction((tx) => tx.insertInto('products').values({ id: 10, name: 'again', price: 1 }).execute())
+      await expect(failing).rejects.toMatchObject({ code: '23505', table: 'products' })
+    })
+
+    it('to plugins, which see nothing of what is added', async () => {
+      const seen: string[][] = []
+      const spy: KyselyPlugin = {
+        transformQuery: ({ node }) => node,
+        transformResult: async ({ result }) => {
+          seen.push(Object.keys(result.rows[0] ?? {}))
+          return result
+        },
+      }
+      const process = lab.start({ plugins: [new CamelCasePlugin(), spy] })
+      // biome-ignore lint/suspicious/noExplicitAny: the columns are called otherwise under the plugin
+      const db = process.corral as any
+      seen.length = 0
+      const { value } = await db.transaction((tx: Kysely<{ products: { makerId: number; id: number } }>) =>
+        tx.updateTable('products').set({ makerId: 1 }).where('id', '=', 50).returning(['id', 'makerId']).execute(),
+      )
+      expect(value).toEqual([{ id: 50, makerId: 1 }])
+      expect(seen.at(-1)).toEqual(['id', 'makerId'])
+    })
+
+    it('in a pool of one connection', async () => {
+      const process = lab.start({ poolSize: 1 })
+      const { value } = await process.corral.transaction(async (tx) => {
+        await tx.updateTable('products').set({ price: 70 }).where('id', '=', 60).execute()
+        await tx.insertInto('notes').values({ text: 'one' }).execute()
+        return (await process.products.in(tx).find(60))?.price
+      })
+      expect(value).toBe(70)
+    })
+
+    it('introspection', async () => {
+      const { value } = await lab.start().corral.transaction((tx) => tx.introspection.getTables())
+      expect(value.map(({ name }) => name)).toContain('products')
+    })
+  })
+
+  describe('that nobody can follow are reported when they are committed', () => {
+    it.each<[string, (tx: Transaction) => Promise<unknown>, object[]]>([
+      [
+        'raw SQL',
+        (tx) => sql`update products set price = price where id = 70`.execute(tx),
+        [{ statement: 'update', entity: undefined }],
+      ],
+      ['raw SQL that only reads', (tx) => sql`select * from products where id = 70 for update`.execute(tx), []],
+      [
+        'raw SQL about which something was said',
+        async (tx) => {
+          await sql`update products set price = price where id = 70`.execute(tx)
+          await tx.touched('products')
+        },
+        [],
+      ],
+      [
+        'rows changed inside WITH',
+        (tx) =>
+          tx
+            .with('changed', (q) => q.updateTable('products').set({ price: 1 }).where('price', '=', 71).returning('id'))
+            .selectFrom('changed')
+            .selectAll()
+            .execute(),
+        [{ statement: 'update', entity: 'public.products' }],
+      ],
+      [
+        'a key that is set',
+        (tx) => tx.updateTable('products').set({ id: 72_000 }).where('id', '=', 72).execute(),
+        [{ statement: 'update', entity: 'public.products' }],
+      ],
+      [
+        'a merge',
+        (tx) =>
+          tx
+            .mergeInto('products as p')
+            .using('makers as m', 'm.id', 'p.id')
+            .whenMatched()
+            .thenUpdateSet({ price: 1 })
+            .execute(),
+        [{ statement: 'unknown', entity: 'public.products' }],
+      ],
+      [
+        'a table without a repository',
+        (tx) =>
+          tx
+            .with('x', (q) => q.deleteFrom('notes').returning('id'))
+            .selectFrom('x')
+            .selectAll()
+            .execute(),
+        [],
+      ],
+    ])('%s', async (_, write, expected) => {
+      const process = lab.start()
+      await process.corral.transaction(write)
+      expect(process.events.of('write.unseen').map(({ statement, entity }) => ({ statement, entity }))).toEqual(
+        expected,
+      )
+    })
+
+    it('and not if they are rolled back', async () => {
+      const process = lab.start()
+      await process.corral.transaction((tx) =>
+        tx
+          .savepoint(async (inner) => {
+            await sql`update products set price = 0`.execute(inner)
+            throw new Error('no')
+          })
+          .catch(() => {}),
+      )
+      expect(process.events.of('write.unseen')).toEqual([])
+    })
+
+    it('unless what is said makes no sense', async () => {
+      const { corral } = lab.start()
+      const say = (table: string, ids?: unknown[]) =>
+        corral
+          .transaction((tx) => tx.touched(table as 'products', ids))
+          .then(
+            () => 'fine',
+            (error) => error.code,
+          )
+      expect(await say('products', [1])).toBe('fine')
+      expect(await say('nowhere')).toBe('CONFIG_INVALID')
+      expect(await say('notes', [1])).toBe('CONFIG_INVALID')
+      expect(await say('products', ['one'])).toBe('KEY_INVALID')
+    })
+  })
+})

@@ -1,0 +1,164 @@
+import { Buffer } from 'node:buffer'
+import { KeyColumn } from '../../src/adapters/postgres/key-column.js'
+import { type Assembly, assemble } from '../../src/assembly.js'
+import { type OptionGroups, resolveSettings } from '../../src/config.js'
+import type { Change } from '../../src/core/change.js'
+import type { Clock } from '../../src/core/clock.js'
+import { type CacheKey, cacheKey, keyPrefix } from '../../src/core/key.js'
+import type { CacheStore, CanonicalId } from '../../src/core/ports.js'
+import type { FenceState } from '../../src/engine/fencer.js'
+import { Filler, type ReadSource } from '../../src/engine/filler.js'
+import { L1 } from '../../src/engine/l1.js'
+import { Reader } from '../../src/engine/reader.js'
+import { LoadCost } from '../../src/policy/load-cost.js'
+import { RowTier } from '../../src/row-tier.js'
+import { readUnder, type SessionLog } from '../../src/session.js'
+import type { MemoryChannel } from './memory-channel.js'
+import { PausableStore } from './pausable-store.js'
+import { Recorder } from './recorder.js'
+import { plainChance } from './seeded-chance.js'
+import { StoppableClock } from './stoppable-clock.js'
+import type { ModelChange, ModelRow, TableModel } from './table-model.js'
+
+const ENTITY = 'public.products'
+const PREFIX = keyPrefix('shop', 'row', ENTITY)
+
+export interface NearSettings extends OptionGroups {
+  /** False: the table has no stamp. */
+  readonly hasVersions?: boolean
+}
+
+/**
+ * One process with a near tier and a bus, put together by the real `assemble`, over a table model instead of Postgres. `read` goes
+ * the way of `CachedTable.read`.
+ */
+export class NearProcess {
+  readonly events = new Recorder()
+  readonly clock: StoppableClock
+  /** This process' own way to the store. */
+  readonly cache: PausableStore
+  readonly channel: MemoryChannel | undefined
+  readonly #assembly: Assembly
+  readonly #table: TableModel
+  readonly #tier: RowTier
+  readonly #reader: Reader<CanonicalId, object>
+  readonly #hasVersions: boolean
+  readonly #freshMs: number
+
+  constructor(options: {
+    clock: Clock
+    store: CacheStore
+    table: TableModel
+    /** Undefined: no bus, as without Redis. */
+    channel: MemoryChannel | undefined
+    name: string
+    settings?: NearSettings
+  }) {
+    const { hasVersions = true, ...groups } = options.settings ?? {}
+    const settings = resolveSettings({
+      ...groups,
+      ttl: { jitter: 0, ...groups.ttl },
+      refresh: { beta: 0, ...groups.refresh },
+    })
+    this.clock = new StoppableClock(options.clock)
+    this.cache = new PausableStore(options.store, this.clock)
+    this.channel = options.channel
+    this.#table = options.table
+    this.#hasVersions = hasVersions
+    this.#freshMs = settings.ttl.freshMs
+    this.#assembly = assemble(
+      { db: {} as never, redis: undefined, namespace: 'shop', secret: undefined, settings, onEvent: this.events.emit },
+      { clock: this.clock, store: this.cache, channel: options.channel ?? null, chance: plainChance(0, options.name) },
+    )
+    const parts = this.#assembly.table
+    const l1 = new L1<object>({
+      clock: this.clock,
+      ...settings.l1,
+      versionOf: (row) => (hasVersions ? (row as ModelRow).version : undefined),
+      earlinessMs: () => 0,
+      onLate: () => {},
+    })
+    const key = [new KeyColumn({ column: 'id', property: 'id', type: { name: 'text' } })]
+    this.#tier = new RowTier({ l1, prefix: PREFIX, key, clock: this.clock, isLive: parts.isLive })
+    parts.invalidation.register(this.#tier)
+    const source = this.#source()
+    const { graceMs, jitter } = settings.ttl
+    const fill = { jitter, graceMs, lease: settings.lease }
+    const filler = new Filler({ parts, source, settings: fill, cost: new LoadCost(), tier: this.#tier })
+    const read = { graceMs, ...settings.refresh, ...settings.load }
+    this.#reader = new Reader({ parts, source, filler, flights: parts.flights, settings: read, tier: this.#tier })
+  }
+
+  keyOf(id: string): CacheKey {
+    return cacheKey(PREFIX, [id])
+  }
+
+  /** Whether the near tier may answer now, and does for this id. */
+  holds(id: string): boolean {
+    const { trusted, held } = this.#tier.look(id)
+    return trusted && held
+  }
+
+  read(id: string, session?: SessionLog): Promise<ModelRow | undefined> {
+    if (session === undefined) return this.#read(id)
+    const key = this.keyOf(id)
+    return readUnder(session, {
+      key,
+      heed: ({ version, absent }) => this.#assembly.table.invalidation.apply({ key, version, absent, hasFloor: true }),
+      cached: () => this.#read(id),
+      primary: () => this.readPrimary(id),
+      versionOf: ({ version }) => (this.#hasVersions ? version : undefined),
+    })
+  }
+
+  readPrimary(id: string): Promise<ModelRow | undefined> {
+    return this.#reader.loadOnly(this.keyOf(id), [id]) as Promise<ModelRow | undefined>
+  }
+
+  reload(id: string): Promise<ModelRow | undefined> {
+    return this.#reader.reload(this.keyOf(id), [id]) as Promise<ModelRow | undefined>
+  }
+
+  /** Writes and commits one row through this process, fence and announcement included. */
+  write(id: string, price: number, session?: SessionLog): Promise<FenceState> {
+    return this.#told(this.#table.put(id, price), session)
+  }
+
+  remove(id: string, session?: SessionLog): Promise<FenceState> {
+    return this.#told(this.#table.remove(id), session)
+  }
+
+  close(): Promise<void> {
+    return this.#assembly.close()
+  }
+
+  #read(id: string): Promise<ModelRow | undefined> {
+    const held = this.#tier.recall(id) ?? this.#reader.read(this.keyOf(id), [id])
+    return held as Promise<ModelRow | undefined>
+  }
+
+  #told({ id, version, xid, absent }: ModelChange, session: SessionLog | undefined): Promise<FenceState> {
+    const stamp = this.#hasVersions ? version : null
+    const change: Change = { key: this.keyOf(id), version: stamp, xid, absent, hasFloor: this.#hasVersions }
+    session?.wrote([change])
+    return this.#assembly.fencer.afterCommit([change])
+  }
+
+  #source(): ReadSource<CanonicalId, object> {
+    return {
+      entity: ENTITY,
+      kind: 'row',
+      shape: () => '1f0c3a7e',
+      load: async (id) => {
+        const { rows, snapshot, loadedFrom } = await this.#table.load([id])
+        const { row, version } = rows[0] ?? { row: undefined, version: undefined }
+        return { value: row, version: this.#hasVersions ? version : undefined, snapshot, loadedFrom }
+      },
+      encode: (row) => Buffer.from(JSON.stringify(row)),
+      decode: (payload) => Object.freeze(JSON.parse(Buffer.from(payload).toString('utf8'))) as object,
+      share: (row) => row,
+      freshMs: () => this.#freshMs,
+      doubtShape: () => {},
+    }
+  }
+}

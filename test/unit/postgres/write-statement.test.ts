@@ -1,0 +1,145 @@
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type RootOperationNode,
+  sql,
+} from 'kysely'
+import { describe, expect, it } from 'vitest'
+import { isOwnStatement, withReturning, writesOf } from '../../../src/adapters/postgres/write-statement.js'
+
+// biome-ignore lint/suspicious/noExplicitAny: the tables of these tests exist in their names only
+const db = new Kysely<any>({
+  dialect: {
+    createAdapter: () => new PostgresAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (kysely) => new PostgresIntrospector(kysely),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+  },
+})
+
+type Statement = { compile(executor: typeof db): { readonly query: RootOperationNode } }
+
+function treeOf(statement: Statement): RootOperationNode {
+  return statement.compile(db).query
+}
+
+/** `update products(price)`, in brackets for one inside. */
+function told(statement: Statement): string[] {
+  const { tables, raw } = writesOf(treeOf(statement))
+  const words = tables.map(({ table, kind, touched, isOuter }) => {
+    const name = table.schema === undefined ? table.name : `${table.schema}.${table.name}`
+    const text = `${kind} ${name}${touched ? `(${touched.join()})` : ''}`
+    return isOuter ? text : `[${text}]`
+  })
+  return raw === undefined ? words : [...words, `raw ${raw}`]
+}
+
+describe('what a statement writes', () => {
+  it.each<[string, Statement, string[]]>([
+    ['a SELECT', db.selectFrom('products').selectAll().forUpdate(), []],
+    ['an INSERT', db.insertInto('products').values({ id: 1 }), ['insert products']],
+    ['an INSERT from a query', db.insertInto('a').expression(db.selectFrom('b').selectAll()), ['insert a']],
+    [
+      'an INSERT that does nothing to rows there are',
+      db
+        .insertInto('products')
+        .values({ id: 1 })
+        .onConflict((c) => c.doNothing()),
+      ['insert products'],
+    ],
+    [
+      'an INSERT that changes rows there are',
+      db
+        .insertInto('products')
+        .values({ id: 1 })
+        .onConflict((c) => c.column('id').doUpdateSet({ price: 1 })),
+      ['replace products'],
+    ],
+    [
+      'an UPDATE',
+      db.updateTable('sales.orders as o').set({ price: 1, name: 'a' }),
+      ['update sales.orders(price,name)'],
+    ],
+    ['an UPDATE with a join', db.updateTable('a').from('b').set({ x: 1 }), ['update a(x)']],
+    ['a DELETE', db.deleteFrom('products as p').using('b').whereRef('b.id', '=', 'p.id'), ['delete products']],
+    ['a MERGE', db.mergeInto('a').using('b', 'b.id', 'a.id').whenMatched().thenDelete(), ['unknown a']],
+    [
+      'a DELETE inside WITH',
+      db
+        .with('gone', (q) => q.deleteFrom('a').returningAll())
+        .insertInto('b')
+        .expression(db.selectFrom('gone').selectAll()),
+      ['insert b', '[delete a]'],
+    ],
+    ['raw SQL', sql`with x as (update products set a = 1 returning *) select * from x`, ['raw update']],
+    [
+      'raw SQL around a statement',
+      sql`with x as (${db.deleteFrom('a').returningAll()}) select * from x`,
+      ['[delete a]'],
+    ],
+    ['a raw SELECT', sql`select 'delete' as "update" from t /* insert */ for no key update`, []],
+    ['a raw lock', sql`select 1 from t for update`, []],
+    ['a savepoint', sql`savepoint a`, []],
+    ['a raw call', sql`call settle(1)`, ['raw call']],
+    ['raw SQL that cannot be read', sql`select 'x`, ['raw raw SQL']],
+  ])('%s', (_, statement, expected) => {
+    expect(told(statement)).toEqual(expected)
+  })
+
+  it('is for the SDK to say where the statement is its own', () => {
+    const own = db.updateTable('a').set({ x: 1 }).returning(sql`pg_current_xact_id()::text`.as('corralxid'))
+    expect([own, db.updateTable('a').set({ x: 1 }).returningAll()].map((each) => isOwnStatement(treeOf(each)))).toEqual(
+      [true, false],
+    )
+  })
+})
+
+describe('a statement made to tell its rows', () => {
+  function sqlOf(statement: Statement): string | undefined {
+    const returning = withReturning(treeOf(statement), ['id', 'slug'])
+    return returning && db.getExecutor().compileQuery(returning.node, { queryId: 'test' } as never).sql
+  }
+
+  it.each<[string, Statement, string]>([
+    [
+      'an INSERT',
+      db.insertInto('a').values({ x: 1 }),
+      'insert into "a" ("x") values ($1) returning cast("id" as text) as "corralcolumn0", cast("slug" as text) as "corralcolumn1", pg_current_xact_id()::text as "corralxid"',
+    ],
+    [
+      'an UPDATE that returns something already',
+      db.updateTable('sales.a as t').from('b').set({ x: 1 }).returning('b.y'),
+      'update "sales"."a" as "t" set "x" = $1 from "b" returning "b"."y", cast("t"."id" as text) as "corralcolumn0", cast("t"."slug" as text) as "corralcolumn1", pg_current_xact_id()::text as "corralxid"',
+    ],
+    [
+      'a DELETE',
+      db.deleteFrom('sales.a'),
+      'delete from "sales"."a" returning cast("sales"."a"."id" as text) as "corralcolumn0", cast("sales"."a"."slug" as text) as "corralcolumn1", pg_current_xact_id()::text as "corralxid"',
+    ],
+  ])('%s', (_, statement, expected) => {
+    expect(sqlOf(statement)).toBe(expected)
+  })
+
+  it('is none where RETURNING cannot be had', () => {
+    expect(sqlOf(db.mergeInto('a').using('b', 'b.id', 'a.id').whenMatched().thenDelete())).toBeUndefined()
+    expect(sqlOf(db.selectFrom('a').selectAll())).toBeUndefined()
+  })
+
+  it('gives back rows as the application asked for them', () => {
+    const returning = withReturning(treeOf(db.deleteFrom('a').returning('name')), ['id', 'slug'])
+    const rows = [{ name: 'tea', corralcolumn0: '1', corralcolumn1: null, corralxid: '77' }]
+    expect(returning?.read(rows)).toEqual({
+      rows: [
+        new Map([
+          ['id', '1'],
+          ['slug', null],
+        ]),
+      ],
+      xid: '77',
+    })
+    expect(rows).toEqual([{ name: 'tea' }])
+  })
+})
