@@ -16,7 +16,16 @@ import ts from 'typescript'
  * before it, and what all of them stand on.
  */
 const TABLES = [
-  ...['explain', 'repository-types', 'row-tier', 'hot-rows', 'table-parts', 'table-changes', 'table-sources'],
+  ...[
+    'explain',
+    'repository-types',
+    'row-tier',
+    'row-offers',
+    'hot-rows',
+    'table-parts',
+    'table-changes',
+    'table-sources',
+  ],
   ...['cached-table', 'table-warm-up'],
   ...['write-watch', 'transaction', 'repository', 'table-repository', 'query-plan', 'query'],
 ]

@@ -10,9 +10,9 @@ import { compareVersions, toVersion, type Version } from './core/version.js'
 import { Filler, type NearTier, type ReadSource } from './engine/filler.js'
 import type { HotCopies } from './engine/hot-copies.js'
 import { L1 } from './engine/l1.js'
+import type { LoadQueue } from './engine/load-queue.js'
 import { Reader } from './engine/reader.js'
 import { Sealer } from './engine/sealer.js'
-import type { TickBatch } from './engine/tick-batch.js'
 import { Warmer, type WarmOutcome } from './engine/warmer.js'
 import { type Explanation, explain } from './explain.js'
 import { openHotRows } from './hot-rows.js'
@@ -20,6 +20,7 @@ import { LoadCost } from './policy/load-cost.js'
 import type { Floor } from './policy/verdict.js'
 import { longestHeadStartMs, shouldRefreshEarly } from './policy/xfetch.js'
 import type { Consistency } from './repository-types.js'
+import { RowOffers } from './row-offers.js'
 import { RowTier } from './row-tier.js'
 import { readUnder, type SessionLog, type SessionRead } from './session.js'
 import { type ChangeDetails, TableChanges } from './table-changes.js'
@@ -45,11 +46,12 @@ export class CachedTable {
   readonly #rows: Reader<CanonicalId, object>
   /** Where the repository has asked for it: counts its reads, and leads those of hot keys to copies. */
   readonly #hot: HotCopies<CanonicalId, object> | undefined
+  readonly #offers: RowOffers | undefined
   readonly #warmer: Warmer<CanonicalId, object>
   readonly #lookups: readonly Reader<CanonicalId, Found>[]
   readonly #tier: RowTier | undefined
   readonly #cost = new LoadCost()
-  readonly #versions: TickBatch<CanonicalId, Version | undefined>
+  readonly #versions: LoadQueue<CanonicalId, Version | undefined>
   #plan: TablePlan
   #writer: RowWriter
   #lookedAtMs: number
@@ -78,6 +80,8 @@ export class CachedTable {
     const cost = this.#cost
     const sealer = new Sealer({ parts, source, settings: fill, cost })
     this.#warmer = new Warmer({ parts, source, sealer, cost, lease: fill.lease, demands: () => this.#rows.demands() })
+    const { publishBytes: maxBytes } = options
+    this.#offers = maxBytes ? new RowOffers({ parts, sealer, versions: this.#versions, maxBytes }) : undefined
     this.#lookups = facts.unique.map((_, at) => this.#reader(lookupSource(sources, at), new LoadCost(), undefined))
   }
 
@@ -218,6 +222,14 @@ export class CachedTable {
     )
   }
 
+  /** What a write made old whose statement gave the whole row back. That may be offered in place of the old one. */
+  changesOfRow(written: Written, details: ChangeDetails): Change[] {
+    const changes = this.changes(written, details)
+    const offer = details.wasDeleted ? undefined : this.#offers?.of(written)
+    const key = this.#changes.rowKey(written.id)
+    return offer ? changes.map((change) => (change.key === key ? { ...change, offer } : change)) : changes
+  }
+
   /** What a committed write made old. */
   changes(written: Written, details: ChangeDetails): Change[] {
     return this.#changes.ofWrite(written, details)
@@ -284,7 +296,8 @@ export class CachedTable {
       earlinessMs: (freshMs) => longestHeadStartMs({ loadMs: this.#cost.estimateMs, freshMs }, read),
       onLate: (slot, remainingMs) => this.#mayRefresh(tier.idOf(slot), remainingMs),
     })
-    const tier: RowTier = new RowTier({ l1, prefix: this.#changes.rowPrefix, key: facts.key, clock, isLive })
+    const takeOver: Reader<CanonicalId, object>['takeOver'] = (...published) => this.#rows.takeOver(...published)
+    const tier: RowTier = new RowTier({ l1, prefix: this.#changes.rowPrefix, key: facts.key, clock, isLive, takeOver })
     invalidation.register(tier)
     return tier
   }

@@ -288,6 +288,9 @@ function resolveTable<DB, T extends TableName<DB>>(
   if (options.schemaVersion !== undefined && typeof options.schemaVersion !== 'string') {
     throw new ConfigError('schemaVersion', 'a string', options.schemaVersion)
   }
+  if (options.onWrite !== undefined && options.onWrite !== 'drop' && options.onWrite !== 'publish') {
+    throw new ConfigError('onWrite', '`drop` or `publish`', options.onWrite)
+  }
   const { freshMs, ...ttl } = (options.ttl ?? {}) as { freshMs?: number | ((row: object) => number) | undefined }
   const fixed = typeof freshMs === 'function' ? {} : { freshMs }
   const l1 = options.l1 === false ? { maxEntries: 0 } : (options.l1 ?? {})
@@ -310,6 +313,7 @@ function resolveTable<DB, T extends TableName<DB>>(
     fill: { jitter: own.ttl.jitter, graceMs: own.ttl.graceMs, lease: own.lease },
     l1: own.l1,
     hotKeys: options.hotKeys && resolveHotKeys(options.hotKeys, settings),
+    publishBytes: options.onWrite === 'publish' ? settings.cache.maxPublishBytes : 0,
     absentMs: own.ttl.absentMs,
     freshMs: typeof freshMs === 'function' ? freshMs : own.ttl.freshMs,
     fixedFreshMs: own.ttl.freshMs,

@@ -2,8 +2,9 @@ import { handOut } from './adapters/codec/read-only.js'
 import type { KeyColumn } from './adapters/postgres/key-column.js'
 import type { Clock } from './core/clock.js'
 import { type CacheKey, cacheKey } from './core/key.js'
-import type { CanonicalId } from './core/ports.js'
+import type { CanonicalId, StoredBytes } from './core/ports.js'
 import type { Version } from './core/version.js'
+import type { AnnouncedChange } from './engine/bus-message.js'
 import type { NearTier } from './engine/filler.js'
 import type { Holder } from './engine/invalidation.js'
 import type { FreshValue, L1, L1Slot } from './engine/l1.js'
@@ -27,6 +28,7 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder {
   readonly #l1: L1<object>
   readonly #clock: Pick<Clock, 'monotonicMs'>
   readonly #isLive: (nowMs: number) => boolean
+  readonly #takeOver: (key: CacheKey, id: CanonicalId, entry: StoredBytes, version: Version | null) => void
   readonly #isNumeric: boolean
 
   constructor(options: {
@@ -36,11 +38,14 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder {
     clock: Pick<Clock, 'monotonicMs'>
     /** Whether what this process holds may be trusted at this monotonic time. */
     isLive: (nowMs: number) => boolean
+    /** Keeps a row that its writer has published, if it can be served here. */
+    takeOver: (key: CacheKey, id: CanonicalId, entry: StoredBytes, version: Version | null) => void
   }) {
     this.#l1 = options.l1
     this.prefix = options.prefix
     this.#clock = options.clock
     this.#isLive = options.isLive
+    this.#takeOver = options.takeOver
     const [only, ...others] = options.key
     this.#isNumeric = others.length === 0 && ['smallint', 'integer', 'bigint'].includes(only?.type.name ?? '')
   }
@@ -77,9 +82,11 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder {
     this.#l1.remember(this.slotOf(id), fresh, generation)
   }
 
-  forget(key: CacheKey, { version }: { readonly version: Version | null }): void {
+  forget(key: CacheKey, { version, entry }: Pick<AnnouncedChange, 'version' | 'entry'>): void {
     const slot = this.#slotOfKey(key)
-    if (slot !== undefined) this.#l1.forget(slot, version)
+    if (slot === undefined || !this.#l1.forget(slot, version)) return
+    // In place only: what nobody reads here is not taken in.
+    if (entry !== undefined) this.#takeOver(key, this.idOf(slot), entry, version)
   }
 
   outdate(id: CanonicalId, version: Version | null): void {

@@ -21,6 +21,8 @@ export interface TableOptions extends TableRequest {
   readonly fixedFreshMs: number
   readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly maxAgeMs: number }
   readonly hotKeys: HotRowOptions | undefined
+  /** Largest payload that a write publishes; 0: writes only drop. */
+  readonly publishBytes: number
 }
 
 /** What an instance shares among its tables. */

@@ -147,7 +147,7 @@ export class TableRepository {
       const opened = await table()
       const written = await write(opened)
       if (written === undefined) return undefined
-      log.add(opened.changes(written, details), written.xid)
+      log.add(opened.changesOfRow(written, details), written.xid)
       return { row: freezeRow(written.row), version: written.version, fence: 'at-commit' as const }
     }
     const readAll = async (ids: readonly unknown[]) => {
@@ -215,7 +215,7 @@ export class TableRepository {
       throw error
     }
     if (written === undefined) return undefined
-    const changes = table.changes(written, details)
+    const changes = table.changesOfRow(written, details)
     const fence = await tellCache(fencer, session, changes)
     return { row: freezeRow(written.row), version: written.version, fence }
   }

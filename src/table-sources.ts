@@ -12,7 +12,7 @@ import type { CanonicalId, LoadedRow } from './core/ports.js'
 import type { Version } from './core/version.js'
 import type { LoadedValue, ReadSource } from './engine/filler.js'
 import type { LoadGate } from './engine/load-gate.js'
-import { TickBatch } from './engine/tick-batch.js'
+import { LoadQueue } from './engine/load-queue.js'
 import { rowLifetime } from './policy/row-lifetime.js'
 
 /** A table as its catalog shows it now, with the codecs that belong to that. Replaced as a whole when the table is altered. */
@@ -43,7 +43,7 @@ export interface SourceParts {
   readonly doubtShape: () => void
 }
 
-type Batch = TickBatch<CanonicalId, LoadedValue<object>>
+type Loads = LoadQueue<CanonicalId, LoadedValue<object>>
 
 /** Ids in one SELECT at most. */
 const MAX_IDS = 1_000
@@ -102,48 +102,32 @@ export function lookupSource(parts: SourceParts, at: number): ReadSource<Canonic
 }
 
 /** The stamps that rows have now, without the rows; probes of one tick as one statement, under the bulkhead. */
-export function versionProbe(parts: SourceParts): TickBatch<CanonicalId, Version | undefined> {
+export function versionProbe(parts: SourceParts): LoadQueue<CanonicalId, Version | undefined> {
   const { clock, gate, db } = parts
-  return new TickBatch({
-    clock,
-    maxSize: MAX_IDS,
-    send: (ids) => {
-      const { facts } = parts.plan()
-      return gate.run(facts.entity, () => new PostgresRowSource({ db, facts }).versions(ids))
-    },
-  })
+  const { entity } = parts.plan().facts
+  const load = (ids: readonly CanonicalId[]) => new PostgresRowSource({ db, facts: parts.plan().facts }).versions(ids)
+  return new LoadQueue({ entity, clock, gate, maxIds: MAX_IDS, load })
 }
 
 /** Loads of one tick as one statement, under the bulkhead. Rows come frozen, because those who share a load share the row. */
-function loads(parts: SourceParts, columns: (facts: TableFacts) => readonly KeyColumn[]): Batch {
+function loads(parts: SourceParts, columns: (facts: TableFacts) => readonly KeyColumn[]): Loads {
   const { clock, gate, emit, db } = parts
-  return new TickBatch({
-    clock,
-    maxSize: MAX_IDS,
-    send: async (ids) => {
-      const { facts } = parts.plan()
-      const source = new PostgresRowSource({ db, facts, by: columns(facts) })
-      const startedMs = clock.monotonicMs()
-      const report = (error?: unknown) => {
-        const durationMs = clock.monotonicMs() - startedMs
-        emit({
-          type: 'load',
-          entity: facts.entity,
-          ids: ids.length,
-          durationMs,
-          ...(error === undefined ? {} : { error }),
-        })
-      }
-      try {
-        const { rows, snapshot, loadedFrom } = await gate.run(facts.entity, () => source.load(ids))
-        report()
-        return rows.map(({ row, version }) => ({ value: row && freezeRow(row), version, snapshot, loadedFrom }))
-      } catch (error) {
-        report(error)
-        throw error
-      }
-    },
-  })
+  const { entity } = parts.plan().facts
+  const load = async (ids: readonly CanonicalId[]) => {
+    const { facts } = parts.plan()
+    const startedMs = clock.monotonicMs()
+    const report = (failure: { readonly error?: unknown }) =>
+      emit({ type: 'load', entity, ids: ids.length, durationMs: clock.monotonicMs() - startedMs, ...failure })
+    try {
+      const { rows, snapshot, loadedFrom } = await new PostgresRowSource({ db, facts, by: columns(facts) }).load(ids)
+      report({})
+      return rows.map(({ row, version }) => ({ value: row && freezeRow(row), version, snapshot, loadedFrom }))
+    } catch (error) {
+      report({ error })
+      throw error
+    }
+  }
+  return new LoadQueue({ entity, clock, gate, maxIds: MAX_IDS, load })
 }
 
 function freshMs(parts: SourceParts, row: object | undefined): number {

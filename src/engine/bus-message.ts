@@ -1,6 +1,8 @@
+import { Buffer } from 'node:buffer'
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Change } from '../core/change.js'
 import type { CacheKey } from '../core/key.js'
+import type { StoredBytes } from '../core/ports.js'
 import { toVersion } from '../core/version.js'
 
 /** Version of the message format. A message of another version is not understood, and so may have said anything. */
@@ -95,9 +97,10 @@ export class BusMessageCodec {
 
 function readChange(item: unknown): AnnouncedChange | undefined {
   if (!Array.isArray(item)) return undefined
-  const [key, version, flags] = item
+  const [key, version, flags, entry] = item
   if (typeof key !== 'string' || !Number.isInteger(flags)) return undefined
   const stamp = version === 0 ? null : toVersion(version)
   if (stamp === undefined) return undefined
-  return { key: key as CacheKey, version: stamp, absent: (flags & 1) !== 0, hasFloor: (flags & 2) !== 0 }
+  const change = { key: key as CacheKey, version: stamp, absent: (flags & 1) !== 0, hasFloor: (flags & 2) !== 0 }
+  return typeof entry === 'string' ? { ...change, entry: Buffer.from(entry, 'base64') } : change
 }

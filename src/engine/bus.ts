@@ -13,6 +13,8 @@ export interface BusSettings {
 
 /** Changes in one message at most. */
 const MAX_CHANGES = 500
+/** Bytes of published rows in one message at most: every process of the namespace gets them, and Redis buffers them for each. */
+const MAX_ENTRY_BYTES = 256 * 1024
 /** Messages that may be on their way to the cache at once. Past it they are skipped, and the others notice the gap. */
 const MAX_UNANSWERED = 64
 /** How long `close` waits for the last messages to leave. */
@@ -115,7 +117,7 @@ export class Bus {
     const queue = this.#queue
     this.#queue = []
     for (let at = 0; at < queue.length; at += MAX_CHANGES) {
-      this.#publish(++this.#number, queue.slice(at, at + MAX_CHANGES))
+      this.#publish(++this.#number, bounded(queue.slice(at, at + MAX_CHANGES)))
     }
   }
 
@@ -228,4 +230,13 @@ export class Bus {
     this.#invalidation.flush()
     this.#emit({ type: 'bus.flush', reason })
   }
+}
+
+/** The rows beyond what one message may carry are only named: whoever holds them drops them. */
+function bounded(changes: readonly AnnouncedChange[]): readonly AnnouncedChange[] {
+  let left = MAX_ENTRY_BYTES
+  return changes.map((change) => {
+    left -= change.entry?.length ?? 0
+    return change.entry && left < 0 ? { ...change, entry: undefined } : change
+  })
 }

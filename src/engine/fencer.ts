@@ -1,10 +1,11 @@
-import type { Change } from '../core/change.js'
+import type { Change, OfferedRow } from '../core/change.js'
 import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import { isMark } from '../core/key.js'
 import type { CacheStore } from '../core/ports.js'
 import type { Background } from './background.js'
+import type { AnnouncedChange } from './bus-message.js'
 import { inOrder, type OrderedFence } from './fence-order.js'
 import type { Invalidation } from './invalidation.js'
 import type { PendingFences } from './pending-fences.js'
@@ -43,7 +44,7 @@ export class Fencer {
   readonly #background: Background
   readonly #keepMs: number
   readonly #emit: EmitEvent
-  readonly #announce: (changes: readonly Change[]) => void
+  readonly #announce: (changes: readonly AnnouncedChange[]) => void
   readonly #copiesOf: (key: CacheKey) => readonly CacheKey[]
 
   constructor(options: {
@@ -56,7 +57,7 @@ export class Fencer {
     keepMs: number
     emit: EmitEvent
     /** Tells the other processes. Called after the fence, or without it when the cache is away. Must not throw. */
-    announce: (changes: readonly Change[]) => void
+    announce: (changes: readonly AnnouncedChange[]) => void
     /** Every copy a key may have. Writers do not know which keys are hot for readers. */
     copiesOf: (key: CacheKey) => readonly CacheKey[]
   }) {
@@ -77,13 +78,15 @@ export class Fencer {
     const startedMs = this.#clock.monotonicMs()
     // Several writes of one transaction to one key are one fence: the last stamp is the highest.
     const sure = changes.filter(({ unless }) => unless === undefined)
-    const entries = [...new Map(sure.map((change) => [change.key, this.#request(change)])).values()]
+    const offered = changes.some(({ offer }) => offer) ? await prepared(changes) : NO_ROWS
+    const requests = sure.map((change) => [change.key, this.#request(change, offered.get(change.key))] as const)
+    const entries = [...new Map(requests).values()]
     const fences = [...entries, ...entries.flatMap((entry) => this.#copyFences(entry))]
     const [sent, differing] = await Promise.all([this.#send(fences), this.#differing(changes, sure)])
     const state = differing.length > 0 && (await this.#send(differing)) === 'pending' ? 'pending' : sent
     // Until the fence arrived, this process may have taken the old entry up again wherever no version tells it from the new.
     for (const change of changes) if (!change.hasFloor || change.version === null) this.#invalidation.apply(change)
-    this.#announce(changes)
+    this.#announce(offered.size > 0 ? told(changes, offered) : changes)
     const durationMs = this.#clock.monotonicMs() - startedMs
     const keys = fences.filter(({ key }) => !isMark(key)).length
     this.#emit({ type: 'fence', outcome: state, keys, durationMs })
@@ -95,7 +98,7 @@ export class Fencer {
    * again when the database says how it ended, because until then a reader may load and cache the old row once more.
    */
   async afterUnknownCommit(changes: readonly Change[], xid: string | null, status: CommitStatus): Promise<void> {
-    const unordered = changes.map((change) => ({ ...change, version: null }))
+    const unordered = changes.map((change) => ({ ...change, version: null, offer: undefined }))
     await this.afterCommit(unordered)
     this.#background.run('commit-check', async () => {
       if (xid !== null && (await this.#waitForCommit(xid, status)) === 'aborted') return
@@ -141,7 +144,7 @@ export class Fencer {
         const value = stored?.[at]
         return stored === undefined || (value && !Buffer.from(value).toString('latin1').startsWith(unless))
       })
-      .map((change) => this.#request(change))
+      .map((change) => this.#request(change, undefined))
   }
 
   #copyFences(entry: OrderedFence): OrderedFence[] {
@@ -169,14 +172,31 @@ export class Fencer {
     return Promise.race([over, this.#stopping]).finally(() => cancel())
   }
 
-  #request(change: Change): OrderedFence {
+  #request(change: Change, row: OfferedRow | undefined): OrderedFence {
     return {
       key: change.key,
       version: change.version,
       xid: change.xid,
       keepMs: this.#keepMs,
       rememberAlways: false,
-      replacement: null,
+      replacement: row ? { sealed: row.sealed, keepMs: row.keepMs } : null,
     }
   }
+}
+
+const NO_ROWS: ReadonlyMap<CacheKey, OfferedRow> = new Map()
+
+/** The rows to publish, of several writes to one key the last. A key whose last write offers none is only fenced. */
+async function prepared(changes: readonly Change[]): Promise<ReadonlyMap<CacheKey, OfferedRow>> {
+  const last = [...new Map(changes.map((change) => [change.key, change])).values()]
+  const rows = await Promise.all(last.map(async ({ key, offer }) => [key, await offer?.prepare()] as const))
+  return new Map(rows.filter((pair): pair is [CacheKey, OfferedRow] => pair[1] !== undefined))
+}
+
+/** What the others hear: of a key whose row is published only that, because what comes before it would only end what it replaces. */
+function told(changes: readonly Change[], rows: ReadonlyMap<CacheKey, OfferedRow>): readonly AnnouncedChange[] {
+  const last = new Map(changes.map((change) => [change.key, change]))
+  return changes
+    .filter((change) => !rows.has(change.key) || last.get(change.key) === change)
+    .map(({ key, version, absent, hasFloor }) => ({ key, version, absent, hasFloor, entry: rows.get(key)?.bytes }))
 }

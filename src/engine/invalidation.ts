@@ -1,5 +1,5 @@
-import type { Change } from '../core/change.js'
 import type { CacheKey } from '../core/key.js'
+import type { AnnouncedChange } from './bus-message.js'
 import type { Floors } from './floors.js'
 import type { Singleflight } from './singleflight.js'
 
@@ -7,8 +7,8 @@ import type { Singleflight } from './singleflight.js'
 export interface Holder {
   /** All keys of this holder start with it. */
   readonly prefix: string
-  /** Drops the copy under `key` unless it is at least as new. */
-  forget(key: CacheKey, change: Pick<Change, 'version'>): void
+  /** Drops the copy under `key` unless it is at least as new. With the new entry, that may take its place. */
+  forget(key: CacheKey, change: Pick<AnnouncedChange, 'version' | 'entry'>): void
   clear(): void
 }
 
@@ -37,7 +37,7 @@ export class Invalidation {
     else this.#holders.set(start, [holder])
   }
 
-  apply(change: Pick<Change, 'key' | 'version' | 'absent' | 'hasFloor'>): void {
+  apply(change: AnnouncedChange): void {
     if (change.hasFloor && change.version !== null) this.#floors.raise(change.key, change.version, change.absent)
     this.#flights.forget(change.key)
     for (const holder of this.#holders.get(startOf(change.key)) ?? []) {

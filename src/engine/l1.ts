@@ -120,22 +120,23 @@ export class L1<Value> {
     )
   }
 
-  /** The row under `slot` changed. A copy that is at least as new as `version` stays; with null nothing does. */
-  forget(slot: L1Slot, version: Version | null): void {
+  /** The row under `slot` changed. A copy that is at least as new as `version` stays; with null nothing does. True: there was an older one. */
+  forget(slot: L1Slot, version: Version | null): boolean {
     const stripe = stripeOf(slot)
     this.#stripes[stripe] = (this.#stripes[stripe] as number) + 1
-    this.outdate(slot, version)
+    return this.outdate(slot, version)
   }
 
   /**
    * A reader was shown `version` (null: that there is no row, or one without a stamp): a copy that is not as new may not answer
    * another one. Unlike `forget` it leaves answers that are on their way alone: they are held against the floor when they come.
    */
-  outdate(slot: L1Slot, version: Version | null): void {
+  outdate(slot: L1Slot, version: Version | null): boolean {
     const held = this.#entries.peek(slot)
-    if (held === undefined) return
+    if (held === undefined) return false
     const own = held.value === undefined ? undefined : this.#options.versionOf(held.value)
-    if (version === null || own === undefined || compareVersions(own, version) < 0) this.#entries.delete(slot)
+    if (version !== null && own !== undefined && compareVersions(own, version) >= 0) return false
+    return this.#entries.delete(slot)
   }
 
   /** Forgets everything: something may have been missed. */

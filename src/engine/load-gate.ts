@@ -20,6 +20,11 @@ export class LoadGate {
     this.#queueMs = options.queueMs
   }
 
+  /** Statements that may wait. */
+  get maxWaiting(): number {
+    return this.#queue
+  }
+
   /** Runs `load` when its turn comes. Rejects with `OverloadedError` if it never does. */
   run<Result>(entity: string, load: () => Promise<Result>): Promise<Result> {
     if (this.#limit.pendingCount >= this.#queue) {

@@ -167,6 +167,14 @@ export class Reader<Id, Value> {
     })
   }
 
+  /** Keeps in this process' memory an entry of this version that its writer has published, if a reader could be served with it. */
+  takeOver(key: CacheKey, id: Id, bytes: StoredBytes, version: Version | null): void {
+    const generation = this.#tier?.generation(id)
+    const held = this.inspect(key, bytes)
+    if (generation === undefined || !held.usable || held.verdict === 'stale' || held.entry.version !== version) return
+    this.remember(id, held, generation)
+  }
+
   /** Keeps in this process' memory what was just served, unless it was invalidated since `generation` was taken. */
   remember(id: Id, { entry, value }: Held<Value> & { usable: true }, generation: number): void {
     const { freshMs, payload, version } = entry

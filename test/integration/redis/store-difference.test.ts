@@ -9,7 +9,7 @@ import { KeyLab, newEntry, type StoreUnderTest, snapshotFrom } from '../../contr
 import { ManualClock } from '../../support/manual-clock.js'
 import { openStandalone, type RedisLab } from '../../support/redis-lab.js'
 
-const RUNS = 150
+const RUNS = 100
 
 const version = fc.constantFrom('1', '2', '9', '10', '9007199254740992', '9007199254740993', '9223372036854775807')
 const token = fc.constantFrom('a', 'b', 'c')

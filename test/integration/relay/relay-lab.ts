@@ -18,12 +18,12 @@ export async function untilLeads({ corral }: ShopProcess): Promise<void> {
   await waitUntil('the relay leads', 5_000, () => corral.stats().relay === 'leader')
 }
 
-/** Resolves when nothing that was written before this call is still to be relayed. */
+/** Resolves when nothing that was written before this call is still to be relayed: a change made now has been, too. */
 export async function untilCaughtUp(shop: ShopLab): Promise<void> {
-  const [now] = await shop.run('select pg_snapshot_xmax(pg_current_snapshot())::text as xmax')
+  const [own] = await shop.run('insert into products (price) values (0) returning pg_current_xact_id()::text as xid')
   await waitUntil('the relay has caught up', 5_000, async () => {
     const position = await positionOf(shop)
-    return position !== undefined && BigInt(position.split(':')[0] as string) >= BigInt(String(now?.xmax))
+    return position !== undefined && BigInt(position.split(':')[0] as string) > BigInt(String(own?.xid))
   })
 }
 

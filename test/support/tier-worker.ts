@@ -1,0 +1,48 @@
+import { answerQuestions } from '../../bench/harness/answer-questions.js'
+import { openTier, type Tier, type TierOptions } from './tier-lab.js'
+import { type Sight, Watcher } from './tier-log.js'
+
+export type TierTalk = typeof talk
+
+let tier: Tier | undefined
+let watcher: Watcher | undefined
+
+function opened(): Tier {
+  if (tier === undefined) throw new Error('not opened')
+  return tier
+}
+
+const talk = {
+  /** Answers with this process' id. */
+  async open(options: TierOptions): Promise<number> {
+    tier = openTier(options)
+    return process.pid
+  },
+  watch(name: string, ids: number[]): void {
+    watcher = new Watcher(name, opened().products, ids)
+  },
+  async stopWatching(): Promise<Sight[]> {
+    return (await watcher?.stop()) ?? []
+  },
+  l1Hits(): number {
+    return opened()
+      .events.of('hit')
+      .filter((hit) => hit.tier === 'l1').length
+  },
+  /** The price, under a session continued from the token, and the session's token afterwards. */
+  async find(id: number, token?: string): Promise<{ price: number | undefined; token: string }> {
+    const { corral, products } = opened()
+    const session = corral.session(token)
+    const row = await (token === undefined ? products.find(id) : products.find(id, { session }))
+    return { price: row?.price, token: session.token }
+  },
+  /** Writes under a new session. */
+  async write(id: number, price: number): Promise<{ fence: string | undefined; token: string }> {
+    const { corral, products } = opened()
+    const session = corral.session()
+    const written = await products.update(id, { price }, { session })
+    return { fence: written?.fence, token: session.token }
+  },
+}
+
+answerQuestions(talk)
