@@ -5,6 +5,7 @@
  * object; see `Report`. Exits with 0 when the scenario ran to its end, whatever it found.
  */
 import { parseArgs } from 'node:util'
+import { buildWorkers } from './harness/built.js'
 import { printed, reportOf } from './harness/report.js'
 import type { Scenario } from './harness/scenario.js'
 import { SCENARIOS } from './scenarios/index.js'
@@ -28,6 +29,7 @@ if (scenario === undefined || positionals.length !== 1) {
 
 async function run(scenario: Scenario): Promise<void> {
   const note = (line: string) => console.error(`${scenario.name}: ${line}`)
+  await buildWorkers()
   const findings = await scenario.run({ quick: values.quick, profileFolder: values.profile, note })
   console.log(printed(scenario, findings))
   if (values.json) console.log(JSON.stringify(reportOf(scenario, findings)))

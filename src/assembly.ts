@@ -88,7 +88,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const background = new Background(emit)
   const gate = new LoadGate({ clock, ...settings.load })
 
-  const channel = seams.channel === undefined && redis ? new RedisChannel({ client: redis, namespace }) : seams.channel
+  const channel = seams.channel === undefined && redis ? openChannel(redis, namespace, inner) : seams.channel
   const bus = channel
     ? new Bus({ channel, clock, chance, invalidation, settings: settings.bus, emit, secret })
     : undefined
@@ -172,6 +172,11 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
 function openStore({ redis, namespace, settings }: AssemblyOptions, clock: Clock): CacheStore {
   if (redis) return new RedisStore({ client: redis, namespace, clock })
   return new MemoryStore({ clock, maxBytes: settings.cache.maxInProcessBytes })
+}
+
+function openChannel(client: RedisClient, namespace: string, store: CacheStore): Channel {
+  const publisher = store instanceof RedisStore ? store.connection : undefined
+  return new RedisChannel({ client, namespace, publisher })
 }
 
 function openBreaker({ cache }: Settings, clock: Clock, emit: EmitEvent): CircuitBreaker {

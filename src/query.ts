@@ -1,16 +1,17 @@
-import { type Kysely, type RawBuilder, type SelectQueryBuilder, type Simplify, sql } from 'kysely'
+import { type CompiledQuery, type Kysely, type RawBuilder, type SelectQueryBuilder, type Simplify, sql } from 'kysely'
 import { createListCodec } from './adapters/codec/list-codec.js'
 import { freezeList, handOut } from './adapters/codec/read-only.js'
 import { statementIdentity } from './adapters/postgres/parameter-identity.js'
 import { realTable } from './adapters/postgres/real-names.js'
 import type { CachedTable } from './cached-table.js'
 import { refuseUnknown, type Settings, type TtlOptions } from './config.js'
+import type { Clock } from './core/clock.js'
 import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from './core/errors.js'
-import { cacheKey, keyPrefix } from './core/key.js'
+import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
 import type { OpenTables } from './engine/open-tables.js'
 import { type LoadedRows, QueryReader } from './engine/query-reader.js'
 import { LoadCost } from './policy/load-cost.js'
-import { planQuery } from './query-plan.js'
+import { planQuery, type QueryPlan } from './query-plan.js'
 import { type Session, sessionLog } from './session.js'
 import type { TableParts } from './table-parts.js'
 import { withSignal } from './table-repository.js'
@@ -96,14 +97,23 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
   // What the driver makes of dates depends on the time zone of the process.
   const fixed = [String(FORMAT), schemaVersion, Intl.DateTimeFormat().resolvedOptions().timeZone]
 
+  const plans = new RecentPlans(parts.clock)
+  const makePlan = async (statement: CompiledQuery): Promise<KeyedPlan> => {
+    const dependsOn = options.dependsOn?.map((table) => realTable(parts.db, table))
+    const plan = await planQuery(parts, { name, tree: statement.query, dependsOn })
+    return {
+      ...plan,
+      key: cacheKey(prefix, [statementIdentity(statement, [...fixed, ...plan.marks, ...plan.columns])]),
+    }
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: as above
   return async (params: unknown, read: QueryReadOptions<any> = {}): Promise<readonly object[]> => {
     if (read.tx) return freezeList(await execute(build(read.tx, params), read.tx))
     const statement = compile(name, build(parts.db, params), parts.db)
-    const dependsOn = options.dependsOn?.map((table) => realTable(parts.db, table))
-    const plan = await planQuery(parts, { name, tree: statement.query, dependsOn })
     const identity = statementIdentity(statement, fixed)
-    const key = cacheKey(prefix, [statementIdentity(statement, [...fixed, ...plan.marks, ...plan.columns])])
+    const plan = plans.get(identity) ?? plans.keep(identity, await makePlan(statement))
+    const { key, dependencies, marks } = plan
     const run = () =>
       load(parts.db, name, (db) => {
         const again = build(db, params)
@@ -116,9 +126,39 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
         )
       })
     const session = sessionLog(read.session)
-    const mustLoad = session !== undefined && plan.marks.some((mark) => session.demandOf(mark) !== undefined)
+    const mustLoad = session !== undefined && marks.some((mark) => session.demandOf(mark) !== undefined)
     const consistency = checkConsistency(mustLoad ? 'primary' : (read.consistency ?? 'cached'))
-    return withSignal(read.signal, reader.read({ key, ...plan, run }, consistency))
+    return withSignal(read.signal, reader.read({ key, dependencies, run }, consistency))
+  }
+}
+
+interface KeyedPlan extends QueryPlan {
+  readonly key: CacheKey
+}
+
+/** How long the plan of a statement with its parameters is used again, before tree and catalog are asked anew. */
+const PLAN_KEEP_MS = 10_000
+const MAX_PLANS = 1_000
+
+/** Plans of the statements that were made last: a call that repeats an earlier one need not be looked into. */
+class RecentPlans {
+  readonly #clock: Pick<Clock, 'monotonicMs'>
+  readonly #plans = new Map<string, { readonly plan: KeyedPlan; readonly madeAtMs: number }>()
+
+  constructor(clock: Pick<Clock, 'monotonicMs'>) {
+    this.#clock = clock
+  }
+
+  get(identity: string): KeyedPlan | undefined {
+    const known = this.#plans.get(identity)
+    return known && this.#clock.monotonicMs() - known.madeAtMs < PLAN_KEEP_MS ? known.plan : undefined
+  }
+
+  keep(identity: string, plan: KeyedPlan): KeyedPlan {
+    this.#plans.delete(identity)
+    this.#plans.set(identity, { plan, madeAtMs: this.#clock.monotonicMs() })
+    if (this.#plans.size > MAX_PLANS) this.#plans.delete(this.#plans.keys().next().value as string)
+    return plan
   }
 }
 

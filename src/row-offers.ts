@@ -5,7 +5,10 @@ import type { CanonicalId } from './core/ports.js'
 import type { Version } from './core/version.js'
 import type { EngineParts } from './engine/filler.js'
 import type { Sealer } from './engine/sealer.js'
-import type { TickBatch } from './engine/tick-batch.js'
+
+interface Versions {
+  ask(id: CanonicalId): Promise<Version | undefined>
+}
 
 /** How long the fences of a write wait for the word that its row is still as written. Without it they only drop. */
 const CONFIRM_MS = 50
@@ -21,14 +24,14 @@ const CONFIRM_MS = 50
 export class RowOffers {
   readonly #parts: Pick<EngineParts, 'clock' | 'epoch' | 'store'>
   readonly #sealer: Sealer<object>
-  readonly #versions: TickBatch<CanonicalId, Version | undefined>
+  readonly #versions: Versions
   readonly #maxBytes: number
 
   constructor(options: {
     parts: Pick<EngineParts, 'clock' | 'epoch' | 'store'>
     sealer: Sealer<object>
     /** The stamp that a row has now. */
-    versions: TickBatch<CanonicalId, Version | undefined>
+    versions: Versions
     /** Largest payload that is published. */
     maxBytes: number
   }) {

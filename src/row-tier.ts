@@ -12,6 +12,8 @@ import type { FreshValue, L1, L1Slot } from './engine/l1.js'
 /** Between the parts of a composite id in a slot: the one character no Postgres text can contain. */
 const SEPARATOR = '\u0000'
 
+type TakeOver = (key: CacheKey, id: CanonicalId, entry: StoredBytes, version: Version | null) => void
+
 /** Begins the digest of an overlong part in a key, and occurs nowhere else in one. */
 const DIGEST = '~'
 /** Characters that even at nine each, `%XX%XX%XX`, do not make a part overlong. */
@@ -28,7 +30,7 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder {
   readonly #l1: L1<object>
   readonly #clock: Pick<Clock, 'monotonicMs'>
   readonly #isLive: (nowMs: number) => boolean
-  readonly #takeOver: (key: CacheKey, id: CanonicalId, entry: StoredBytes, version: Version | null) => void
+  readonly #takeOver: TakeOver | undefined
   readonly #isNumeric: boolean
 
   constructor(options: {
@@ -38,8 +40,8 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder {
     clock: Pick<Clock, 'monotonicMs'>
     /** Whether what this process holds may be trusted at this monotonic time. */
     isLive: (nowMs: number) => boolean
-    /** Keeps a row that its writer has published, if it can be served here. */
-    takeOver: (key: CacheKey, id: CanonicalId, entry: StoredBytes, version: Version | null) => void
+    /** Keeps a row that its writer has published, if it can be served here. Left out: published rows are only dropped. */
+    takeOver?: TakeOver
   }) {
     this.#l1 = options.l1
     this.prefix = options.prefix
@@ -86,7 +88,7 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder {
     const slot = this.#slotOfKey(key)
     if (slot === undefined || !this.#l1.forget(slot, version)) return
     // In place only: what nobody reads here is not taken in.
-    if (entry !== undefined) this.#takeOver(key, this.idOf(slot), entry, version)
+    if (entry !== undefined) this.#takeOver?.(key, this.idOf(slot), entry, version)
   }
 
   outdate(id: CanonicalId, version: Version | null): void {

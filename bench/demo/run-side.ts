@@ -5,6 +5,7 @@ import type { Stage } from './act.js'
 import { compareAtRest } from './at-rest.js'
 import { connectShop, type Place } from './connect.js'
 import { assertSameCount, countTransactions } from './cross-check.js'
+import { readEveryRow, withFreshSide } from './every-row.js'
 import { type Figures, figuresOf } from './figures.js'
 import { Fleet } from './fleet.js'
 import type { WorkerLog } from './messages.js'
@@ -32,7 +33,9 @@ export async function runSide(name: SideName, stage: Stage): Promise<Figures> {
   const namespace = `demo-${name}-${randomBytes(4).toString('hex')}`
   const direct: Place = { postgresUrl, redisUrl: redis.url, namespace }
   const database = new URL(postgresUrl).pathname.slice(1)
+  narrator.say('  Creating the shop and filling the cache with it ...')
   await prepareShop(name, postgresUrl)
+  await withFreshSide(name, direct, readEveryRow)
 
   const before = await countTransactions(postgres.url, database)
   const logs = await runTraffic(name, direct, stage)

@@ -18,7 +18,7 @@ export const sameTrafficTwice: Act = {
     narrator.tell('First, cache-aside as most services write it: GET; on a miss SELECT, then SET; after a write, DEL.')
     const byHand = await runSide('hand-written', stage)
     narrator.tell(
-      'Now Corral: same seeds, same plan, same network, a fresh shop and an empty cache. Its in-process tier is off, because ' +
+      'Now Corral: same seeds, same plan, same network, a fresh shop. Its in-process tier is off, because ' +
         'the other side has none either, and because that tier may lag behind another process by as long as a message takes.',
     )
     const corral = await runSide('corral', stage)

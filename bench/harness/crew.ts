@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { builtModule } from './built.js'
 
 /** What a worker can be asked: a function for each question. Arguments and answers travel as structured clones. */
 // biome-ignore lint/suspicious/noExplicitAny: each worker has questions of its own
@@ -41,8 +42,11 @@ export class Worker<Asked extends Talk> {
 
   constructor(module: URL, { nodeOptions = [], profileFolder }: WorkerOptions = {}) {
     const profile = profileFolder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profileFolder}`]
-    this.#process = fork(fileURLToPath(module), {
-      execArgv: [...process.execArgv, ...nodeOptions, ...profile],
+    const built = builtModule(module)
+    // What is built needs none of the loaders that run this process.
+    const inherited = built === module ? process.execArgv : []
+    this.#process = fork(fileURLToPath(built), {
+      execArgv: [...inherited, ...nodeOptions, ...profile],
       serialization: 'advanced',
     })
     this.#process.on('message', (word: Word) => this.#hear(word))

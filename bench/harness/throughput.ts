@@ -1,3 +1,4 @@
+import { builtModule } from './built.js'
 import { type Talk, Worker } from './crew.js'
 import type { OpenPlace, Place } from './place.js'
 import type { Comparison, Setting } from './scenario.js'
@@ -80,7 +81,9 @@ async function measureCrew(
 ): Promise<void> {
   const workers = contenders.map((name) => ({ name, worker: openWorker(setting) }))
   try {
-    await Promise.all(workers.map(({ name, worker }) => worker.ask('open', module.href, name, placeOnly(place))))
+    await Promise.all(
+      workers.map(({ name, worker }) => worker.ask('open', builtModule(module).href, name, placeOnly(place))),
+    )
     for (let round = 0; round <= rounds; round++) {
       for (const workload of workloads) {
         for (let turn = 0; turn < workers.length; turn++) {

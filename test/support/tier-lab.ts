@@ -14,7 +14,7 @@ export interface TierOptions extends OptionGroups {
   readonly namespace: string
   readonly databaseUrl: string
   readonly redisUrl: string
-  /** Another way to the same Redis for the bus alone, so that it can be cut while the cache answers. */
+  /** Another way to the same Redis for the bus alone, so that it can be cut while the cache answers. Default: the same way. */
   readonly busUrl?: string
   readonly secret?: string
 }
@@ -23,15 +23,17 @@ export interface TierOptions extends OptionGroups {
 export const BUS = { heartbeatMs: 50, trustMs: 200 }
 
 /** An instance with a near tier, in this process. The caller closes it. */
-export function openTier({ namespace, databaseUrl, redisUrl, busUrl = redisUrl, secret, ...groups }: TierOptions) {
+export function openTier({ namespace, databaseUrl, redisUrl, busUrl, secret, ...groups }: TierOptions) {
   const db = openShopDatabase(databaseUrl, 3)
-  const [redis, bus] = [redisUrl, busUrl].map((url) => new Redis(url, { lazyConnect: true })) as [Redis, Redis]
-  for (const client of [redis, bus]) client.on('error', () => {})
+  // Clients that only say where Redis is: Corral opens connections of its own like them.
+  const [redis, bus] = [redisUrl, busUrl ?? redisUrl].map((url) => new Redis(url, { lazyConnect: true })) as [
+    Redis,
+    Redis,
+  ]
   const events = new Recorder()
-  const channel = new RedisChannel({ client: bus as RedisClient, namespace })
   const corral = createWithSeams(
     { db, redis, namespace, bus: BUS, onEvent: events.emit, ...(secret === undefined ? {} : { secret }), ...groups },
-    { channel },
+    busUrl === undefined ? {} : { channel: new RedisChannel({ client: bus as RedisClient, namespace }) },
   )
   const close = async () => {
     await corral.close()

@@ -1,3 +1,4 @@
+import { CacheUnavailableError } from '../../core/errors.js'
 import type { Channel, ChannelListener } from '../../core/ports.js'
 import { keySlot } from '../../policy/slot-copies.js'
 import { openConnection, type RedisClient, type RedisConnection, whenReady } from './connection.js'
@@ -22,10 +23,14 @@ interface ClusterConnection extends RedisConnection {
 const SPUBLISH = `return redis.call('SPUBLISH', KEYS[1], ARGV[1])`
 
 /**
- * `Channel` over Redis pub/sub, on two connections of its own: one to publish, one to listen.
+ * `Channel` over Redis pub/sub, with a connection of its own to listen.
+ *
+ * On one node it publishes through the connection that carries the fences: a process whose fences arrive is heard, too. A connection
+ * of its own could break alone, and then the others would go on trusting what this process has long overwritten.
  *
  * On a cluster it is sharded pub/sub: publishers and subscribers of the channel meet on the one node that owns its slot, so that
- * hearing oneself proves that the others are heard too. Classic pub/sub is relayed between nodes and would not prove that.
+ * hearing oneself proves that the others are heard too. Classic pub/sub is relayed between nodes and would not prove that. There
+ * it publishes through a connection of its own, because fences go to other nodes anyway.
  * The listening connection leads to that node and moves when the slot does; ioredis' own sharded subscribers do not say when
  * they have subscribed anew, and that is when the listener must know.
  */
@@ -35,6 +40,7 @@ export class RedisChannel implements Channel {
   readonly #name: string
   readonly #slot: number
   #listener: ChannelListener | undefined
+  readonly #lent: RedisConnection | undefined
   #publisher: RedisConnection
   #subscriber: Subscriber | undefined
   /** Cluster: the node the subscriber is connected to, `host:port`. */
@@ -42,17 +48,24 @@ export class RedisChannel implements Channel {
   #isUp = false
   #closed = false
 
-  constructor(options: { client: RedisClient; namespace: string }) {
+  constructor(options: {
+    client: RedisClient
+    namespace: string
+    /** The store's connection, which the store closes. Not used on a cluster. */
+    publisher?: RedisConnection | undefined
+  }) {
     this.#client = options.client
+    this.#lent = options.client.isCluster ? undefined : options.publisher
     this.#namespace = options.namespace
     // A channel is no key: ioredis would prefix its name in some commands and not in others.
     this.#name = `${options.client.options.keyPrefix ?? ''}${options.namespace}:bus`
     this.#slot = keySlot(this.#name)
-    this.#publisher = this.#connect(this.#client, 'publish')
+    this.#publisher = this.#lent ?? this.#connect(this.#client, 'publish')
   }
 
   async publish(message: string): Promise<void> {
     const publisher = this.#publisher
+    if (this.#closed) throw new CacheUnavailableError('publish', 'the channel is closed')
     await whenReady(publisher)
     if (publisher.isCluster) await publisher.call('EVAL', SPUBLISH, 1, this.#name, message)
     else await publisher.call('PUBLISH', this.#name, message)
@@ -66,15 +79,17 @@ export class RedisChannel implements Channel {
   renew(): void {
     if (this.#closed) return
     this.#hangUp()
-    this.#publisher.disconnect()
-    this.#publisher = this.#connect(this.#client, 'publish')
+    if (this.#lent === undefined) {
+      this.#publisher.disconnect()
+      this.#publisher = this.#connect(this.#client, 'publish')
+    }
     this.#listen()
   }
 
   async close(): Promise<void> {
     this.#closed = true
     this.#hangUp()
-    this.#publisher.disconnect()
+    if (this.#lent === undefined) this.#publisher.disconnect()
   }
 
   #listen(): void {

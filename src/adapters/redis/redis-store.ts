@@ -41,6 +41,11 @@ export class RedisStore implements CacheStore {
     this.#connection.on('ready', () => void this.#askTime())
   }
 
+  /** For what must travel the same way as the fences. */
+  get connection(): RedisConnection {
+    return this.#connection
+  }
+
   async read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
     await whenReady(this.#connection)
     if (!this.#connection.isCluster) return this.#connection.mgetBuffer(keys)
