@@ -172,7 +172,7 @@ export async function tellCache(
 ): Promise<FenceState> {
   session?.wrote(changes.filter(({ key }) => !isMark(key)))
   const fence = await fencer.afterCommit(changes)
-  
+  if (fence === 'pending') session?.wrote(changes.filter(({ key }) => isMark(key)))
   return fence
 }
 

@@ -57,6 +57,7 @@ export class Worker<Asked extends Talk> {
     const number = ++this.#number
     const question: Question = { number, name, values }
     return new Promise<unknown>((resolve, reject) => {
+      if (!this.#process.connected) return reject(new Error(`the worker is gone and cannot answer \`${name}\``))
       this.#waiting.set(number, { resolve, reject })
       this.#process.send(question, (error) => error && this.#settle(number)?.reject(error))
     }) as Answer<Asked, Name>

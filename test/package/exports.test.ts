@@ -15,13 +15,22 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
     types: [
       ...['BusOptions', 'CacheOptions', 'Consistency', 'Corral', 'CorralEvent', 'CorralOptions', 'CorralStats'],
       ...['CorralTransaction', 'ErrorCode', 'Explanation', 'L1Options', 'LeaseOptions', 'LoadOptions', 'ReadOptions'],
-      ...['RefreshOptions', 'Repository', 'RepositoryOptions', 'RowOf', 'Session', 'TransactionOptions'],
+      ...[
+        'RefreshOptions',
+        'RelayOptions',
+        'Repository',
+        'RepositoryOptions',
+        'RowOf',
+        'Session',
+        'TransactionOptions',
+      ],
+      ...['CacheableQuery', 'CachedQuery', 'QueryOptions', 'QueryReadOptions', 'WarmProgress', 'WarmUpOptions'],
       ...['TransactionRepository', 'TransactionResult', 'TtlOptions', 'UpdateOptions', 'WriteOptions', 'WriteResult'],
     ],
   },
   'corral/migrations': {
-    values: ['stampTable', 'stampTableSql'],
-    types: ['StampTableOptions'],
+    values: ['outboxTable', 'outboxTableSql', 'outboxTables', 'outboxTablesSql', 'stampTable', 'stampTableSql'],
+    types: ['OutboxTableOptions', 'StampTableOptions'],
   },
 }
 

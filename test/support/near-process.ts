@@ -6,11 +6,14 @@ import type { Change } from '../../src/core/change.js'
 import type { Clock } from '../../src/core/clock.js'
 import { type CacheKey, cacheKey, keyPrefix } from '../../src/core/key.js'
 import type { CacheStore, CanonicalId } from '../../src/core/ports.js'
+import type { Version } from '../../src/core/version.js'
 import type { FenceState } from '../../src/engine/fencer.js'
 import { Filler, type ReadSource } from '../../src/engine/filler.js'
 import { L1 } from '../../src/engine/l1.js'
 import { Reader } from '../../src/engine/reader.js'
+import { Sealer } from '../../src/engine/sealer.js'
 import { LoadCost } from '../../src/policy/load-cost.js'
+import { RowOffers } from '../../src/row-offers.js'
 import { RowTier } from '../../src/row-tier.js'
 import { readUnder, type SessionLog } from '../../src/session.js'
 import type { MemoryChannel } from './memory-channel.js'
@@ -26,6 +29,10 @@ const PREFIX = keyPrefix('shop', 'row', ENTITY)
 export interface NearSettings extends OptionGroups {
   /** False: the table has no stamp. */
   readonly hasVersions?: boolean
+  /** Writes publish rows of at most so many bytes. Default 0: they only drop. */
+  readonly publishBytes?: number
+  /** Of what this release makes of rows. */
+  readonly shape?: string
 }
 
 /**
@@ -43,6 +50,10 @@ export class NearProcess {
   readonly #tier: RowTier
   readonly #reader: Reader<CanonicalId, object>
   readonly #hasVersions: boolean
+  readonly #offers: RowOffers
+  readonly #shape: string
+  /** Answers what stamp a row has now, before it is published. */
+  confirm = async ([id]: CanonicalId): Promise<Version | undefined> => this.#table.row(id as string)?.version
   readonly #freshMs: number
 
   constructor(options: {
@@ -54,7 +65,8 @@ export class NearProcess {
     name: string
     settings?: NearSettings
   }) {
-    const { hasVersions = true, ...groups } = options.settings ?? {}
+    const { hasVersions = true, publishBytes = 0, shape = '1f0c3a7e', ...groups } = options.settings ?? {}
+    this.#shape = shape
     const settings = resolveSettings({
       ...groups,
       ttl: { jitter: 0, ...groups.ttl },
@@ -79,12 +91,17 @@ export class NearProcess {
       onLate: () => {},
     })
     const key = [new KeyColumn({ column: 'id', property: 'id', type: { name: 'text' } })]
-    this.#tier = new RowTier({ l1, prefix: PREFIX, key, clock: this.clock, isLive: parts.isLive })
+    const takeOver: Reader<CanonicalId, object>['takeOver'] = (...published) => this.#reader.takeOver(...published)
+    this.#tier = new RowTier({ l1, prefix: PREFIX, key, clock: this.clock, isLive: parts.isLive, takeOver })
     parts.invalidation.register(this.#tier)
     const source = this.#source()
     const { graceMs, jitter } = settings.ttl
     const fill = { jitter, graceMs, lease: settings.lease }
-    const filler = new Filler({ parts, source, settings: fill, cost: new LoadCost(), tier: this.#tier })
+    const cost = new LoadCost()
+    const filler = new Filler({ parts, source, settings: fill, cost, tier: this.#tier })
+    const sealer = new Sealer({ parts, source, settings: fill, cost })
+    const versions = { ask: (id: CanonicalId) => this.confirm(id) }
+    this.#offers = new RowOffers({ parts, sealer, versions, maxBytes: publishBytes })
     const read = { graceMs, ...settings.refresh, ...settings.load }
     this.#reader = new Reader({ parts, source, filler, flights: parts.flights, settings: read, tier: this.#tier })
   }
@@ -137,18 +154,33 @@ export class NearProcess {
     return held as Promise<ModelRow | undefined>
   }
 
-  #told({ id, version, xid, absent }: ModelChange, session: SessionLog | undefined): Promise<FenceState> {
-    const stamp = this.#hasVersions ? version : null
-    const change: Change = { key: this.keyOf(id), version: stamp, xid, absent, hasFloor: this.#hasVersions }
+  /** What follows the commit of these changes, of one transaction. */
+  fence(...changes: ModelChange[]): Promise<FenceState> {
+    return this.#assembly.fencer.afterCommit(changes.map((change) => this.#change(change)))
+  }
+
+  /** What follows a COMMIT that was never answered. */
+  fenceUnknown(change: ModelChange, status: () => Promise<'committed' | 'aborted'>): Promise<void> {
+    return this.#assembly.fencer.afterUnknownCommit([this.#change(change)], change.xid, status)
+  }
+
+  #told(written: ModelChange, session: SessionLog | undefined): Promise<FenceState> {
+    const change = this.#change(written)
     session?.wrote([change])
     return this.#assembly.fencer.afterCommit([change])
+  }
+
+  #change({ id, version, xid, absent, row }: ModelChange): Change {
+    const stamp = this.#hasVersions ? version : null
+    const offer = row && this.#offers.of({ row, id: [id], version, xid })
+    return { key: this.keyOf(id), version: stamp, xid, absent, hasFloor: this.#hasVersions, offer }
   }
 
   #source(): ReadSource<CanonicalId, object> {
     return {
       entity: ENTITY,
       kind: 'row',
-      shape: () => '1f0c3a7e',
+      shape: () => this.#shape,
       load: async (id) => {
         const { rows, snapshot, loadedFrom } = await this.#table.load([id])
         const { row, version } = rows[0] ?? { row: undefined, version: undefined }

@@ -16,6 +16,8 @@ export interface ModelChange {
   readonly version: Version
   readonly xid: string
   readonly absent: boolean
+  /** As written, not necessarily as committed. */
+  readonly row?: ModelRow | undefined
 }
 
 interface Commit {
@@ -154,7 +156,7 @@ export class TableModel implements RowSource {
       const version = (price === undefined ? before : String(this.#lastStamp)) as Version
       const row = price === undefined ? undefined : Object.freeze({ id, version, price })
       this.#commits.set(id, [...commits, { at: this.#lastCommit, row, version }])
-      return { id, version: row ? version : successor(version), xid, absent: row === undefined }
+      return { id, version: row ? version : successor(version), xid, absent: row === undefined, row }
     })
   }
 }

@@ -54,6 +54,7 @@ describe('what is read about a table', () => {
       ],
       key: [{ column: 'id', property: 'id', type: { name: 'integer' } }],
       unique: [[{ column: 'slug', property: 'slug', type: { name: 'text' } }]],
+      queryBy: [],
       version: { property: 'corral_version', column: 'corral_version' },
       stamp: 'installed',
     })
