@@ -168,7 +168,7 @@ describe('statements of the application in corral.transaction', () => {
       'a select': (tx) => tx.selectFrom('reviews').select('id').orderBy('id').execute(),
       'raw SQL': async (tx) => (await sql`select count(*)::int as n from reviews`.execute(tx)).rows,
       'a compiled insert': async (tx) => {
-        const query = tx.insertInto('notes').values({ text: 'x' }).compile()
+        const query = tx.insertInto('reviews').values({ id: 903, product_id: 41, author: 'a', stars: 1 }).compile()
         const { rows, numAffectedRows } = await tx.executeQuery(query)
         return { rows, numAffectedRows }
       },
@@ -225,6 +225,7 @@ describe('statements of the application in corral.transaction', () => {
         tx.updateTable('products').set({ makerId: 1 }).where('id', '=', 50).returning(['id', 'makerId']).execute(),
       )
       expect(value).toEqual([{ id: 50, makerId: 1 }])
+      expect(process.events.count('write.unseen')).toBe(0)
       expect(seen.at(-1)).toEqual(['id', 'makerId'])
     })
 
@@ -285,6 +286,12 @@ describe('statements of the application in corral.transaction', () => {
             .thenUpdateSet({ price: 1 })
             .execute(),
         [{ statement: 'unknown', entity: 'public.products' }],
+      ],
+      ['a plan', (tx) => tx.updateTable('products').set({ price: 0 }).explain(), []],
+      [
+        'a plan that is carried out',
+        (tx) => tx.updateTable('products').set({ price: 73 }).where('id', '=', 73).explain('text', sql`analyze`),
+        [],
       ],
       [
         'a table without a repository',

@@ -6,6 +6,7 @@ import {
   type ExplainNode,
   type QueryExecutor,
   type QueryResult,
+  type RootOperationNode,
   Transaction,
 } from 'kysely'
 import {
@@ -51,6 +52,10 @@ export function captureWrites<DB>(transaction: Transaction<DB>, watch: WriteWatc
   // Kysely keeps these to itself. A transaction needs them for its introspection only, which the original one goes on doing.
   const dialect = { createIntrospector: () => transaction.introspection } as unknown as Dialect
   return new Transaction<DB>({ config: { dialect }, driver: {} as Driver, dialect, executor: followed })
+}
+
+function explainOf(root: RootOperationNode): ExplainNode | undefined {
+  return (root as { explain?: ExplainNode }).explain
 }
 
 class WatchedConnection implements DatabaseConnection {
@@ -100,8 +105,8 @@ class WatchedConnection implements DatabaseConnection {
   /** Undefined: the statement writes nothing, or the SDK made it. */
   async #follow(query: CompiledQuery) {
     const root = query.query
-    const { explain } = root as { explain?: ExplainNode }
-    if (explain && explain.options === undefined) return undefined
+    // A plan without ANALYZE executes nothing.
+    if (explainOf(root) && explainOf(root)?.options === undefined) return undefined
     const { tables, raw } = writesOf(root)
     if ((tables.length === 0 && raw === undefined) || isOwnStatement(root)) return undefined
     const columns = tables.length === 0 ? [] : await this.#watch.expect(tables)
@@ -123,7 +128,7 @@ class WatchedConnection implements DatabaseConnection {
   }
 
   #returning(query: CompiledQuery, columns: readonly string[] | undefined): Returning | undefined {
-    if (columns === undefined || 'explain' in query.query) return undefined
+    if (columns === undefined || explainOf(query.query)) return undefined
     // A statement whose text is not that of its tree was changed by hand, and must run as it is.
     if (this.#executor.compileQuery(query.query, query.queryId).sql !== query.sql) return undefined
     return withReturning(query.query, columns)
