@@ -11,25 +11,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix, resolve, sep } from 'node:path'
 import ts from 'typescript'
 
-/**
- * The files directly in `src` that put one table or one query together. From the bottom up: each may import those
- * before it, and what all of them stand on.
- */
-const TABLES = [
-  ...[
-    'explain',
-    'repository-types',
-    'row-tier',
-    'row-offers',
-    'hot-rows',
-    'table-parts',
-    'table-changes',
-    'table-sources',
-  ],
-  ...['cached-table', 'table-warm-up'],
-  ...['write-watch', 'transaction', 'repository', 'table-repository', 'query-plan', 'query'],
-]
-const BELOW_TABLES = ['core', 'policy', 'engine', 'config', 'session', 'adapters/codec', 'adapters/postgres']
+/** What a table is put together from. */
+const BELOW_TABLE = ['core', 'policy', 'engine', 'config', 'session', 'adapters/codec', 'adapters/postgres', 'jobs']
+const BELOW_QUERY = [...BELOW_TABLE, 'table', 'transaction', 'repository', 'table-repository']
 
 /**
  * What each layer may import: other layers, and packages. A file directly in `src` is a layer of its own. Layers are
@@ -51,20 +35,19 @@ const LAYERS = {
   session: { layers: ['core', 'policy'], packages: [] },
   config: { layers: ['core', 'policy'], packages: [] },
   migrations: { layers: ['core', 'adapters/postgres'], packages: [] },
-  ...Object.fromEntries(
-    TABLES.map((name, place) => [
-      name,
-      { layers: [...BELOW_TABLES, ...TABLES.slice(0, place)], packages: ['kysely', 'node:util'] },
-    ]),
-  ),
-  'table-warm-up': { layers: [...BELOW_TABLES, 'jobs', 'cached-table'], packages: ['kysely'] },
+  table: { layers: [...BELOW_TABLE, 'table'], packages: ['kysely', 'node:util'] },
+
+  transaction: { layers: [...BELOW_TABLE, 'table'], packages: ['kysely'] },
+  repository: { layers: [...BELOW_TABLE, 'table', 'transaction'], packages: ['kysely'] },
+  'table-repository': { layers: [...BELOW_TABLE, 'table', 'transaction', 'repository'], packages: ['kysely'] },
+  query: { layers: BELOW_QUERY, packages: ['kysely'] },
 
   assembly: {
-    layers: ['core', 'policy', 'engine', 'adapters/*', 'jobs', 'config', 'session', ...TABLES],
+    layers: ['core', 'policy', 'engine', 'adapters/*', 'jobs', 'config', 'session', 'table'],
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
   client: {
-    layers: ['core', 'policy', 'engine', 'adapters/*', 'jobs', 'config', 'session', ...TABLES, 'assembly'],
+    layers: [...BELOW_QUERY, 'adapters/*', 'query', 'assembly'],
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
   testing: { layers: ['core', 'policy', 'engine', 'adapters/memory', 'config', 'client'], packages: ['kysely'] },
@@ -72,7 +55,10 @@ const LAYERS = {
     layers: ['core', 'config', 'jobs', 'client', 'migrations'],
     packages: ['kysely', 'pg', 'ioredis', 'node:util', 'node:process'],
   },
-  index: { layers: ['core', 'config', 'session', ...TABLES, 'client'], packages: [] },
+  index: {
+    layers: ['core', 'config', 'session', 'table', 'transaction', 'repository', 'query', 'client'],
+    packages: [],
+  },
 }
 
 /** Bytes and hashes: neither reaches outside the process. Random bytes do come in through core/clock.ts, see below. */

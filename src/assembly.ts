@@ -26,7 +26,7 @@ import { LoadGate } from './engine/load-gate.js'
 import { PendingFences } from './engine/pending-fences.js'
 import { Singleflight } from './engine/singleflight.js'
 import { Relay } from './jobs/relay.js'
-import type { TableParts } from './table-parts.js'
+import type { TableParts } from './table/parts.js'
 
 /** What tests and simulations replace. Not part of the public API. */
 export interface Seams {

@@ -2,7 +2,6 @@ import type { Kysely } from 'kysely'
 import type { Durability } from './adapters/postgres/durability.js'
 import { assertRedisClient, type RedisClient } from './adapters/redis/connection.js'
 import { assemble, type Seams } from './assembly.js'
-import { CachedTable } from './cached-table.js'
 import {
   checkNamespace,
   checkNumber,
@@ -21,8 +20,9 @@ import type { HotKey } from './engine/hot-keys.js'
 import { OpenTables } from './engine/open-tables.js'
 import { type CacheableQuery, type CachedQuery, openQuery, type QueryOptions } from './query.js'
 import type { Repository } from './repository.js'
-import type { KeySpec, LookupColumn, LookupSpec, RowOf, TableName, VersionColumn } from './repository-types.js'
 import { type Session, SessionLog } from './session.js'
+import { CachedTable } from './table/cached-table.js'
+import type { KeySpec, LookupColumn, LookupSpec, RowOf, TableName, VersionColumn } from './table/repository-types.js'
 import { TableRepository } from './table-repository.js'
 import {
   type CorralTransaction,

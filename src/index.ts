@@ -12,7 +12,6 @@ export {
 } from './config.js'
 export { CorralError, type ErrorCode, isCorralError, StaleWriteError } from './core/errors.js'
 export type { CorralEvent } from './core/events.js'
-export type { Explanation } from './explain.js'
 export type { CacheableQuery, CachedQuery, QueryOptions, QueryReadOptions } from './query.js'
 export type {
   ReadOptions,
@@ -21,7 +20,8 @@ export type {
   UpdateOptions,
   WriteOptions,
 } from './repository.js'
-export type { Consistency, RowOf, WriteResult } from './repository-types.js'
 export type { Session } from './session.js'
-export type { WarmProgress, WarmUpOptions } from './table-warm-up.js'
+export type { Explanation } from './table/explain.js'
+export type { Consistency, RowOf, WriteResult } from './table/repository-types.js'
+export type { WarmProgress, WarmUpOptions } from './table/warm-up.js'
 export type { CorralTransaction, TransactionOptions, TransactionResult } from './transaction.js'

@@ -1,5 +1,6 @@
 import type { AliasableExpression, Kysely } from 'kysely'
-import type { Explanation } from './explain.js'
+import type { Session } from './session.js'
+import type { Explanation } from './table/explain.js'
 import type {
   Consistency,
   IdOf,
@@ -10,9 +11,8 @@ import type {
   RowPatch,
   TableName,
   WriteResult,
-} from './repository-types.js'
-import type { Session } from './session.js'
-import type { WarmProgress, WarmUpOptions } from './table-warm-up.js'
+} from './table/repository-types.js'
+import type { WarmProgress, WarmUpOptions } from './table/warm-up.js'
 import type { CorralTransaction } from './transaction.js'
 
 export interface ReadOptions {

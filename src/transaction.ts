@@ -7,7 +7,7 @@ import { ConfigError } from './core/errors.js'
 import { isMark } from './core/key.js'
 import type { Fencer, FenceState } from './engine/fencer.js'
 import { type Session, type SessionLog, sessionLog } from './session.js'
-import { TableWatch, type UnseenWrite, type WatchedLog, type WatchParts } from './write-watch.js'
+import { TableWatch, type UnseenWrite, type WatchedLog, type WatchParts } from './table/write-watch.js'
 
 export interface TransactionOptions {
   readonly isolationLevel?: IsolationLevel

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { stampTable } from '../../src/migrations.js'
-import type { WarmProgress } from '../../src/table-warm-up.js'
+import type { WarmProgress } from '../../src/table/warm-up.js'
 import { type ShopDatabase, ShopLab, type ShopProcess } from '../support/shop-lab.js'
 
 const lab = await ShopLab.open()

@@ -262,9 +262,11 @@ describe('pruning', () => {
       `insert into corral.outbox (slot, at, entity, op, key) values (${OTHER}, now() - interval '30 minutes', 'public.products', 'u', '{1}')`,
     )
   }
+  /** A position before which everything is relayed. Its own transaction is the horizon: what runs elsewhere on the server is not. */
   const settled = (at: string) =>
     lab.run(
-      `insert into corral.positions (namespace, began, at, position) values ('shop', ${at}, ${at}, pg_current_snapshot())`,
+      `insert into corral.positions (namespace, began, at, position)
+        select 'shop', ${at}, ${at}, (own || ':' || own || ':')::pg_snapshot from (select pg_current_xact_id()::text as own) as x`,
     )
 
   it('empties what was relayed long enough ago, and nothing that may have to be relayed again', async () => {
@@ -299,7 +301,7 @@ describe('pruning', () => {
     await writeOld()
     await settled(`now() - interval '2 days'`)
     await lab.run(`insert into corral.positions (namespace, began, at, position)
-      values ('other', now() - interval '11 minutes', now() - interval '11 minutes', pg_current_snapshot())`)
+      select 'other', at, at, position from (select now() - interval '11 minutes' as at, position from corral.positions) as x`)
     expect(await lab.run('select corral.prune_outbox() as emptied')).toEqual([{ emptied: 1 }])
     expect(await lab.run('select * from corral.epochs')).toMatchObject([{ namespace: 'shop', number: '1' }])
     expect(await lab.run('select distinct namespace from corral.positions')).toEqual([{ namespace: 'other' }])

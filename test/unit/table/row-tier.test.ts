@@ -1,14 +1,14 @@
 import { Buffer } from 'node:buffer'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { freezeRow } from '../../src/adapters/codec/read-only.js'
-import { KeyColumn, type KeyType } from '../../src/adapters/postgres/key-column.js'
-import { type CacheKey, cacheKey, keyPrefix } from '../../src/core/key.js'
-import type { CanonicalId } from '../../src/core/ports.js'
-import type { Version } from '../../src/core/version.js'
-import { L1 } from '../../src/engine/l1.js'
-import { RowTier } from '../../src/row-tier.js'
-import { ManualClock } from '../support/manual-clock.js'
+import { freezeRow } from '../../../src/adapters/codec/read-only.js'
+import { KeyColumn, type KeyType } from '../../../src/adapters/postgres/key-column.js'
+import { type CacheKey, cacheKey, keyPrefix } from '../../../src/core/key.js'
+import type { CanonicalId } from '../../../src/core/ports.js'
+import type { Version } from '../../../src/core/version.js'
+import { L1 } from '../../../src/engine/l1.js'
+import { RowTier } from '../../../src/table/row-tier.js'
+import { ManualClock } from '../../support/manual-clock.js'
 
 const PREFIX = keyPrefix('shop', 'row', 'public.products')
 

@@ -1,10 +1,10 @@
-import type { TableFacts } from './adapters/postgres/catalog.js'
-import { ConfigError } from './core/errors.js'
-import type { CanonicalId } from './core/ports.js'
-import type { EngineParts, NearTier } from './engine/filler.js'
-import { HotCopies } from './engine/hot-copies.js'
-import type { HotKeys } from './engine/hot-keys.js'
-import type { Reader } from './engine/reader.js'
+import type { TableFacts } from '../adapters/postgres/catalog.js'
+import { ConfigError } from '../core/errors.js'
+import type { CanonicalId } from '../core/ports.js'
+import type { EngineParts, NearTier } from '../engine/filler.js'
+import { HotCopies } from '../engine/hot-copies.js'
+import type { HotKeys } from '../engine/hot-keys.js'
+import type { Reader } from '../engine/reader.js'
 
 /** A repository's choice to have its keys counted, and hot ones spread. */
 export interface HotRowOptions {

@@ -1,11 +1,11 @@
-import type { TableFacts } from './adapters/postgres/catalog.js'
-import { idFromRow, type KeyColumn } from './adapters/postgres/key-column.js'
-import type { Written } from './adapters/postgres/row-writer.js'
-import type { Change } from './core/change.js'
-import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
-import type { CanonicalId } from './core/ports.js'
-import { successor } from './core/version.js'
-import { type MarkedTable, type MarkedWrite, TableMarks } from './engine/table-marks.js'
+import type { TableFacts } from '../adapters/postgres/catalog.js'
+import { idFromRow, type KeyColumn } from '../adapters/postgres/key-column.js'
+import type { Written } from '../adapters/postgres/row-writer.js'
+import type { Change } from '../core/change.js'
+import { type CacheKey, cacheKey, keyPrefix } from '../core/key.js'
+import type { CanonicalId } from '../core/ports.js'
+import { successor } from '../core/version.js'
+import { type MarkedTable, type MarkedWrite, TableMarks } from '../engine/table-marks.js'
 
 /** What is known of a write besides the row it returned. */
 export interface ChangeDetails {

@@ -1,5 +1,5 @@
 import type { Insertable, Selectable, SelectType, Updateable } from 'kysely'
-import type { FenceState } from './engine/fencer.js'
+import type { FenceState } from '../engine/fencer.js'
 
 /** Shown by the compiler in place of a confusing mismatch. */
 export interface TypeProblem<Message extends string> {

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Entry } from './core/entry.js'
-import type { CacheKey } from './core/key.js'
-import type { CanonicalId, LoadedRow, StoredState } from './core/ports.js'
-import type { EngineParts } from './engine/filler.js'
-import { type Demands, judge } from './policy/verdict.js'
+import type { Entry } from '../core/entry.js'
+import type { CacheKey } from '../core/key.js'
+import type { CanonicalId, LoadedRow, StoredState } from '../core/ports.js'
+import type { EngineParts } from '../engine/filler.js'
+import { type Demands, judge } from '../policy/verdict.js'
 
 /** What is known of one row in every place that may hold a copy of it. Values are compared, never shown. */
 export interface Explanation {

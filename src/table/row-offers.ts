@@ -1,10 +1,10 @@
-import { stamp } from './adapters/codec/envelope.js'
-import type { Written } from './adapters/postgres/row-writer.js'
-import type { OfferedRow, RowOffer } from './core/change.js'
-import type { CanonicalId } from './core/ports.js'
-import type { Version } from './core/version.js'
-import type { EngineParts } from './engine/filler.js'
-import type { Sealer } from './engine/sealer.js'
+import { stamp } from '../adapters/codec/envelope.js'
+import type { Written } from '../adapters/postgres/row-writer.js'
+import type { OfferedRow, RowOffer } from '../core/change.js'
+import type { CanonicalId } from '../core/ports.js'
+import type { Version } from '../core/version.js'
+import type { EngineParts } from '../engine/filler.js'
+import type { Sealer } from '../engine/sealer.js'
 
 interface Versions {
   ask(id: CanonicalId): Promise<Version | undefined>

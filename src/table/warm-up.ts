@@ -1,12 +1,12 @@
 import type { AliasableExpression } from 'kysely'
-import { keysOfQuery, recentKeys } from './adapters/postgres/key-pages.js'
-import type { AnyDatabase } from './adapters/postgres/row-writer.js'
+import { keysOfQuery, recentKeys } from '../adapters/postgres/key-pages.js'
+import type { AnyDatabase } from '../adapters/postgres/row-writer.js'
+import type { Clock } from '../core/clock.js'
+import { ConfigError } from '../core/errors.js'
+import type { CanonicalId } from '../core/ports.js'
+import { toVersion, type Version } from '../core/version.js'
+import { type WarmKey, type WarmProgress, warm } from '../jobs/warm.js'
 import type { CachedTable } from './cached-table.js'
-import type { Clock } from './core/clock.js'
-import { ConfigError } from './core/errors.js'
-import type { CanonicalId } from './core/ports.js'
-import { toVersion, type Version } from './core/version.js'
-import { type WarmKey, type WarmProgress, warm } from './jobs/warm.js'
 
 export type { WarmProgress }
 
