@@ -12,6 +12,9 @@ declare module 'vitest' {
   }
 }
 
+/** What a user of TypeScript has beside them. */
+const TYPES = ['@types/pg', '@types/node']
+
 /**
  * Builds and packs the package the way a release does, and sets up a project that uses it. When that fails, the tests
  * of the package do, with the reason; those of other projects run.
@@ -44,7 +47,7 @@ function install(tarball: string, consumer: string): void {
   const modules = join(consumer, 'node_modules')
   mkdirSync(join(modules, manifest.name), { recursive: true })
   run('tar', ['-xzf', tarball, '-C', join(modules, manifest.name), '--strip-components=1'])
-  for (const name of Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies })) {
+  for (const name of [...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }), ...TYPES]) {
     mkdirSync(dirname(join(modules, name)), { recursive: true })
     symlinkSync(resolve('node_modules', name), join(modules, name), 'dir')
   }

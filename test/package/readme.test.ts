@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import ts from 'typescript'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { execute } from '../support/servers/database.js'
@@ -33,12 +33,6 @@ let databaseUrl: string
 
 beforeAll(async () => {
   databaseUrl = await freshDatabase()
-  // A user of TypeScript has the types of pg and of Node installed.
-  for (const name of ['@types/pg', '@types/node']) {
-    const link = join(consumer, 'node_modules', name)
-    mkdirSync(dirname(link), { recursive: true })
-    symlinkSync(resolve('node_modules', name), link, 'dir')
-  }
   await execute(
     databaseUrl,
     'create table products (id serial primary key, slug text unique not null, price numeric not null)',

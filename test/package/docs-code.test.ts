@@ -1,0 +1,94 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import ts from 'typescript'
+import { beforeAll, expect, test } from 'vitest'
+import { DOCS_WORLD } from './docs-world.js'
+import { packed } from './packed.js'
+
+const { consumer } = packed()
+
+interface Block {
+  /** Where it stands, as `docs/guides/queries.md:31`. */
+  readonly place: string
+  readonly code: string
+}
+
+const blocks: Block[] = ['README.md', ...markdownFilesIn('docs')].flatMap(blocksOf)
+const FOLDER = join(consumer, 'docs-code')
+let complaints: ReadonlyMap<string, string[]>
+
+beforeAll(() => {
+  mkdirSync(FOLDER, { recursive: true })
+  const world = join(FOLDER, 'world.mts')
+  writeFileSync(world, DOCS_WORLD)
+  blocks.forEach(({ code }, at) => {
+    writeFileSync(fileOf(at), asModule(code))
+  })
+  complaints = check([world, ...blocks.map((_, at) => fileOf(at))])
+})
+
+test('the documentation has code to check', () => {
+  expect(blocks.length).toBeGreaterThan(10)
+})
+
+test('what it takes for granted compiles', () => {
+  expect(complaints.get('world.mts')).toEqual([])
+})
+
+test.each(blocks.map(({ place }, at) => [place, at] as const))('%s compiles as it stands', (_, at) => {
+  expect(complaints.get(`block-${at}.mts`)).toEqual([])
+})
+
+/** What the compiler says of each file, in a strict project that has the package installed. */
+function check(files: readonly string[]): Map<string, string[]> {
+  const program = ts.createProgram([...files], {
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    target: ts.ScriptTarget.ES2023,
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: ['node'],
+    typeRoots: [join(consumer, 'node_modules', '@types')],
+  })
+  return new Map(
+    files.map((file) => {
+      const source = program.getSourceFile(file)
+      const found = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]
+      return [
+        file.slice(FOLDER.length + 1),
+        found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n')),
+      ]
+    }),
+  )
+}
+
+/** Imports stay at the top; what follows gets a scope of its own, where its names hide those of the world. */
+function asModule(code: string): string {
+  if (/^export /m.test(code)) return code
+  const { statements } = ts.createSourceFile('block.mts', code, ts.ScriptTarget.Latest, true)
+  const isImport = (statement: ts.Statement) => ts.isImportDeclaration(statement)
+  const textOf = (list: readonly ts.Statement[]) => list.map((statement) => statement.getFullText()).join('')
+  const imports = statements.filter(isImport)
+  const rest = statements.filter((statement) => !isImport(statement))
+  return `${textOf(imports)}\nexport async function example() {${textOf(rest)}\n}\n`
+}
+
+function blocksOf(file: string): Block[] {
+  const text = readFileSync(file, 'utf8')
+  return [...text.matchAll(/^```(?:ts|typescript)\n(.*?)^```/gms)].map((match) => ({
+    place: `${file}:${text.slice(0, match.index).split('\n').length}`,
+    code: match[1] ?? '',
+  }))
+}
+
+function markdownFilesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join(folder, name))
+    .sort()
+}
+
+function fileOf(at: number): string {
+  return join(FOLDER, `block-${at}.mts`)
+}
