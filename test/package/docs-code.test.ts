@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import ts from 'typescript'
 import { beforeAll, expect, test } from 'vitest'
 import { DOCS_WORLD } from './docs-world.js'
@@ -76,10 +76,12 @@ function asModule(code: string): string {
 
 function blocksOf(file: string): Block[] {
   const text = readFileSync(file, 'utf8')
-  return [...text.matchAll(/^```(?:ts|typescript)\n(.*?)^```/gms)].map((match) => ({
+  const found = [...text.matchAll(/^```(?:ts|typescript)\n(.*?)^```/gms)].map((match) => ({
     place: `${file}:${text.slice(0, match.index).split('\n').length}`,
     code: match[1] ?? '',
   }))
+  // The tutorial is one program in pieces.
+  return basename(file) === 'tutorial.md' ? [{ place: file, code: found.map(({ code }) => code).join('') }] : found
 }
 
 function markdownFilesIn(folder: string): string[] {
