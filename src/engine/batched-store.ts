@@ -26,10 +26,18 @@ export class BatchedStore {
   readonly #leases: TickBatch<LeaseRequest, LeaseReply>
   readonly #fills: TickBatch<FillRequest, FillOutcome>
   readonly #store: CacheStore
+  #departures = 0
 
   constructor(store: CacheStore, clock: Pick<Clock, 'endOfTick'>) {
     this.#store = store
-    this.#reads = new TickBatch({ clock, maxSize: MAX_READS, send: (keys) => store.read(keys) })
+    this.#reads = new TickBatch({
+      clock,
+      maxSize: MAX_READS,
+      send: (keys) => {
+        this.#departures++
+        return store.read(keys)
+      },
+    })
     this.#leases = new TickBatch({
       clock,
       maxSize: MAX_LEASES,
@@ -37,6 +45,11 @@ export class BatchedStore {
       send: (requests) => store.lease(requests),
     })
     this.#fills = new TickBatch({ clock, maxSize: MAX_FILLS, inTurn: true, send: (requests) => store.fill(requests) })
+  }
+
+  /** How many batches of reads have left. Reads without a departure between them look at the cache together, after all of them began. */
+  get departures(): number {
+    return this.#departures
   }
 
   read(key: CacheKey): Promise<StoredBytes | null> {

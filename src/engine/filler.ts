@@ -59,7 +59,7 @@ export type Judge<Value> = (bytes: StoredBytes | null) => { readonly value: Valu
 
 /** What every reader and filler of one instance shares. */
 export interface EngineParts {
-  readonly store: Pick<BatchedStore, 'read' | 'lease' | 'fill' | 'release' | 'nowMs'>
+  readonly store: Pick<BatchedStore, 'departures' | 'read' | 'lease' | 'fill' | 'release' | 'nowMs'>
   readonly codec: EntryCodec
   readonly clock: Clock
   readonly chance: Chance

@@ -50,8 +50,10 @@ export class MarkedEntries implements EntryCodec {
   readonly #chance: Chance
   readonly #isPending: (key: CacheKey) => boolean
   readonly #keepMs: number
-  /** What calls depend on, by their key. */
-  readonly #calls = new LRUCache<CacheKey, readonly TableDependency[]>({ max: MAX_CALLS })
+  /** What calls depend on, by their key, and every mark that may matter to them. */
+  readonly #calls = new LRUCache<CacheKey, { dependencies: readonly TableDependency[]; marks: readonly CacheKey[] }>({
+    max: MAX_CALLS,
+  })
   /** The marks as they were when these bytes were read. */
   readonly #observed = new WeakMap<StoredBytes, Marks>()
   /** Marks for fills under way: one for each lease this process holds. */
@@ -69,12 +71,19 @@ export class MarkedEntries implements EntryCodec {
 
   /** Has to be told before a key is read. A key always has the same dependencies. */
   expect(key: CacheKey, dependencies: readonly TableDependency[]): void {
-    if (!this.#calls.has(key)) this.#calls.set(key, dependencies)
+    if (!this.#calls.has(key)) this.#calls.set(key, { dependencies, marks: keysOf(dependencies) })
   }
+
+  /** While a fence of this process' own has not arrived, the cache shows the mark that the fence is to remove. Bound, to be handed on. */
+  readonly isPending = (key: CacheKey): boolean => this.#isPending(key) || this.#pendingMark(key) !== undefined
 
   /** The marks a load that begins now has to be stored with; undefined when it is not going to be stored. */
   takenFor(key: CacheKey): Marks | undefined {
     return this.#taken.get(key)?.marks
+  }
+
+  get departures(): number {
+    return this.#store.departures
   }
 
   async read(key: CacheKey): Promise<StoredBytes | null> {
@@ -128,10 +137,14 @@ export class MarkedEntries implements EntryCodec {
     return bytes
   }
 
-  /** Rejects while a fence of this process' own has not arrived: until then the cache shows the mark that the fence is to remove. */
+  #pendingMark(key: CacheKey): CacheKey | undefined {
+    return this.#calls.get(key)?.marks.find((mark) => this.#isPending(mark))
+  }
+
+  /** Rejects while one of them is pending. */
   async #look(key: CacheKey): Promise<Marks> {
-    const keys = keysOf(this.#calls.get(key) ?? [])
-    const pending = keys.find((mark) => this.#isPending(mark))
+    const keys = this.#calls.get(key)?.marks ?? []
+    const pending = this.#pendingMark(key)
     if (pending !== undefined) throw new CacheUnavailableError('read', `the fence of ${pending} is pending`)
     const found = await Promise.all(keys.map((mark) => this.#store.read(mark)))
     const marks = new Map<string, string>()
@@ -144,7 +157,7 @@ export class MarkedEntries implements EntryCodec {
 
   /** Chooses what the fill will depend on, and makes a mark where there is none. Undefined when the call is not known any more. */
   async #take(key: CacheKey): Promise<Marks | undefined> {
-    const dependencies = this.#calls.get(key)
+    const dependencies = this.#calls.get(key)?.dependencies
     if (dependencies === undefined) return undefined
     const bounds = dependencies.flatMap(({ bounded }) => bounded ?? [])
     const marks = await this.#mark([

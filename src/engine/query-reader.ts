@@ -72,7 +72,8 @@ export class QueryReader {
       const isOutdated = event.type === 'miss' && event.reason === 'other-shape'
       parts.emit(isOutdated ? { ...event, reason: 'outdated' } : event)
     }
-    const own = { ...parts, emit, store: this.#entries, codec: this.#entries }
+    const entries = this.#entries
+    const own = { ...parts, emit, store: entries, codec: entries, isPending: entries.isPending }
     const filler = new Filler({ parts: own, source, settings: fill, cost })
     this.#reader = new Reader({ parts: own, source, filler, flights: parts.flights, settings: read })
   }

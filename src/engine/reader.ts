@@ -1,11 +1,12 @@
 import type { Entry } from '../core/entry.js'
 import { FillTimeoutError } from '../core/errors.js'
-import type { MissReason } from '../core/events.js'
+import type { CorralEvent, MissReason } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { StoredBytes } from '../core/ports.js'
 import type { Version } from '../core/version.js'
 import { type Demands, type Floor, judge, type Verdict } from '../policy/verdict.js'
 import type { EngineParts, Filler, Judge, NearTier, ReadSource, Seen } from './filler.js'
+import { Looks, type Readers } from './looks.js'
 import type { FlightProgress, Singleflight } from './singleflight.js'
 
 export interface ReadSettings {
@@ -57,6 +58,7 @@ export class Reader<Id, Value> {
   readonly #source: ReadSource<Id, Value>
   readonly #filler: Filler<Id, Value>
   readonly #flights: Singleflight<Value | undefined>
+  readonly #looks: Looks<Answer<Value>>
   readonly #settings: ReadSettings
   readonly #tier: NearTier<Id, Value> | undefined
   /** Keys whose refresh was drawn from a copy in this process and is under way. */
@@ -76,15 +78,17 @@ export class Reader<Id, Value> {
     this.#source = options.source
     this.#filler = options.filler
     this.#flights = options.flights as Singleflight<Value | undefined>
+    this.#looks = new Looks(options.parts, () => this.#flights.now())
     this.#settings = options.settings
     this.#tier = options.tier
   }
 
   read(key: CacheKey, id: Id): Promise<Value | undefined> {
-    const startedAt = this.#flights.now()
-    return this.#pass(key, id, startedAt).then((answer) =>
-      answer === MISSED_A_WRITE ? this.#readAgain(key, id, startedAt) : answer,
-    )
+    const { readers, answer } = this.#looks.join(key, (readers) => this.#pass(key, id, readers))
+    return answer.then((value) => {
+      if (value === MISSED_A_WRITE) return this.#readAgain(key, id, readers.startedAt)
+      return readers.count > 1 ? this.#share(value) : value
+    })
   }
 
   /** Reads the database and brings the cache up to it, whatever it holds. */
@@ -96,7 +100,7 @@ export class Reader<Id, Value> {
     const judge: Judge<Value> = (found) =>
       found !== null && ++landed === 1 ? { bytes: found, useless: true } : this.#admit(key, found)
     const answer = await this.#withinHardTimeout(
-      this.#fill(key, id, { bytes, useless: true }, this.#flights.now(), judge),
+      this.#fill(key, id, { bytes, useless: true }, { startedAt: this.#flights.now(), count: 1 }, judge),
     )
     return answer === MISSED_A_WRITE ? this.loadOnly(key, id) : answer
   }
@@ -108,19 +112,19 @@ export class Reader<Id, Value> {
 
   async #readAgain(key: CacheKey, id: Id, startedAt: number): Promise<Value | undefined> {
     for (let attempt = 1; attempt < MAX_REREADS; attempt++) {
-      const answer = await this.#pass(key, id, startedAt)
+      const answer = await this.#pass(key, id, { startedAt, count: 1 })
       if (answer !== MISSED_A_WRITE) return answer
     }
     return this.loadOnly(key, id)
   }
 
   /** Once through the steps. Not an async function, nor the next one: on a hit there is nothing to wait for but the look. */
-  #pass(key: CacheKey, id: Id, startedAt: number): Promise<Answer<Value>> {
-    if (this.#parts.isPending(key)) return this.#loadWithoutCache(key, id, startedAt)
+  #pass(key: CacheKey, id: Id, readers: Readers): Promise<Answer<Value>> {
+    if (this.#parts.isPending(key)) return this.#loadWithoutCache(key, id, readers)
     const generation = this.#tier?.generation(id)
     return this.#parts.store.read(key).then(
-      (bytes) => this.#answer(key, id, bytes, startedAt, generation), //                   1 look
-      () => this.#loadWithoutCache(key, id, startedAt),
+      (bytes) => this.#answer(key, id, bytes, readers, generation), //                     1 look
+      () => this.#loadWithoutCache(key, id, readers),
     )
   }
 
@@ -128,17 +132,18 @@ export class Reader<Id, Value> {
     key: CacheKey,
     id: Id,
     bytes: StoredBytes | null,
-    startedAt: number,
+    readers: Readers,
     generation: number | undefined,
   ): Answer<Value> | Promise<Answer<Value>> {
+    const { entity } = this.#source
     const held = this.inspect(key, bytes) //                                             2 judge
     if (!held.usable) {
-      this.#parts.emit({ type: 'miss', entity: this.#source.entity, reason: held.reason })
-      return this.#withinHardTimeout(this.#fill(key, id, held.seen, startedAt)) //        6 fill
+      this.#tell(readers, { type: 'miss', entity, reason: held.reason })
+      return this.#withinHardTimeout(this.#fill(key, id, held.seen, readers)) //          6 fill
     }
-    this.#parts.onHit?.({ type: 'hit', entity: this.#source.entity, tier: 'l2', verdict: held.verdict })
+    if (this.#parts.onHit) this.#tell(readers, { type: 'hit', entity, tier: 'l2', verdict: held.verdict })
     if (held.verdict === 'stale') {
-      return this.#fillOrServeStale(key, id, held, bytes as StoredBytes, startedAt) //    5 fill, or help out
+      return this.#fillOrServeStale(key, id, held, bytes as StoredBytes, readers) //      5 fill, or help out
     }
     if (generation !== undefined) this.remember(id, held, generation)
     if (held.verdict === 'early') this.#refresh(key, id, bytes as StoredBytes) //         4 serve and refresh
@@ -185,19 +190,19 @@ export class Reader<Id, Value> {
     this.#tier?.remember(id, { value, remainingMs, freshMs, sizeBytes: payload.length }, generation)
   }
 
-  #loadWithoutCache(key: CacheKey, id: Id, startedAt: number): Promise<Answer<Value>> {
-    this.#parts.emit({ type: 'miss', entity: this.#source.entity, reason: 'unavailable' })
-    return this.#withinHardTimeout(this.#join(key, startedAt, (progress) => this.#filler.loadOnly(key, id, progress)))
+  #loadWithoutCache(key: CacheKey, id: Id, readers: Readers): Promise<Answer<Value>> {
+    this.#tell(readers, { type: 'miss', entity: this.#source.entity, reason: 'unavailable' })
+    return this.#withinHardTimeout(this.#join(key, readers, (progress) => this.#filler.loadOnly(key, id, progress)))
   }
 
   #fill(
     key: CacheKey,
     id: Id,
     seen: Seen,
-    startedAt: number,
+    readers: Readers,
     judge: Judge<Value> = (found) => this.#admit(key, found),
   ): Promise<Answer<Value>> {
-    return this.#join(key, startedAt, (progress) => this.#filler.fill(key, id, seen, judge, progress))
+    return this.#join(key, readers, (progress) => this.#filler.fill(key, id, seen, judge, progress))
   }
 
   #admit(key: CacheKey, bytes: StoredBytes | null): ReturnType<Judge<Value>> {
@@ -213,14 +218,23 @@ export class Reader<Id, Value> {
    */
   async #join(
     key: CacheKey,
-    startedAt: number,
+    readers: Readers,
     fill: (progress: FlightProgress) => Promise<Value | undefined>,
   ): Promise<Answer<Value>> {
     const flight = this.#flights.current(key)
-    if (flight === undefined) return this.#share(await this.#flights.start(key, fill).value)
-    this.#parts.emit({ type: 'coalesced', entity: this.#source.entity, scope: 'process', waitedMs: 0 })
+    const coalesced = { type: 'coalesced', entity: this.#source.entity, scope: 'process', waitedMs: 0 } as const
+    if (flight === undefined) {
+      this.#tell({ count: readers.count - 1 }, coalesced)
+      return this.#share(await this.#flights.start(key, fill).value)
+    }
+    this.#tell(readers, coalesced)
     const value = await flight.value
-    return startedAt < flight.askedAt || (await flight.landed) ? this.#share(value) : MISSED_A_WRITE
+    return readers.startedAt < flight.askedAt || (await flight.landed) ? this.#share(value) : MISSED_A_WRITE
+  }
+
+  /** Of each of them: readers who share a look count as if each had looked. */
+  #tell({ count }: Pick<Readers, 'count'>, event: CorralEvent): void {
+    for (let reader = 0; reader < count; reader++) this.#parts.emit(event)
   }
 
   #share(value: Value | undefined): Value | undefined {
@@ -236,10 +250,10 @@ export class Reader<Id, Value> {
     id: Id,
     held: Held<Value> & { usable: true },
     bytes: StoredBytes,
-    startedAt: number,
+    readers: Readers,
   ): Promise<Answer<Value>> {
     const { clock, floors } = this.#parts
-    const fill = this.#fill(key, id, { bytes, useless: false }, startedAt)
+    const fill = this.#fill(key, id, { bytes, useless: false }, readers)
     const late = Symbol('late')
     let cancel = () => {}
     const softTimeout = new Promise<typeof late>((resolve) => {
