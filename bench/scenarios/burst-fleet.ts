@@ -9,7 +9,9 @@ import type { Burst, BurstTalk } from './burst-worker.js'
 
 const WORKER = new URL('burst-worker.ts', import.meta.url)
 /** Bursts each process makes of keys of its own before the first trial, so that its code is compiled and its leases fit the load. */
-const WARM_UP_BURSTS = 12
+const WARM_UP_BURSTS = 40
+/** The same for a process that takes the place of one that was killed: what such trials count are loads. */
+const SUBSTITUTE_BURSTS = 12
 /** From the order to the start: long enough for every process to have heard it. */
 const LEAD_MS = 40
 
@@ -46,7 +48,7 @@ export class BurstFleet {
 
   async open(): Promise<void> {
     const { processes, table } = this.#options
-    this.#workers = await Promise.all(Array.from({ length: processes }, () => this.#hire()))
+    this.#workers = await Promise.all(Array.from({ length: processes }, () => this.#hire(WARM_UP_BURSTS)))
     await table.takeLoads()
   }
 
@@ -74,11 +76,11 @@ export class BurstFleet {
     await Promise.all(this.#workers.map((worker) => worker.stop()))
   }
 
-  async #hire(): Promise<Worker<BurstTalk>> {
+  async #hire(bursts: number): Promise<Worker<BurstTalk>> {
     const { choice, coldId, reads, setting } = this.#options
     const worker = new Worker<BurstTalk>(WORKER, { profileFolder: setting.profileFolder })
     // Reads of the hand-written kind are so many loads, for which the pool has ten connections.
-    const warmUp = choice.kind === 'corral' ? { bursts: WARM_UP_BURSTS, reads } : { bursts: 1, reads: 10 }
+    const warmUp = choice.kind === 'corral' ? { bursts, reads } : { bursts: 1, reads: 10 }
     const ids = Array.from({ length: warmUp.bursts }, coldId)
     await worker.ask('open', this.#place, choice, { ids, reads: warmUp.reads })
     return worker
@@ -100,7 +102,7 @@ export class BurstFleet {
   async #replace(victims: readonly Worker<BurstTalk>[]): Promise<void> {
     this.#workers = this.#workers.filter((worker) => !victims.includes(worker))
     for (const worker of this.#workers) worker.onSaid = () => {}
-    this.#workers.push(...(await Promise.all(victims.map(() => this.#hire()))))
+    this.#workers.push(...(await Promise.all(victims.map(() => this.#hire(SUBSTITUTE_BURSTS)))))
     await this.#options.table.takeLoads()
   }
 }

@@ -74,6 +74,7 @@ async function findings(table: SlowTable, setting: Setting) {
       atMost(`loader killed: most loads in ${killed.length} trials`, 2, worst(killed)),
     ],
     remarks: [
+      `p99 of each trial's reads: ${described(plain)} ms; of each trial with a load that fails: ${described(failing)} ms`,
       `loads took ${median(plain).toFixed(1)} ms; ${failedReads(plain) + failedReads(killed)} of the reads of loads that can succeed failed`,
       `loads that fail: ${failedReads(failing)} of ${failing.length * PROCESSES * READS} reads were refused`,
       `loader killed: the slowest read of the others took ${slowest(killed).toFixed(0)} ms`,
@@ -99,6 +100,17 @@ function exactlyOneLoad(what: string, trials: readonly Trial[]): Target {
 function waits(what: string, trials: readonly Trial[]): Target {
   const all = trials.flatMap(({ bursts }) => bursts.flatMap(({ waitsMs }) => [...waitsMs]))
   return atMost(`${what}: p99 of the reads / load time`, 1.3, quantile(all, 0.99) / median(trials))
+}
+
+/** How a whole fleet fared in the middle and in the worst of the trials: the target's p99 is of all reads of all trials. */
+function described(trials: readonly Trial[]): string {
+  const each = trials.map(({ bursts }) =>
+    quantile(
+      bursts.flatMap(({ waitsMs }) => [...waitsMs]),
+      0.99,
+    ),
+  )
+  return `median ${quantile(each, 0.5).toFixed(1)}, worst ${quantile(each, 1).toFixed(1)}`
 }
 
 function worst(trials: readonly Trial[]): number {

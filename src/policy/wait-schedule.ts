@@ -5,7 +5,7 @@ const FIRST_GAP_MS = 2
 /** Each gap is this many times the one before, until one of the caps below. */
 const GAP_GROWTH = 1.5
 /** Gaps may always grow to this: a load of 50 ms is noticed less than 10 ms late. */
-const SHORT_WAIT_GAP_MS = 8
+const SHORT_WAIT_GAP_MS = 4
 /** In longer waits gaps may grow to this share of the time waited so far: 400 ms are noticed at most 50 ms late. */
 const WAITED_SHARE = 1 / 8
 /** No gap is longer, however long the load takes. */
