@@ -4,7 +4,7 @@ import type { Chance } from '../core/clock.js'
 const FIRST_GAP_MS = 2
 /** Each gap is this many times the one before, until one of the caps below. */
 const GAP_GROWTH = 1.5
-/** Gaps may always grow to this: a load of 50 ms is noticed less than 10 ms late. */
+/** Gaps may always grow to this, so that a load of 30 ms is noticed hardly later than one of 5; longer loads ask more often for it. */
 const SHORT_WAIT_GAP_MS = 4
 /** In longer waits gaps may grow to this share of the time waited so far: 400 ms are noticed at most 50 ms late. */
 const WAITED_SHARE = 1 / 8
@@ -42,7 +42,8 @@ export function nextPollMs(wait: Wait, chance: Chance): number | undefined {
   const gap = gapMs(wait) * (1 - JITTER * chance.number())
   const pauseMs = wait.polls === 0 ? wait.soonestMs + gap : gap
   const takeoverMs = wait.leaseRemainingMs > 0 ? wait.leaseRemainingMs + 1 : Number.POSITIVE_INFINITY
-  return Math.max(1, Math.ceil(Math.min(pauseMs, takeoverMs, leftMs)))
+  // Rounded up, a gap of 4 would be 4 for everybody. The other two must not fall short.
+  return Math.max(1, Math.min(Math.round(pauseMs), Math.ceil(takeoverMs), Math.ceil(leftMs)))
 }
 
 function gapMs(wait: Wait): number {

@@ -325,6 +325,17 @@ describe('QueryReader', () => {
     expect(await process.readAndSettle()).toBe(2)
   })
 
+  it('and joins no read of the same tick that does not', async () => {
+    const fleet = new QueryFleet()
+    const process = new QueryProcess(fleet)
+    await process.readAndSettle()
+    const before = process.read()
+    process.pending.add(TABLE)
+    fleet.database.stars = 2
+    expect(await process.read()).toBe(2)
+    await before
+  })
+
   it('replaces what is there when it is told to refresh', async () => {
     const fleet = new QueryFleet()
     const process = new QueryProcess(fleet)

@@ -58,7 +58,7 @@ describe('Reader', () => {
     expect(waiter.events.story()).toMatchInlineSnapshot(`
       "
       1 miss nothing
-      2 coalesced fleet after 27 ms
+      2 coalesced fleet after 23 ms
       "
     `)
   })

@@ -44,11 +44,11 @@ describe('nextPollMs', () => {
 
     const spread = notice(36, (chance) => 36 + 34 * chance.number())
     expect(spread.p99Ms).toBeLessThan(10)
-    expect(spread.meanPolls).toBeLessThan(7)
+    expect(spread.meanPolls).toBeLessThan(9)
 
     const unknown = notice(0, (chance) => 40 + 20 * chance.number())
-    expect(unknown.p99Ms).toBeLessThan(10)
-    expect(unknown.meanPolls).toBeLessThan(11)
+    expect(unknown.p99Ms).toBeLessThan(8)
+    expect(unknown.meanPolls).toBeLessThan(15)
   })
 
   it('asks for the first time just after the soonest end of the load, or at once when that is unknown', () => {
@@ -64,7 +64,7 @@ describe('nextPollMs', () => {
     const gaps = times.map((time, i) => time - (times[i - 1] ?? 0))
     for (let i = 1; i < gaps.length; i++) {
       expect(gaps[i]).toBeGreaterThanOrEqual(gaps[i - 1]!)
-      expect(gaps[i]).toBeLessThanOrEqual(Math.max(8, Math.ceil(times[i - 1]! / 8)))
+      expect(gaps[i]).toBeLessThanOrEqual(Math.max(4, Math.ceil(times[i - 1]! / 8)))
     }
     expect(gaps.at(-1)).toBe(100)
     expect(times.length).toBeLessThan(60)
