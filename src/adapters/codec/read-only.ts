@@ -48,13 +48,15 @@ export function closeList<Row extends object>(rows: Row[]): readonly Row[] {
 
 /**
  * What one reader may have of a shared, frozen row or list of rows: the same object, or, when it carries bytes,
- * a frozen copy with the same order of keys and with bytes of its own.
+ * a frozen copy with the same order of keys and with bytes of its own, which can be handed out in its turn.
  */
 export function handOut<Shared extends object>(shared: Shared): Shared {
   const carried = carriers.get(shared)
   if (carried === undefined) return shared
   const copy = (Array.isArray(shared) ? [...shared] : { ...shared }) as Record<string, unknown>
   for (const property of carried) copy[property] = copyBytes(copy[property])
+  // Readers who share a look are handed copies of what a load has handed out.
+  markCarrier(copy, carried)
   return Object.freeze(copy) as Shared
 }
 

@@ -125,6 +125,7 @@ describe('handOut', () => {
   it.each([
     ['from the database', () => freezeRow(withBytes()) as ReturnType<typeof withBytes>],
     ['from the cache', () => throughCodec(withBytes()) as ReturnType<typeof withBytes>],
+    ['handed out already', () => handOut(freezeRow(withBytes())) as ReturnType<typeof withBytes>],
     ['frozen twice', () => freezeRow(freezeRow(withBytes())) as ReturnType<typeof withBytes>],
   ])('gives every reader bytes of its own: %s', (_name, make) => {
     const row = make()
