@@ -3,6 +3,7 @@ import type { StoredBytes } from '../core/ports.js'
 import { jittered } from '../policy/jitter.js'
 import type { EngineParts, NearTier, Seen } from './filler.js'
 import type { HotKeys } from './hot-keys.js'
+import { Looks, type Readers } from './looks.js'
 import { type Reader, remainingOf } from './reader.js'
 
 export interface CopySettings {
@@ -14,6 +15,9 @@ export interface CopySettings {
   /** How long a process that makes a copy is given before another may take over. */
   readonly leaseMs: number
 }
+
+/** A copy that may be served; or what there is to replace, unless the cache did not say. */
+type Found<Value> = { readonly value: Value } | { readonly seen: Seen | undefined }
 
 /** Keys found absent that are remembered. More than are ever hot at a time. */
 const MAX_ABSENT = 512
@@ -38,6 +42,7 @@ export class HotCopies<Id, Value> {
   readonly #settings: CopySettings
   readonly #tier: NearTier<Id, Value> | undefined
   readonly #entity: string
+  readonly #looks: Looks<Found<Value>>
   /** Copies that this process is making. */
   readonly #making = new Set<CacheKey>()
   /** Until when keys whose row was just seen to be absent are not read from copies, which may still hold the row. */
@@ -57,6 +62,8 @@ export class HotCopies<Id, Value> {
     this.#hotKeys = options.hotKeys
     this.#settings = options.settings
     this.#tier = options.tier
+    // A copy is answered by a look alone, which no load joins: when its readers began matters to nobody.
+    this.#looks = new Looks(options.parts, () => 0)
   }
 
   /** `Reader.read`, by way of a copy if the key is hot. */
@@ -80,25 +87,33 @@ export class HotCopies<Id, Value> {
   }
 
   async #readCopy(copy: CacheKey, key: CacheKey, id: Id): Promise<Value | undefined> {
+    const { readers, answer } = this.#looks.join(copy, (readers) => this.#look(copy, key, id, readers))
+    const found = await answer
+    if ('value' in found) return readers.count > 1 ? this.#reader.share(found.value) : found.value
+    const read = this.#reader.read(key, id)
+    if (found.seen !== undefined) this.#makeBehind(copy, key, found.seen, read)
+    return read
+  }
+
+  async #look(copy: CacheKey, key: CacheKey, id: Id, readers: Readers): Promise<Found<Value>> {
     const { onHit, store } = this.#parts
     const generation = this.#tier?.generation(id)
     let bytes: StoredBytes | null
     try {
       bytes = await store.read(copy)
     } catch {
-      return this.#reader.read(key, id)
+      return { seen: undefined }
     }
     const held = this.#reader.inspect(key, bytes, copy)
-    if (held.usable && held.verdict !== 'stale' && held.value !== undefined) {
-      onHit?.({ type: 'hit', entity: this.#entity, tier: 'copy', verdict: held.verdict })
-      if (generation !== undefined) this.#reader.remember(id, held, generation)
-      // The copy ends no later than the entry: whoever draws the lot looks whether the entry itself is about to.
-      if (held.verdict === 'early') this.#reader.refreshBehind(key, id, remainingOf(held.entry, store.nowMs()))
-      return held.value
-    }
-    const answer = this.#reader.read(key, id)
-    this.#makeBehind(copy, key, held.usable ? { bytes, useless: false } : held.seen, answer)
-    return answer
+    if (!held.usable) return { seen: held.seen }
+    const { verdict, value, entry } = held
+    if (verdict === 'stale' || value === undefined) return { seen: { bytes, useless: false } }
+    const hit = { type: 'hit', entity: this.#entity, tier: 'copy', verdict } as const
+    if (onHit) for (let reader = 0; reader < readers.count; reader++) onHit(hit)
+    if (generation !== undefined) this.#reader.remember(id, held, generation)
+    // The copy ends no later than the entry: whoever draws the lot looks whether the entry itself is about to.
+    if (verdict === 'early') this.#reader.refreshBehind(key, id, remainingOf(entry, store.nowMs()))
+    return { value }
   }
 
   /** Makes a copy when its reader has been served, so that nobody waits for it. */

@@ -87,7 +87,7 @@ export class Reader<Id, Value> {
     const { readers, answer } = this.#looks.join(key, (readers) => this.#pass(key, id, readers))
     return answer.then((value) => {
       if (value === MISSED_A_WRITE) return this.#readAgain(key, id, readers.startedAt)
-      return readers.count > 1 ? this.#share(value) : value
+      return readers.count > 1 ? this.share(value) : value
     })
   }
 
@@ -107,7 +107,7 @@ export class Reader<Id, Value> {
 
   /** Reads the database and leaves the cache alone. */
   async loadOnly(key: CacheKey, id: Id): Promise<Value | undefined> {
-    return this.#share(await this.#withinHardTimeout(this.#filler.loadOnly(key, id)))
+    return this.share(await this.#withinHardTimeout(this.#filler.loadOnly(key, id)))
   }
 
   async #readAgain(key: CacheKey, id: Id, startedAt: number): Promise<Value | undefined> {
@@ -225,11 +225,11 @@ export class Reader<Id, Value> {
     const coalesced = { type: 'coalesced', entity: this.#source.entity, scope: 'process', waitedMs: 0 } as const
     if (flight === undefined) {
       this.#tell({ count: readers.count - 1 }, coalesced)
-      return this.#share(await this.#flights.start(key, fill).value)
+      return this.share(await this.#flights.start(key, fill).value)
     }
     this.#tell(readers, coalesced)
     const value = await flight.value
-    return readers.startedAt < flight.askedAt || (await flight.landed) ? this.#share(value) : MISSED_A_WRITE
+    return readers.startedAt < flight.askedAt || (await flight.landed) ? this.share(value) : MISSED_A_WRITE
   }
 
   /** Of each of them: readers who share a look count as if each had looked. */
@@ -237,7 +237,8 @@ export class Reader<Id, Value> {
     for (let reader = 0; reader < count; reader++) this.#parts.emit(event)
   }
 
-  #share(value: Value | undefined): Value | undefined {
+  /** What one of several readers of the same value may have of it. */
+  share(value: Value | undefined): Value | undefined {
     return value === undefined ? undefined : this.#source.share(value)
   }
 

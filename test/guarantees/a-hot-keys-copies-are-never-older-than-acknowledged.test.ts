@@ -297,6 +297,31 @@ describe('a process that reads copies', () => {
     expect(fleet.table.loads).toHaveLength(1)
   })
 
+  it('looks once for all its readers of one tick, and makes one copy behind them', async () => {
+    const fleet = new HotFleet()
+    const reader = fleet.startOn(0)
+    await fleet.heat(reader)
+    const readByMany = async () => {
+      reader.cache.calls.length = 0
+      const rows = await Promise.all(Array.from({ length: 50 }, () => reader.read('42')))
+      expect(rows.map((row) => row?.price)).toEqual(rows.map(() => 1))
+      await settle()
+      return reader.cache.calls.map(({ operation, keys }) => `${operation} ${keys.length}`)
+    }
+    expect(await readByMany(), 'the copy, the entry, and that again to be copied').toEqual([
+      'read 1',
+      'read 1',
+      'lease 1',
+      'read 1',
+      'fill 1',
+    ])
+    expect(await readByMany()).toEqual(['read 1'])
+    expect(reader.events.of('hit').map(({ tier }) => tier)).toEqual([
+      ...Array(50).fill('l2'),
+      ...Array(50).fill('copy'),
+    ])
+  })
+
   it('goes to the entry where its copy is away', async () => {
     const fleet = new HotFleet()
     const reader = fleet.startOn(0)
