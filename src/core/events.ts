@@ -72,10 +72,12 @@ export type CorralEvent =
   | { readonly type: 'shape.changed'; readonly entity: string }
   /** The database holds an older version than this process has seen: restored, failed over, or stamped by other means. */
   | { readonly type: 'floor.reset'; readonly entity: string; readonly key: CacheKey }
+  /** What follows a commit: `keys` were fenced, and in `replaced` of them the new row took an older one's place (`onWrite: 'publish'`). */
   | {
       readonly type: 'fence'
       readonly outcome: 'fenced' | 'pending'
       readonly keys: number
+      readonly replaced: number
       readonly durationMs: number
     }
   /** A pending fence was delivered after all, or given up because too many are pending. */

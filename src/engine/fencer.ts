@@ -83,13 +83,14 @@ export class Fencer {
     const entries = [...new Map(requests).values()]
     const fences = [...entries, ...entries.flatMap((entry) => this.#copyFences(entry))]
     const [sent, differing] = await Promise.all([this.#send(fences), this.#differing(changes, sure)])
-    const state = differing.length > 0 && (await this.#send(differing)) === 'pending' ? 'pending' : sent
+    const isLate = differing.length > 0 && (await this.#send(differing)).state === 'pending'
+    const state = isLate ? 'pending' : sent.state
     // Until the fence arrived, this process may have taken the old entry up again wherever no version tells it from the new.
     for (const change of changes) if (!change.hasFloor || change.version === null) this.#invalidation.apply(change)
     this.#announce(offered.size > 0 ? told(changes, offered) : changes)
     const durationMs = this.#clock.monotonicMs() - startedMs
     const keys = fences.filter(({ key }) => !isMark(key)).length
-    this.#emit({ type: 'fence', outcome: state, keys, durationMs })
+    this.#emit({ type: 'fence', outcome: state, keys, replaced: sent.replaced, durationMs })
     return state
   }
 
@@ -118,17 +119,19 @@ export class Fencer {
   }
 
   /** Fences that did not arrive are pending, with all that had to wait for them. */
-  async #send(fences: readonly OrderedFence[]): Promise<FenceState> {
+  async #send(fences: readonly OrderedFence[]): Promise<{ readonly state: FenceState; readonly replaced: number }> {
     const batches = inOrder(fences)
+    let replaced = 0
     for (const [at, batch] of batches.entries()) {
       try {
-        await this.#store.fence(batch)
+        const outcomes = await this.#store.fence(batch)
+        replaced += outcomes.filter((outcome) => outcome === 'replaced').length
       } catch {
         this.#pending.add(batches.slice(at).flat())
-        return 'pending'
+        return { state: 'pending', replaced }
       }
     }
-    return 'fenced'
+    return { state: 'fenced', replaced }
   }
 
   /** Fences of marks that say something else than what makes a fence needless. All of them when the cache does not say. */
