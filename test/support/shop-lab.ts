@@ -101,8 +101,8 @@ export function openShopDatabase(connectionString: string, max = 10): Kysely<Sho
   return new Kysely<ShopDatabase>({ dialect: new PostgresDialect({ pool }) })
 }
 
-export function openProducts(corral: Corral<ShopDatabase>) {
-  return corral.repository('products', { key: 'id', unique: ['slug', 'slug_key'] })
+export function openProducts(corral: Corral<ShopDatabase>, onWrite: 'drop' | 'publish' = 'drop') {
+  return corral.repository('products', { key: 'id', unique: ['slug', 'slug_key'], onWrite })
 }
 
 export async function createProducts(db: Kysely<ShopDatabase>): Promise<void> {

@@ -17,13 +17,15 @@ export interface TierOptions extends OptionGroups {
   /** Another way to the same Redis for the bus alone, so that it can be cut while the cache answers. Default: the same way. */
   readonly busUrl?: string
   readonly secret?: string
+  /** What writes do with the rows that others hold. Default `drop`. */
+  readonly onWrite?: 'drop' | 'publish'
 }
 
 /** Short enough for a test, and long enough for a busy machine. */
 export const BUS = { heartbeatMs: 50, trustMs: 200 }
 
 /** An instance with a near tier, in this process. The caller closes it. */
-export function openTier({ namespace, databaseUrl, redisUrl, busUrl, secret, ...groups }: TierOptions) {
+export function openTier({ namespace, databaseUrl, redisUrl, busUrl, secret, onWrite, ...groups }: TierOptions) {
   const db = openShopDatabase(databaseUrl, 3)
   // Clients that only say where Redis is: Corral opens connections of its own like them.
   const [redis, bus] = [redisUrl, busUrl ?? redisUrl].map((url) => new Redis(url, { lazyConnect: true })) as [
@@ -40,7 +42,7 @@ export function openTier({ namespace, databaseUrl, redisUrl, busUrl, secret, ...
     for (const client of [redis, bus]) client.disconnect()
     await db.destroy()
   }
-  return { corral, products: openProducts(corral), events, db, close }
+  return { corral, products: openProducts(corral, onWrite), events, db, close }
 }
 
 /** The same, closed when the test is over. */

@@ -29,6 +29,12 @@ const talk = {
       .events.of('hit')
       .filter((hit) => hit.tier === 'l1').length
   },
+  /** The price this process holds in its memory, and how often it has asked Redis or the database so far. */
+  held(id: number): { price: number | undefined; asked: number } {
+    const { products, events } = opened()
+    const asked = events.of('hit').filter((hit) => hit.tier !== 'l1').length + events.count('miss')
+    return { price: products.peek(id)?.price, asked }
+  },
   /** The price, under a session continued from the token, and the session's token afterwards. */
   async find(id: number, token?: string): Promise<{ price: number | undefined; token: string }> {
     const { corral, products } = opened()
