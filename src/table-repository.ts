@@ -12,6 +12,7 @@ import type { ChangeDetails } from './table/changes.js'
 import type { Explanation } from './table/explain.js'
 import type { WriteResult } from './table/repository-types.js'
 import { type WarmProgress, type WarmUpOptions, type WarmUpSource, warmUp } from './table/warm-up.js'
+import { type UnseenWrite, unseenAlong } from './table/write-watch.js'
 import { type CorralTransaction, runTransaction, type TransactionParts, tellCache, writeLogOf } from './transaction.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
@@ -93,7 +94,7 @@ export class TableRepository {
   }
 
   upsert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
-    return this.#write(values, undefined, { mayReplace: true }, options, (table) =>
+    return this.#write(values, undefined, upsertOf(values), options, (table) =>
       table.writer.upsert(this.#parts.db, values),
     )
   }
@@ -148,6 +149,7 @@ export class TableRepository {
       const written = await write(opened)
       if (written === undefined) return undefined
       log.add(opened.changesOfRow(written, details), written.xid)
+      for (const unseen of await this.#unseen(opened, written, details)) log.addUnseen(unseen)
       return { row: freezeRow(written.row), version: written.version, fence: 'at-commit' as const }
     }
     const readAll = async (ids: readonly unknown[]) => {
@@ -168,7 +170,7 @@ export class TableRepository {
         return row && freezeRow(row)
       },
       insert: (values: object) => record({}, (opened) => opened.writer.insert(tx, values)),
-      upsert: (values: object) => record({ mayReplace: true }, (opened) => opened.writer.upsert(tx, values)),
+      upsert: (values: object) => record(upsertOf(values), (opened) => opened.writer.upsert(tx, values)),
       update: async (id: unknown, patch: object, options: UpdateOptions = {}) => {
         const opened = await table()
         const canonical = opened.idOf(id)
@@ -200,7 +202,7 @@ export class TableRepository {
     options: WriteOptions,
     write: (table: CachedTable) => Promise<Written | undefined>,
   ): Promise<WriteResult<object> | undefined> {
-    const { fencer, db } = this.#parts
+    const { fencer, db, watch } = this.#parts
     const table = await this.#parts.table()
     const session = sessionLog(options.session)
     let written: Written | undefined
@@ -217,7 +219,17 @@ export class TableRepository {
     if (written === undefined) return undefined
     const changes = table.changesOfRow(written, details)
     const fence = await tellCache(fencer, session, changes)
+    for (const unseen of await this.#unseen(table, written, details)) watch.emit({ type: 'write.unseen', ...unseen })
     return { row: freezeRow(written.row), version: written.version, fence }
+  }
+
+  /** Rows that the database changed along with the one that was written, if there is a repository that may hold them. */
+  async #unseen(table: CachedTable, written: Written, details: ChangeDetails): Promise<readonly UnseenWrite[]> {
+    const along = table.alongWith(written, details)
+    if (along.entities.length === 0) return []
+    const { tables } = this.#parts.watch
+    await tables.openAll()
+    return unseenAlong(tables, along)
   }
 
   #lookupAt(lookup: unknown): number {
@@ -245,6 +257,10 @@ function read(table: CachedTable, id: CanonicalId, options: ReadOptions): Promis
     default:
       throw new ConfigError('consistency', '`cached`, `verified`, `primary` or `refresh`', options.consistency)
   }
+}
+
+function upsertOf(values: object): ChangeDetails {
+  return { mayReplace: true, touched: Object.keys(values) }
 }
 
 /** Ends the caller's wait when its signal aborts, with the signal's own reason. What it waited for goes on. */

@@ -57,8 +57,8 @@ export type CorralEvent =
   /** A row holds a value the codec cannot bring back unchanged, so it is read from the database every time. */
   | { readonly type: 'entry.uncacheable'; readonly entity: string; readonly property: string; readonly found: string }
   /**
-   * A committed transaction wrote something the SDK could not follow: raw SQL (`statement`), or rows of `entity` in a statement that
-   * does not tell which. Entries about it stay until they expire or the outbox tells. See `tx.touched`.
+   * A committed write did something the SDK could not follow: raw SQL (`statement`), or it changed rows of `entity` without telling
+   * which, perhaps along a foreign key that cascades. Entries about them stay until they expire or the outbox tells. See `tx.touched`.
    */
   | { readonly type: 'write.unseen'; readonly statement: string; readonly entity: string | undefined }
   /** `ttl.freshMs` as a function of the row gave something of no use; `freshMs` is what the row got instead. */

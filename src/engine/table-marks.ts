@@ -77,20 +77,20 @@ export class TableMarks {
   }
 
   /** The marks a write changes. */
-  ofWrite({ kind, touched, valueIn }: MarkedWrite): Change[] {
-    const isSet = (column: string) => this.#marked.rewrites || touched === undefined || touched.includes(column)
+  ofWrite(write: MarkedWrite): Change[] {
+    const { kind, touched, valueIn } = write
     const values = this.#columns.flatMap((column) => {
       const value = valueIn(column)
       return value === undefined ? [] : this.valueKeys(column.column, value)
     })
     // After an insert or a delete the row's values are all there is; after an update only if it left them as they were.
-    const keepsValues = !this.#columns.some(({ column, generated }) => generated || isSet(column))
+    const keepsValues = !this.#columns.some(({ column, generated }) => generated || this.#isSet(touched, column))
     const isKnown = kind === 'insert' || kind === 'delete' || (kind === 'update' && keepsValues)
     const unless = isKnown && this.#columns.length > 0 ? this.declared : undefined
     return [
       ...[...this.table, ...values].map((key) => changeOf(key)),
       ...this.values.map((key) => changeOf(key, unless)),
-      ...this.#alongWith(kind, isSet),
+      ...this.#alongWith(write),
     ]
   }
 
@@ -99,13 +99,23 @@ export class TableMarks {
     return this.ofWrite({ kind: 'unknown', touched: undefined, valueIn: () => undefined })
   }
 
-  #alongWith(kind: MarkedWrite['kind'], isSet: (column: string) => boolean): Change[] {
+  /** The tables whose rows the database may change along with such a write, by foreign keys: roots of their trees. */
+  reachedBy({ kind, touched }: Pick<MarkedWrite, 'kind' | 'touched'>): string[] {
     const mayDelete = kind === 'delete' || kind === 'unknown'
     const mayUpdate = kind === 'update' || kind === 'replace' || kind === 'unknown'
+    const isSet = (column: string) => this.#isSet(touched, column)
     const reached = this.#marked.cascades
       .filter(({ by, columns }) => (by === 'delete' ? mayDelete : mayUpdate && columns.some(isSet)))
       .flatMap(({ reaches }) => reaches)
-    const others = [...new Set([...this.#marked.bases, ...reached])]
+    return [...new Set(reached)]
+  }
+
+  #isSet(touched: readonly string[] | undefined, column: string): boolean {
+    return this.#marked.rewrites || touched === undefined || touched.includes(column)
+  }
+
+  #alongWith(write: MarkedWrite): Change[] {
+    const others = [...new Set([...this.#marked.bases, ...this.reachedBy(write)])]
     return [...tableKeys(this.#namespace, others), ...valuesKeys(this.#namespace, others)].map((key) => changeOf(key))
   }
 }

@@ -18,7 +18,7 @@ import { LoadCost } from '../policy/load-cost.js'
 import type { Floor } from '../policy/verdict.js'
 import { longestHeadStartMs, shouldRefreshEarly } from '../policy/xfetch.js'
 import { readUnder, type SessionLog, type SessionRead } from '../session.js'
-import { type ChangeDetails, TableChanges } from './changes.js'
+import { type AlongWith, type ChangeDetails, TableChanges } from './changes.js'
 import { type Explanation, explain } from './explain.js'
 import { openHotRows } from './hot-rows.js'
 import type { TableOptions, TableParts } from './parts.js'
@@ -233,6 +233,11 @@ export class CachedTable {
   /** What a committed write made old. */
   changes(written: Written, details: ChangeDetails): Change[] {
     return this.#changes.ofWrite(written, details)
+  }
+
+  /** What the database may have changed in other tables along with a write. */
+  alongWith(written: Written, details: ChangeDetails): AlongWith {
+    return this.#changes.alongWith(written, details)
   }
 
   /** What a write may have made old whose outcome is unknown. */

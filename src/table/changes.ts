@@ -10,12 +10,17 @@ import { type MarkedTable, type MarkedWrite, TableMarks } from '../engine/table-
 /** What is known of a write besides the row it returned. */
 export interface ChangeDetails {
   readonly wasDeleted?: boolean
-  /** The columns that were set; undefined: any may have been. */
+  /** The columns that were set, of an upsert those of a row that was there; undefined: any may have been. */
   readonly touched?: readonly string[]
   /** The id the row had before, if the write may have changed it. */
   readonly formerId?: CanonicalId
   /** An insert that may have changed a row instead. */
   readonly mayReplace?: boolean
+}
+
+export interface AlongWith {
+  readonly kind: MarkedWrite['kind']
+  readonly entities: readonly string[]
 }
 
 /** The keys of one table, and which of them a write makes old. */
@@ -69,7 +74,13 @@ export class TableChanges {
     return [...this.#ofRow(written, details), ...this.marks.ofWrite(this.#marked(written.row, details))]
   }
 
-  #ofRow(written: Written, { wasDeleted = false, touched, formerId }: ChangeDetails): Change[] {
+  /** What kind of write it was, and the tables whose rows the database may have changed along with the row, by foreign keys. */
+  alongWith(written: Written, details: ChangeDetails): AlongWith {
+    const write = this.#marked(written.row, details)
+    return { kind: write.kind, entities: this.marks.reachedBy(write) }
+  }
+
+  #ofRow(written: Written, { wasDeleted = false, touched, formerId, mayReplace = false }: ChangeDetails): Change[] {
     const version = written.version ?? null
     const { xid } = written
     const key = this.rowKey(written.id)
@@ -80,7 +91,8 @@ export class TableChanges {
     if (formerKey !== undefined && formerKey !== key) {
       changes.push({ key: formerKey, version, xid, absent: true, hasFloor: true })
     }
-    return [...changes, ...this.#lookups(written.row, xid, touched)]
+    // An insert sets every column.
+    return [...changes, ...this.#lookups(written.row, xid, mayReplace ? undefined : touched)]
   }
 
   /** The same for a write whose outcome is unknown: whatever is stored under these keys goes. */
@@ -92,10 +104,13 @@ export class TableChanges {
   }
 
   #marked(row: object, { wasDeleted, touched, mayReplace }: ChangeDetails): MarkedWrite {
-    const { columns, queryBy } = this.#facts
+    const { columns, queryBy, key } = this.#facts
+    const isKey = (name: string) => key.some(({ property }) => property === name)
+    // The row that an upsert runs into has the key it names.
+    const set = mayReplace ? touched?.filter((name) => !isKey(name)) : touched
     return {
       kind: wasDeleted ? 'delete' : mayReplace ? 'replace' : touched ? 'update' : 'insert',
-      touched: touched?.map((name) => columns.find(({ property }) => property === name)?.column ?? name),
+      touched: set?.map((name) => columns.find(({ property }) => property === name)?.column ?? name),
       valueIn: ({ column }) =>
         idAmong(
           queryBy.filter((each) => each.column === column),

@@ -13,7 +13,7 @@ import { toVersion } from '../core/version.js'
 import type { OpenTables } from '../engine/open-tables.js'
 import { TableMarks } from '../engine/table-marks.js'
 import type { CachedTable } from './cached-table.js'
-import type { ChangeDetails } from './changes.js'
+import type { AlongWith, ChangeDetails } from './changes.js'
 
 /** What it takes to know what statements of the application's own mean for the cache. */
 export interface WatchParts {
@@ -23,7 +23,7 @@ export interface WatchParts {
   readonly emit: EmitEvent
 }
 
-/** A write that could not be followed: raw SQL, or rows of a table that nobody told. */
+/** A write that could not be followed: raw SQL, or rows of a table that nobody told, such as those a foreign key takes along. */
 export type UnseenWrite = Omit<CorralEvent & { type: 'write.unseen' }, 'type'>
 
 export interface WatchedLog {
@@ -67,8 +67,9 @@ export class TableWatch implements WriteWatch {
       if (tables.some((table) => !tellsRows(table, write))) {
         this.#log.addUnseen({ statement: write.kind, entity: relation?.entity })
       }
-      for (const entity of relation?.bases ?? []) {
-        if (this.#parts.tables.of(entity).length > 0) this.#log.addUnseen({ statement: write.kind, entity })
+      const others = [...(relation?.bases ?? []), ...this.#reachedBy(relation, write)]
+      for (const unseen of unseenAlong(this.#parts.tables, { kind: write.kind, entities: others })) {
+        this.#log.addUnseen(unseen)
       }
     }
   }
@@ -116,10 +117,22 @@ export class TableWatch implements WriteWatch {
     if (relation === undefined) return []
     const isByRow = tables.length > 0 && (write as DoneWrite).rows !== undefined
     if (isByRow) return []
-    const { namespace } = this.#parts
-    const marks = new TableMarks({ namespace, marked: relation, columns: [] })
-    return marks.ofWrite({ ...write, valueIn: () => undefined })
+    return this.#marks(relation).ofWrite({ ...write, valueIn: () => undefined })
   }
+
+  #reachedBy(relation: Relation | undefined, write: Write): readonly string[] {
+    return relation === undefined ? [] : this.#marks(relation).reachedBy(write)
+  }
+
+  #marks(relation: Relation): TableMarks {
+    return new TableMarks({ namespace: this.#parts.namespace, marked: relation, columns: [] })
+  }
+}
+
+/** What a write has changed besides its own rows, where a repository may hold some of it: the statement tells none of those rows. */
+export function unseenAlong(tables: OpenTables<CachedTable>, { kind, entities }: AlongWith): UnseenWrite[] {
+  const held = entities.filter((entity) => tables.of(entity).length > 0)
+  return held.map((entity) => ({ statement: kind, entity }))
 }
 
 function idOf({ schema, name }: TableName): string {
