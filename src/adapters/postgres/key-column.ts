@@ -110,13 +110,13 @@ export class KeyColumn {
     return canonical
   }
 
-  #integer(value: unknown, { least, most }: { least: bigint; most: bigint }): string | Impossible {
-    const text =
-      typeof value === 'string'
-        ? value
-        : typeof value === 'bigint' || (typeof value === 'number' && Number.isSafeInteger(value))
-          ? String(value)
-          : ''
+  #integer(value: unknown, { least, most, from, to, plain }: IntegerRange): string | Impossible {
+    // Nearly every caller has one of these two in hand; bigints would take far longer.
+    if (typeof value === 'number' && Number.isSafeInteger(value)) {
+      return value >= from && value <= to ? String(value) : IMPOSSIBLE
+    }
+    if (typeof value === 'string' && plain.test(value)) return value
+    const text = typeof value === 'string' ? value : typeof value === 'bigint' ? String(value) : ''
     const [, sign, digits] = INTEGER.exec(text) ?? []
     if (digits === undefined) throw this.#malformed('a safe integer, a bigint or a string of decimal digits', value)
     if (digits.length > LONGEST_BIGINT) return IMPOSSIBLE
@@ -155,6 +155,10 @@ export class KeyColumn {
  * an object with exactly their properties. Throws `KeyError` for anything else.
  */
 export function canonicalId(columns: readonly KeyColumn[], id: unknown): CanonicalId | Impossible {
+  if (columns.length === 1 && typeof id !== 'object') {
+    const only = (columns[0] as KeyColumn).canonical(id)
+    return only === IMPOSSIBLE ? IMPOSSIBLE : [only]
+  }
   const values = partsOf(columns, id)
   const parts = columns.map((column, at) => column.canonical(values[at]))
   return parts.includes(IMPOSSIBLE) ? IMPOSSIBLE : (parts as string[])
@@ -166,11 +170,27 @@ export function idFromRow(columns: readonly KeyColumn[], row: object): Canonical
   return parts.includes(undefined) ? undefined : (parts as string[])
 }
 
-const RANGE = {
-  smallint: { least: -(2n ** 15n), most: 2n ** 15n - 1n },
-  integer: { least: -(2n ** 31n), most: 2n ** 31n - 1n },
-  bigint: { least: -(2n ** 63n), most: 2n ** 63n - 1n },
+interface IntegerRange {
+  readonly least: bigint
+  readonly most: bigint
+  /** The same for safe integers. */
+  readonly from: number
+  readonly to: number
+  /** Texts that are canonical and surely within the range. */
+  readonly plain: RegExp
 }
+
+const RANGE: Readonly<Record<'smallint' | 'integer' | 'bigint', IntegerRange>> = {
+  smallint: { ...signed(16), plain: /^[1-9]\d{0,3}$/ },
+  integer: { ...signed(32), plain: /^[1-9]\d{0,8}$/ },
+  bigint: { ...signed(64), plain: /^[1-9]\d{0,17}$/ },
+}
+
+function signed(bits: number): Omit<IntegerRange, 'plain'> {
+  const least = BigInt.asIntN(bits, 1n << BigInt(bits - 1))
+  return { least, most: -least - 1n, from: Number(least), to: -Number(least) - 1 }
+}
+
 const LONGEST_BIGINT = 19
 const INTEGER = /^([+-]?)0*(\d+)$/
 const TRAILING_BLANKS = / +$/
