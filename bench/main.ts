@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- <scenario> [--json] [--quick] [--profile <folder>]`: measures one thing on real servers of its own.
+ * `npm run bench -- <scenario> [--json] [--quick] [--no-peers] [--profile <folder>]`: measures one thing on real servers of its own.
  *
  * Prints a table, the targets and whether they were met, and the machine. With `--json` the last line of stdout is one JSON
  * object; see `Report`. Exits with 0 when the scenario ran to its end, whatever it found.
@@ -15,13 +15,16 @@ const { values, positionals } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
+    'no-peers': { type: 'boolean', default: false },
     profile: { type: 'string' },
   },
 })
 
 const scenario = SCENARIOS.find(({ name }) => name === positionals[0])
 if (scenario === undefined || positionals.length !== 1) {
-  console.error(`usage: npm run bench -- <scenario> [--json] [--quick] [--profile <folder>]\n\n${listed(SCENARIOS)}`)
+  console.error(
+    `usage: npm run bench -- <scenario> [--json] [--quick] [--no-peers] [--profile <folder>]\n\n${listed(SCENARIOS)}`,
+  )
   process.exitCode = 2
 } else {
   await run(scenario)
@@ -30,9 +33,10 @@ if (scenario === undefined || positionals.length !== 1) {
 async function run(scenario: Scenario): Promise<void> {
   const note = (line: string) => console.error(`${scenario.name}: ${line}`)
   await buildWorkers()
-  const findings = await scenario.run({ quick: values.quick, profileFolder: values.profile, note })
+  const setting = { quick: values.quick, peers: !values['no-peers'], profileFolder: values.profile, note }
+  const findings = await scenario.run(setting)
   console.log(printed(scenario, findings))
-  if (values.json) console.log(JSON.stringify(reportOf(scenario, findings)))
+  if (values.json) console.log(JSON.stringify(reportOf(scenario, findings, setting)))
 }
 
 function listed(scenarios: readonly Scenario[]): string {

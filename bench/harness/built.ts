@@ -21,7 +21,9 @@ export async function buildWorkers(): Promise<void> {
   await build({
     config: false,
     silent: true,
-    entry: files.filter((file) => /-(worker|contenders)\.ts$/.test(file)).map((file) => join(BENCH, file)),
+    entry: files
+      .filter((file) => /-(worker|contenders)\.ts$/.test(file) && !file.includes('node_modules'))
+      .map((file) => join(BENCH, file)),
     format: 'esm',
     target: 'node20',
     platform: 'node',

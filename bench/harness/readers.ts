@@ -1,29 +1,45 @@
 import type { OptionGroups } from '../../src/config.js'
 import { type Connections, connect } from './connect.js'
+import { openPeer, type PeerChoice } from './peers.js'
 import type { Place } from './place.js'
 import { openCorral, type Product } from './shop.js'
 
-/** A way to read one row, in a process of a fleet. */
+/** A way to read one row, and to write it, in a process of a fleet. */
 export interface RowReader {
   readonly connections: Connections
   find(id: number): Promise<Product | undefined>
+  /** Commits, and tells the cache in the way of its kind. */
+  update(id: number, stock: number): Promise<unknown>
   close(): Promise<void>
 }
 
 /** Travels to the worker processes. */
 export interface ReaderChoice {
-  /** `cache-aside` is what is written by hand: GET, and on a miss SELECT and SET with a TTL. */
-  readonly kind: 'corral' | 'cache-aside'
+  /**
+   * `cache-aside` is what is written by hand: GET, and on a miss SELECT and SET with a TTL; after a write DEL. `database` has no
+   * cache. `peer` is the one that `peer` names.
+   */
+  readonly kind: 'corral' | 'cache-aside' | 'database' | 'peer'
   readonly freshMs: number
   /** Corral only: whether rows are also held in the process' memory. */
   readonly l1: boolean
   /** Corral only: beside its defaults. */
   readonly groups?: OptionGroups
+  readonly peer?: PeerChoice
 }
 
 export function openReader(place: Place, choice: ReaderChoice): RowReader {
   const connections = connect(place)
-  return choice.kind === 'corral' ? corralReader(place, choice, connections) : cacheAside(choice, connections)
+  switch (choice.kind) {
+    case 'corral':
+      return corralReader(place, choice, connections)
+    case 'cache-aside':
+      return cacheAside(place, choice, connections)
+    case 'database':
+      return databaseAlone(connections)
+    case 'peer':
+      return peerReader(place, choice, connections)
+  }
 }
 
 function corralReader(place: Place, { freshMs, l1, groups }: ReaderChoice, connections: Connections): RowReader {
@@ -33,6 +49,7 @@ function corralReader(place: Place, { freshMs, l1, groups }: ReaderChoice, conne
   return {
     connections,
     find: (id) => products.find(id),
+    update: (id, stock) => products.update(id, { stock }),
     close: async () => {
       await corral.close()
       await connections.close()
@@ -40,18 +57,66 @@ function corralReader(place: Place, { freshMs, l1, groups }: ReaderChoice, conne
   }
 }
 
-function cacheAside({ freshMs }: ReaderChoice, connections: Connections): RowReader {
-  const { db, redis } = connections
+function cacheAside({ namespace }: Place, { freshMs }: ReaderChoice, connections: Connections): RowReader {
+  const { redis } = connections
+  const keyOf = (id: number) => `${namespace}:by-hand:${id}`
+  const { find, update } = databaseAlone(connections)
   return {
     connections,
     find: async (id) => {
-      const key = `by-hand:${id}`
+      const key = keyOf(id)
       const cached = await redis.get(key)
       if (cached !== null) return JSON.parse(cached) as Product
-      const row = await db.selectFrom('products').selectAll().where('id', '=', id).executeTakeFirst()
+      const row = await find(id)
       if (row !== undefined) await redis.set(key, JSON.stringify(row), 'PX', freshMs)
       return row
     },
+    update: async (id, stock) => {
+      await update(id, stock)
+      await redis.del(keyOf(id))
+    },
     close: () => connections.close(),
+  }
+}
+
+function databaseAlone(connections: Connections): RowReader {
+  const { db } = connections
+  return {
+    connections,
+    find: (id) => db.selectFrom('products').selectAll().where('id', '=', id).executeTakeFirst(),
+    update: (id, stock) => db.updateTable('products').set({ stock }).where('id', '=', id).execute(),
+    close: () => connections.close(),
+  }
+}
+
+function peerReader(place: Place, { freshMs, peer }: ReaderChoice, connections: Connections): RowReader {
+  if (peer === undefined) throw new Error('a reader of kind `peer` needs to know which')
+  const { find, update } = databaseAlone(connections)
+  const opening = openPeer(peer.name, {
+    redisUrl: place.redisUrl,
+    namespace: place.namespace,
+    freshMs,
+    tiers: peer.tiers,
+    load: find,
+    loadMany: (ids) => connections.db.selectFrom('products').selectAll().where('id', 'in', ids).execute(),
+  })
+  opening.catch(() => {})
+  let open: Awaited<typeof opening> | undefined
+  const opened = async () => {
+    open ??= await opening
+    return open
+  }
+  return {
+    connections,
+    find: (id) =>
+      (open === undefined ? opened().then(({ get }) => get(id)) : open.get(id)) as Promise<Product | undefined>,
+    update: async (id, stock) => {
+      await update(id, stock)
+      await (await opened()).invalidate(id)
+    },
+    close: async () => {
+      await (await opened()).close()
+      await connections.close()
+    },
   }
 }

@@ -1,5 +1,5 @@
 import { describeMachine } from './machine.js'
-import { type Findings, ratioOf, type Scenario } from './scenario.js'
+import { type Findings, ratioOf, type Scenario, type Setting } from './scenario.js'
 import { rounded, type Summary } from './summary.js'
 
 /** The machine-readable form of one scenario's findings, printed as the last line with `--json`. */
@@ -9,6 +9,15 @@ export interface Report {
   readonly results: Readonly<Record<string, Summary>>
   /** Each result over the raw line of the same run. */
   readonly ratios: Readonly<Record<string, number>>
+  /** Contenders without a result, and why. */
+  readonly cannot: Readonly<Record<string, string>>
+  readonly title: string
+  readonly targets: Findings['targets']
+  readonly remarks: readonly string[]
+  readonly machine: string
+  /** When it was measured, to the day. */
+  readonly date: string
+  readonly quick: boolean
 }
 
 interface Line {
@@ -17,13 +26,20 @@ interface Line {
   readonly ratio: number | undefined
 }
 
-export function reportOf(scenario: Scenario, findings: Findings): Report {
+export function reportOf(scenario: Scenario, findings: Findings, { quick }: Pick<Setting, 'quick'>): Report {
   const lines = linesOf(findings)
   return {
     scenario: scenario.name,
     unit: scenario.unit,
     results: Object.fromEntries(lines.map(({ name, summary }) => [name, summary])),
     ratios: Object.fromEntries(lines.flatMap(({ name, ratio }) => (ratio === undefined ? [] : [[name, ratio]]))),
+    cannot: findings.cannot ?? {},
+    title: scenario.title,
+    targets: findings.targets,
+    remarks: findings.remarks ?? [],
+    machine: describeMachine(),
+    date: new Date().toISOString().slice(0, 10),
+    quick,
   }
 }
 
@@ -39,6 +55,7 @@ export function printed(scenario: Scenario, findings: Findings): string {
     `${scenario.name}: ${scenario.title}`,
     '',
     ...aligned([[scenario.unit, 'median', 'min to max', 'of the raw line'], ...rows]),
+    ...Object.entries(findings.cannot ?? {}).map(([name, why]) => `${name}: does not take part; it ${why}`),
     '',
     ...findings.targets.map(
       ({ what, wanted, found, met }) => `${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`,

@@ -14,6 +14,8 @@ export interface Scenario {
 export interface Setting {
   /** End within 40 s on two cores, at the price of fewer rounds. */
   readonly quick: boolean
+  /** Measure the peers too, where the run is not a quick one. */
+  readonly peers: boolean
   /** Every child process writes a CPU profile into this folder when it ends. */
   readonly profileFolder: string | undefined
   /** Says what is going on, to a person who waits. */
@@ -26,6 +28,8 @@ export interface Findings {
   readonly targets: readonly Target[]
   /** Further figures, for people: each becomes one printed line. */
   readonly remarks?: readonly string[]
+  /** Contenders that cannot take part, and why. */
+  readonly cannot?: Readonly<Record<string, string>>
 }
 
 /** Contenders that were measured side by side. */
@@ -34,6 +38,8 @@ export interface Comparison {
   /** Name of the result that the others are held against. */
   readonly raw: string
   readonly results: Readonly<Record<string, Summary>>
+  /** For results that were measured in turns with another round of the raw line: what that came to. */
+  readonly rawBeside?: Readonly<Record<string, Summary>>
 }
 
 /** What the project asks of itself, and what came out. */
@@ -55,8 +61,8 @@ export function atMost(what: string, most: number, found: number, unit = ''): Ta
 }
 
 /** One result over the raw line of its own comparison. Undefined when that is zero. */
-export function ratioOf({ raw, results }: Comparison, name: string): number | undefined {
-  const base = results[raw]?.median
+export function ratioOf({ raw, results, rawBeside }: Comparison, name: string): number | undefined {
+  const base = (rawBeside?.[name] ?? results[raw])?.median
   const own = results[name]?.median
   if (base === undefined || own === undefined) throw new Error(`no result is called ${raw} or ${name}`)
   return base === 0 ? undefined : own / base

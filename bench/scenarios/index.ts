@@ -8,6 +8,7 @@ import { layout } from './layout.js'
 import { many } from './many.js'
 import { memory } from './memory.js'
 import { propagation } from './propagation.js'
+import { staleSet } from './stale-set.js'
 import { stampede } from './stampede.js'
 import { write } from './write.js'
 
@@ -21,6 +22,7 @@ export const SCENARIOS: readonly Scenario[] = [
   fleetStampede,
   expiry,
   bulkExpiry,
+  staleSet,
   propagation,
   write,
   layout,

@@ -1,0 +1,41 @@
+/** https://bentocache.dev: two tiers and a bus ("Multi-tier"); memory without serialization ("serialize option"). */
+import { BentoCache, bentostore } from 'bentocache'
+import { memoryDriver } from 'bentocache/drivers/memory'
+import { redisBusDriver, redisDriver } from 'bentocache/drivers/redis'
+import { Redis } from 'ioredis'
+
+export const tiers = ['memory', 'redis', 'both']
+
+export async function open({ redisUrl, namespace, freshMs, tiers, load }) {
+  // Without a deadline for commands an unreachable Redis holds reads for seconds; the breaker then spares the rest the wait.
+  const connect = () => new Redis(redisUrl, { commandTimeout: 250, maxRetriesPerRequest: 1 })
+  const clients = []
+  const client = () => {
+    const made = connect()
+    made.on('error', () => {})
+    clients.push(made)
+    return made
+  }
+  let store = bentostore()
+  if (tiers !== 'redis') store = store.useL1Layer(memoryDriver({ maxItems: 100_000, serialize: false }))
+  if (tiers !== 'memory') store = store.useL2Layer(redisDriver({ connection: client() }))
+  if (tiers === 'both') store = store.useBus(redisBusDriver({ connection: client() }))
+  const cache = new BentoCache({
+    default: 'products',
+    stores: { products: store },
+    prefix: namespace,
+    ttl: freshMs,
+    grace: false,
+    timeout: null,
+    l2CircuitBreakerDuration: '1s',
+  })
+  cache.on('error', () => {})
+  return {
+    get: (id) => cache.getOrSet({ key: String(id), factory: () => load(id) }),
+    invalidate: (id) => cache.delete({ key: String(id) }),
+    close: async () => {
+      await cache.disconnectAll().catch(() => {})
+      for (const client of clients) client.disconnect()
+    },
+  }
+}

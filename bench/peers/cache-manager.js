@@ -1,0 +1,21 @@
+/** https://cacheable.org/docs/cache-manager: `wrap` over a list of Keyv stores. It has no bus, so memory is not put before Redis. */
+import KeyvRedis from '@keyv/redis'
+import { createCache } from 'cache-manager'
+import { CacheableMemory } from 'cacheable'
+import { Keyv } from 'keyv'
+
+export const tiers = ['memory', 'redis']
+
+export async function open({ redisUrl, namespace, freshMs, tiers, load }) {
+  const store =
+    tiers === 'redis'
+      ? new Keyv({ store: new KeyvRedis(redisUrl), namespace })
+      : new Keyv({ store: new CacheableMemory({ lruSize: 100_000, useClone: false }) })
+  store.on('error', () => {})
+  const cache = createCache({ stores: [store], ttl: freshMs })
+  return {
+    get: (id) => cache.wrap(String(id), () => load(id), { ttl: freshMs }),
+    invalidate: (id) => cache.del(String(id)),
+    close: () => cache.disconnect().catch(() => {}),
+  }
+}
