@@ -109,6 +109,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
 
   // biome-ignore lint/suspicious/noExplicitAny: as above
   return async (params: unknown, read: QueryReadOptions<any> = {}): Promise<readonly object[]> => {
+    const asked = checkConsistency(read.consistency)
     if (read.tx) return freezeList(await execute(build(read.tx, params), read.tx))
     const statement = compile(name, build(parts.db, params), parts.db)
     const identity = statementIdentity(statement, fixed)
@@ -127,7 +128,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
       })
     const session = sessionLog(read.session)
     const mustLoad = session !== undefined && marks.some((mark) => session.demandOf(mark) !== undefined)
-    const consistency = checkConsistency(mustLoad ? 'primary' : (read.consistency ?? 'cached'))
+    const consistency = mustLoad && asked === 'cached' ? 'primary' : asked
     return withSignal(read.signal, reader.read({ key, dependencies, run }, consistency))
   }
 }
@@ -213,7 +214,7 @@ function checkQuery(name: string, build: Build, options: Options): void {
   }
 }
 
-function checkConsistency(given: unknown): 'cached' | 'primary' | 'refresh' {
+function checkConsistency(given: unknown = 'cached'): 'cached' | 'primary' | 'refresh' {
   if (given === 'cached' || given === 'primary' || given === 'refresh') return given
   throw new ConfigError('consistency', '`cached`, `primary` or `refresh`', given)
 }

@@ -172,7 +172,9 @@ export interface SessionRead<Row> {
   readonly key: CacheKey
   /** This process may show nothing older from now on, wherever it holds it. */
   heed(floor: Floor): void
-  cached(): Promise<Row | undefined>
+  /** As the caller asked for it. */
+  read(): Promise<Row | undefined>
+  /** As the database has it. */
   primary(): Promise<Row | undefined>
   versionOf(row: Row): Version | undefined
 }
@@ -181,9 +183,21 @@ export interface SessionRead<Row> {
 export async function readUnder<Row>(session: SessionLog, read: SessionRead<Row>): Promise<Row | undefined> {
   const demand = session.demandOf(read.key)
   if (typeof demand === 'object') read.heed(demand)
-  const row = await (demand === 'primary' ? read.primary() : read.cached())
+  const found = await (demand === 'primary' ? read.primary() : read.read())
+  // Floors are bounded: this one may have been forgotten again before it was asked for.
+  const row = typeof demand === 'object' && !satisfies(demand, found, read) ? await read.primary() : found
   session.wasShown(read.key, row && { version: read.versionOf(row) })
   return row
+}
+
+function satisfies<Row>(
+  floor: Floor,
+  row: Row | undefined,
+  { versionOf }: Pick<SessionRead<Row>, 'versionOf'>,
+): boolean {
+  if (row === undefined) return floor.absent
+  const version = versionOf(row)
+  return version !== undefined && compareVersions(version, floor.version) >= 0
 }
 
 /** What is behind a session that `corral.session()` made. @throws ConfigError for anything else. */

@@ -1,4 +1,4 @@
-import { freezeRow } from './adapters/codec/read-only.js'
+import { freezeRow, handOut } from './adapters/codec/read-only.js'
 import { type AnyDatabase, commitStatus, outcomeIsUnknown, type Written } from './adapters/postgres/row-writer.js'
 import type { Change } from './core/change.js'
 import type { Clock } from './core/clock.js'
@@ -10,7 +10,7 @@ import { sessionLog } from './session.js'
 import type { CachedTable } from './table/cached-table.js'
 import type { ChangeDetails } from './table/changes.js'
 import type { Explanation } from './table/explain.js'
-import type { WriteResult } from './table/repository-types.js'
+import type { Consistency, WriteResult } from './table/repository-types.js'
 import { type WarmProgress, type WarmUpOptions, type WarmUpSource, warmUp } from './table/warm-up.js'
 import { type UnseenWrite, unseenAlong } from './table/write-watch.js'
 import { type CorralTransaction, runTransaction, type TransactionParts, tellCache, writeLogOf } from './transaction.js'
@@ -28,6 +28,8 @@ export interface RepositoryParts extends TransactionParts<any> {
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
 type AnyTransaction = CorralTransaction<any>
+
+const CONSISTENCIES: readonly string[] = ['cached', 'verified', 'primary', 'refresh'] satisfies Consistency[]
 
 /**
  * `Repository` and `TransactionRepository` without their types, which `client.ts` puts on: here rows are objects.
@@ -64,25 +66,38 @@ export class TableRepository {
   }
 
   async #find(id: unknown, options: ReadOptions): Promise<object | undefined> {
+    const consistency = consistencyOf(options)
+    const session = sessionLog(options.session)
     const table = await this.#parts.table()
     const canonical = table.idOf(id)
-    return canonical && withSignal(options.signal, read(table, canonical, options))
+    return canonical && withSignal(options.signal, table.readAs(canonical, consistency, session))
   }
 
   async findMany(ids: readonly unknown[], options?: ReadOptions): Promise<(object | undefined)[]> {
     const table = this.#parts.opened() ?? (await this.#parts.table())
     if (options === undefined) return Promise.all(ids.map((id) => table.find(id)))
+    const consistency = consistencyOf(options)
+    const session = sessionLog(options.session)
+    // An id that is asked for twice is read once.
+    const answers = new Map<string, Promise<object | undefined>>()
+    const read = (id: CanonicalId) => {
+      const name = id.join('\0')
+      const answer = answers.get(name)
+      if (answer !== undefined) return answer.then((row) => row && handOut(row))
+      const asked = table.readAs(id, consistency, session)
+      answers.set(name, asked)
+      return asked
+    }
     const canonical = ids.map((id) => table.idOf(id))
-    return withSignal(options.signal, Promise.all(canonical.map((id) => id && read(table, id, options))))
+    return withSignal(options.signal, Promise.all(canonical.map((id) => id && read(id))))
   }
 
   async findBy(lookup: object, options: ReadOptions = {}): Promise<object | undefined> {
     const at = this.#lookupAt(lookup)
+    const consistency = consistencyOf(options)
+    const session = sessionLog(options.session)
     const table = await this.#parts.table()
-    return withSignal(
-      options.signal,
-      table.readBy(at, lookup, options.consistency ?? 'cached', sessionLog(options.session)),
-    )
+    return withSignal(options.signal, table.readBy(at, lookup, consistency, session))
   }
 
   warm(source: WarmUpSource, options: WarmUpOptions = {}): Promise<WarmProgress> {
@@ -243,20 +258,9 @@ export class TableRepository {
   }
 }
 
-function read(table: CachedTable, id: CanonicalId, options: ReadOptions): Promise<object | undefined> {
-  const session = sessionLog(options.session)
-  switch (options.consistency ?? 'cached') {
-    case 'cached':
-      return table.read(id, session)
-    case 'verified':
-      return table.readVerified(id, session)
-    case 'primary':
-      return table.readPrimary(id)
-    case 'refresh':
-      return table.reload(id)
-    default:
-      throw new ConfigError('consistency', '`cached`, `verified`, `primary` or `refresh`', options.consistency)
-  }
+function consistencyOf({ consistency = 'cached' }: ReadOptions): Consistency {
+  if (CONSISTENCIES.includes(consistency)) return consistency
+  throw new ConfigError('consistency', '`cached`, `verified`, `primary` or `refresh`', consistency)
 }
 
 function upsertOf(values: object): ChangeDetails {

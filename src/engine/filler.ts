@@ -26,8 +26,12 @@ export interface ReadSource<Id, Value> {
   encode(value: Value): Uint8Array | Uncacheable
   /** Undefined when the payload is malformed. Never throws. */
   decode(payload: Uint8Array): Value | undefined
-  /** What one of several readers who were given the same value may have of it: the value itself, or a copy. */
-  share(value: Value): Value
+  /**
+   * What one of several readers who were given the same value may have of it: the value itself, or a copy.
+   *
+   * @param isLate the reader began after the database was asked. No fence of this key came in between; of others it knows nothing.
+   */
+  share(value: Value, isLate: boolean): Value
   /** How long this value may count as fresh, before jitter. Undefined value: an absence. */
   freshMs(value: Value | undefined): number
   /** An entry of another shape was met, or a value did not fit ours: the table may have been altered. */

@@ -229,7 +229,8 @@ export class Reader<Id, Value> {
     }
     this.#tell(readers, coalesced)
     const value = await flight.value
-    return readers.startedAt < flight.askedAt || (await flight.landed) ? this.share(value) : MISSED_A_WRITE
+    const isLate = readers.startedAt >= flight.askedAt
+    return !isLate || (await flight.landed) ? this.share(value, isLate) : MISSED_A_WRITE
   }
 
   /** Of each of them: readers who share a look count as if each had looked. */
@@ -238,8 +239,8 @@ export class Reader<Id, Value> {
   }
 
   /** What one of several readers of the same value may have of it. */
-  share(value: Value | undefined): Value | undefined {
-    return value === undefined ? undefined : this.#source.share(value)
+  share(value: Value | undefined, isLate = false): Value | undefined {
+    return value === undefined ? undefined : this.#source.share(value, isLate)
   }
 
   #refresh(key: CacheKey, id: Id, seen: StoredBytes): void {

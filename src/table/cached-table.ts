@@ -1,6 +1,6 @@
-import { freezeRow, handOut } from '../adapters/codec/read-only.js'
+import { freezeRow } from '../adapters/codec/read-only.js'
 import { readTable, type TableFacts } from '../adapters/postgres/catalog.js'
-import { canonicalId, IMPOSSIBLE, idFromRow, type KeyColumn } from '../adapters/postgres/key-column.js'
+import { canonicalId, IMPOSSIBLE, type KeyColumn } from '../adapters/postgres/key-column.js'
 import { PostgresRowSource } from '../adapters/postgres/row-source.js'
 import { type AnyDatabase, RowWriter, type Written } from '../adapters/postgres/row-writer.js'
 import type { Change } from '../core/change.js'
@@ -17,23 +17,16 @@ import { Warmer, type WarmOutcome } from '../engine/warmer.js'
 import { LoadCost } from '../policy/load-cost.js'
 import type { Floor } from '../policy/verdict.js'
 import { longestHeadStartMs, shouldRefreshEarly } from '../policy/xfetch.js'
-import { readUnder, type SessionLog, type SessionRead } from '../session.js'
+import { readUnder, type SessionLog } from '../session.js'
 import { type AlongWith, type ChangeDetails, TableChanges } from './changes.js'
 import { type Explanation, explain } from './explain.js'
 import { openHotRows } from './hot-rows.js'
 import type { TableOptions, TableParts } from './parts.js'
 import type { Consistency } from './repository-types.js'
+import { RowLookups } from './row-lookups.js'
 import { RowOffers } from './row-offers.js'
 import { RowTier } from './row-tier.js'
-import {
-  type Found,
-  lookupSource,
-  planOf,
-  rowSource,
-  type SourceParts,
-  type TablePlan,
-  versionProbe,
-} from './sources.js'
+import { lookupSource, planOf, rowSource, type SourceParts, type TablePlan, versionProbe } from './sources.js'
 
 /** An altered table is looked at again, but a flood of foreign shapes must not become a flood of catalog queries. */
 const CATALOG_PAUSE_MS = 1_000
@@ -48,7 +41,7 @@ export class CachedTable {
   readonly #hot: HotCopies<CanonicalId, object> | undefined
   readonly #offers: RowOffers | undefined
   readonly #warmer: Warmer<CanonicalId, object>
-  readonly #lookups: readonly Reader<CanonicalId, Found>[]
+  readonly #lookups: readonly RowLookups[]
   readonly #tier: RowTier | undefined
   readonly #cost = new LoadCost()
   readonly #versions: LoadQueue<CanonicalId, Version | undefined>
@@ -82,7 +75,7 @@ export class CachedTable {
     this.#warmer = new Warmer({ parts, source, sealer, cost, lease: fill.lease, demands: () => this.#rows.demands() })
     const { publishBytes: maxBytes } = options
     this.#offers = maxBytes ? new RowOffers({ parts, sealer, versions: this.#versions, maxBytes }) : undefined
-    this.#lookups = facts.unique.map((_, at) => this.#reader(lookupSource(sources, at), new LoadCost(), undefined))
+    this.#lookups = facts.unique.map((_, at) => this.#openLookups(sources, at))
   }
 
   get facts(): TableFacts {
@@ -133,17 +126,49 @@ export class CachedTable {
   }
 
   /** The row through the cache. */
-  read(id: CanonicalId, session?: SessionLog): Promise<object | undefined> {
-    if (session) return readUnder(session, this.#sessionRead(id))
+  read(id: CanonicalId): Promise<object | undefined> {
     const held = this.#tier && this.recall(this.#tier.slotOf(id))
     return held ?? (this.#hot ?? this.#rows).read(this.#changes.rowKey(id), id)
   }
 
+  /** The row as `consistency` asks; under a session never older than what that knows, and the session knows it afterwards. */
+  readAs(id: CanonicalId, consistency: Consistency, session: SessionLog | undefined): Promise<object | undefined> {
+    const read = () => this.#readAs(id, consistency)
+    if (session === undefined) return read()
+    const key = this.#changes.rowKey(id)
+    return readUnder(session, {
+      key,
+      heed: (floor) => this.#heed(key, floor),
+      read,
+      primary: consistency === 'cached' ? () => this.#readAs(id, 'primary') : read,
+      versionOf: (row) => this.#versionIn(row),
+    })
+  }
+
+  #readAs(id: CanonicalId, consistency: Consistency): Promise<object | undefined> {
+    switch (consistency) {
+      case 'cached':
+        return this.read(id)
+      case 'verified':
+        return this.#readVerified(id)
+      case 'primary':
+        return this.#rows.loadOnly(this.#changes.rowKey(id), id)
+      case 'refresh':
+        return this.#reload(id)
+    }
+  }
+
   /** The row through the cache, its stamp compared with the row's: what differs is read anew, and into the cache. */
-  async readVerified(id: CanonicalId, session?: SessionLog): Promise<object | undefined> {
-    const [row, version] = await Promise.all([this.read(id, session), this.#versions.ask(id)])
+  async #readVerified(id: CanonicalId): Promise<object | undefined> {
+    if (this.facts.version === undefined) return this.#reload(id)
+    const [row, version] = await Promise.all([this.read(id), this.#versions.ask(id)])
     const isSame = row === undefined ? version === undefined : version !== undefined && this.#versionIn(row) === version
-    return isSame ? row : this.reload(id)
+    return isSame ? row : this.#reload(id)
+  }
+
+  /** The row from the database, and into the cache. */
+  #reload(id: CanonicalId): Promise<object | undefined> {
+    return this.#rows.reload(this.#changes.rowKey(id), id)
   }
 
   /** Fills the row for later readers, unless it is cached or being filled. Never rejects. */
@@ -151,44 +176,9 @@ export class CachedTable {
     return this.#warmer.warm(this.#changes.rowKey(id), id)
   }
 
-  /** The row from the database; the cache is left alone. */
-  readPrimary(id: CanonicalId): Promise<object | undefined> {
-    return this.#rows.loadOnly(this.#changes.rowKey(id), id)
-  }
-
-  /** The row from the database, and into the cache. */
-  reload(id: CanonicalId): Promise<object | undefined> {
-    return this.#rows.reload(this.#changes.rowKey(id), id)
-  }
-
-  /**
-   * The row a unique column points to. The lookup is only a pointer: the row it leads to is checked for the value that was
-   * asked for, so a pointer that has gone out of date is found out, whoever changed the row.
-   */
-  async readBy(
-    at: number,
-    values: unknown,
-    consistency: Consistency,
-    session?: SessionLog,
-  ): Promise<object | undefined> {
-    const columns = this.facts.unique[at] as readonly KeyColumn[]
-    const value = canonicalId(columns, values)
-    if (value === IMPOSSIBLE) return undefined
-    const reader = this.#lookups[at] as Reader<CanonicalId, Found>
-    const key = this.#changes.lookupKey(at, value)
-    if (consistency === 'primary') return this.#show(await reader.loadOnly(key, value))
-    if (consistency === 'refresh' || consistency === 'verified') {
-      const found = await reader.reload(key, value)
-      return found && this.reload(found.id)
-    }
-    // A session that wrote this value knows of a row no cached absence or pointer can be held against.
-    const mustLoad = session?.demandOf(key) !== undefined
-    const found = await (mustLoad ? reader.loadOnly(key, value) : reader.read(key, value))
-    const row = await this.#follow(found, columns, value, session)
-    if (row !== OUT_OF_DATE) return row
-    const again = await this.#follow(await reader.reload(key, value), columns, value, session)
-    // The row changed hands between the two statements just now; the database's last word is that nobody has it.
-    return again === OUT_OF_DATE ? undefined : again
+  /** The row that has these values in the `at`-th list of unique columns. */
+  readBy(at: number, values: unknown, consistency: Consistency, session?: SessionLog): Promise<object | undefined> {
+    return (this.#lookups[at] as RowLookups).find(values, consistency, session)
   }
 
   /** Rows inside a transaction: from the database only, and never a fill, because it may see what nobody else may. */
@@ -198,7 +188,7 @@ export class CachedTable {
   }
 
   async readByIn(tx: AnyDatabase, at: number, values: unknown): Promise<object | undefined> {
-    const columns = this.facts.unique[at] as readonly KeyColumn[]
+    const { columns } = this.#lookups[at] as RowLookups
     const value = canonicalId(columns, values)
     return value === IMPOSSIBLE ? undefined : (await this.readIn(tx, [value], columns))[0]
   }
@@ -245,49 +235,32 @@ export class CachedTable {
     return this.#changes.ofUnknownWrite(id, values)
   }
 
-  async #follow(
-    found: Found | undefined,
-    columns: readonly KeyColumn[],
-    value: CanonicalId,
-    session: SessionLog | undefined,
-  ) {
-    if (found === undefined) return undefined
-    const { id, loaded } = found
-    // A row that came with the pointer was read by the same statement, unless this process has written it since.
-    const floor = this.#parts.floors.get(this.#changes.rowKey(id))
-    if (loaded?.row && isAtLeast(loaded.version, floor?.version)) return this.#show(found)
-    const row = await this.read(id, session)
-    const now = row && idFromRow(columns, row)
-    return now?.every((part, index) => part === value[index]) ? row : OUT_OF_DATE
-  }
-
-  #sessionRead(id: CanonicalId): SessionRead<object> {
-    const key = this.#changes.rowKey(id)
-    return {
-      key,
-      heed: (floor) => this.#heed(key, floor),
-      cached: () => this.read(id),
-      primary: () => this.readPrimary(id),
-      versionOf: (row) => this.#versionIn(row),
-    }
-  }
-
-  /** Hands out the row that came with a pointer. No later read of it in this process may be older. */
-  #show(found: Found | undefined): object | undefined {
-    const version = found?.loaded?.version
-    if (found && version !== undefined) this.#heed(this.#changes.rowKey(found.id), { version, absent: false })
-    return copyFor(found?.loaded?.row)
-  }
-
   /** This process has just learned of a version: the same as if a message had told it. */
   #heed(key: CacheKey, { version, absent }: Floor): void {
-    if (isAtLeast(this.#parts.floors.get(key)?.version, version)) return
+    const known = this.#parts.floors.get(key)
+    const order = known === undefined ? -1 : compareVersions(known.version, version)
+    if (order > 0 || (order === 0 && known?.absent === absent)) return
     this.#parts.invalidation.apply({ key, version, absent, hasFloor: true })
   }
 
   #versionIn(row: object): Version | undefined {
     const { version } = this.facts
     return version && toVersion((row as Record<string, unknown>)[version.property])
+  }
+
+  #openLookups(sources: SourceParts, at: number): RowLookups {
+    return new RowLookups({
+      columns: () => this.facts.unique[at] as readonly KeyColumn[],
+      reader: this.#reader(lookupSource(sources, at), new LoadCost(), undefined),
+      keyOf: (value) => this.#changes.lookupKey(at, value),
+      rows: {
+        keyOf: (id) => this.#changes.rowKey(id),
+        read: (id, consistency, session) => this.readAs(id, consistency, session),
+        versionOf: (row) => this.#versionIn(row),
+        floorOf: (key) => this.#parts.floors.get(key),
+        heed: (key, floor) => this.#heed(key, floor),
+      },
+    })
   }
 
   #openTier(): RowTier {
@@ -343,13 +316,3 @@ export class CachedTable {
 }
 
 const NO_ROW: Promise<undefined> = Promise.resolve(undefined)
-const OUT_OF_DATE = Symbol('the pointer is out of date')
-
-/** Rows with bytes are copied for each reader: the bytes inside a frozen row could still be changed. */
-function copyFor(row: object | undefined): object | undefined {
-  return row && handOut(row)
-}
-
-function isAtLeast(version: Version | undefined, least: Version | undefined): boolean {
-  return least === undefined || (version !== undefined && compareVersions(version, least) >= 0)
-}

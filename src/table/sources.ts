@@ -95,7 +95,8 @@ export function lookupSource(parts: SourceParts, at: number): ReadSource<Canonic
       const id = ids.decode(payload)
       return id && { id, loaded: undefined }
     },
-    share: (found) => found,
+    // A pointer that was fenced is read anew, and so must be the row it leads to: that has fences of its own.
+    share: (found, isLate) => (isLate ? { id: found.id, loaded: undefined } : found),
     freshMs: (found) => freshMs(parts, found?.loaded?.row),
     doubtShape: parts.doubtShape,
   }

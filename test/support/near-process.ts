@@ -122,7 +122,7 @@ export class NearProcess {
     return readUnder(session, {
       key,
       heed: ({ version, absent }) => this.#assembly.table.invalidation.apply({ key, version, absent, hasFloor: true }),
-      cached: () => this.#read(id),
+      read: () => this.#read(id),
       primary: () => this.readPrimary(id),
       versionOf: ({ version }) => (this.#hasVersions ? version : undefined),
     })
