@@ -38,6 +38,8 @@ export class Watcher {
 
   constructor(name: string, products: ShopProcess['products'], ids: readonly number[]) {
     this.#running = this.#run(name, products, ids)
+    // A test that fails closes the process under it; `stop` tells whoever still asks.
+    this.#running.catch(() => {})
   }
 
   async stop(): Promise<Sight[]> {
@@ -66,6 +68,7 @@ export class Writer {
 
   constructor(products: ShopProcess['products'], ids: readonly number[]) {
     this.#running = this.#run(products, ids)
+    this.#running.catch(() => {})
   }
 
   async stop(): Promise<Acknowledged[]> {

@@ -29,6 +29,10 @@ const talk = {
       .events.of('hit')
       .filter((hit) => hit.tier === 'l1').length
   },
+  /** How often its memory was emptied because something may have been missed. */
+  flushes(): number {
+    return opened().events.count('bus.flush')
+  },
   /** The price this process holds in its memory, and how often it has asked Redis or the database so far. */
   held(id: number): { price: number | undefined; asked: number } {
     const { products, events } = opened()
