@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis'
+import { type Cluster, Redis } from 'ioredis'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import type { Place } from './place.js'
@@ -15,9 +15,9 @@ export interface SeenLoad {
   readonly rows: number
 }
 
-export interface Connections {
+export interface Connections<Client extends Redis | Cluster = Redis> {
   readonly db: Kysely<Shop>
-  readonly redis: Redis
+  readonly redis: Client
   /** Every SELECT on the products so far, in the order of their ends. */
   readonly loads: SeenLoad[]
   /** SELECTs on the products that have no answer yet. */
@@ -31,24 +31,31 @@ export interface Connections {
 
 /** What an application would open: its own Kysely and its own ioredis, each with its defaults and a pool of 10. */
 export function connect({ postgresUrl, redisUrl }: Place): Connections {
+  return connectWith(new Redis(redisUrl), postgresUrl)
+}
+
+/** The same with a client of the caller's choice, which is disconnected along with the rest. */
+export function connectWith<Client extends Redis | Cluster>(redis: Client, postgresUrl: string): Connections<Client> {
   const pool = new pg.Pool({ connectionString: postgresUrl, max: 10 })
-  const connections: Connections = {
+  const connections: Connections<Client> = {
     db: new Kysely<Shop>({ dialect: new PostgresDialect({ pool: watched(pool, () => connections) }) }),
-    redis: new Redis(redisUrl),
+    redis,
     loads: [],
     loadsUnderWay: 0,
     lastUpdateMs: 0,
     onLoad: () => {},
     close: async () => {
-      connections.redis.disconnect()
+      redis.disconnect()
       await connections.db.destroy()
     },
   }
   return connections
 }
 
+type Watched = Pick<Connections, 'loads' | 'loadsUnderWay' | 'lastUpdateMs' | 'onLoad'>
+
 /** The pool itself, with a look at what goes through the clients it hands out. */
-function watched(pool: pg.Pool, connections: () => Connections): pg.Pool {
+function watched(pool: pg.Pool, connections: () => Watched): pg.Pool {
   const seen = new WeakSet<pg.PoolClient>()
   const open = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
   pool.connect = (async () => {
@@ -60,7 +67,7 @@ function watched(pool: pg.Pool, connections: () => Connections): pg.Pool {
   return pool
 }
 
-function watchClient(client: pg.PoolClient, connections: () => Connections): void {
+function watchClient(client: pg.PoolClient, connections: () => Watched): void {
   const query = client.query.bind(client) as (...values: unknown[]) => Promise<unknown>
   const watchedQuery = async (...values: unknown[]) => {
     const seen = connections()

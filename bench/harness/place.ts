@@ -2,7 +2,8 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import { stampTable } from '../../src/migrations.js'
 import { startPostgres } from '../../test/support/servers/postgres.js'
-import { startRedis } from '../../test/support/servers/redis.js'
+import { type RedisServer, startRedis } from '../../test/support/servers/redis.js'
+import { startRedisCluster } from '../../test/support/servers/redis-cluster.js'
 import type { Shop } from './shop.js'
 
 /** Where the contenders find their servers. Travels to the worker processes. */
@@ -19,21 +20,41 @@ export interface OpenPlace extends Place {
   close(): Promise<void>
 }
 
+/** The same on a Redis Cluster; `redisUrl` is one of its nodes. */
+export interface OpenClusterPlace extends OpenPlace {
+  readonly shards: readonly RedisServer[]
+}
+
 /** Starts Postgres and Redis and fills `products` with `rows` rows of about 1 KB of JSON, ids from 1. */
 export async function openPlace({ rows }: { readonly rows: number }): Promise<OpenPlace> {
-  const postgres = await startPostgres({ own: true })
   const redis = await startRedis({ own: true })
+  return openShop(rows, redis.url, () => redis.stop())
+}
+
+/** Starts Postgres and a Redis Cluster of so many masters. */
+export async function openClusterPlace(options: {
+  readonly rows: number
+  readonly shards: number
+}): Promise<OpenClusterPlace> {
+  const cluster = await startRedisCluster({ masters: options.shards })
+  const [first] = cluster.masters
+  const place = await openShop(options.rows, first?.url ?? '', () => cluster.stop())
+  return { ...place, shards: cluster.masters }
+}
+
+async function openShop(rows: number, redisUrl: string, stopRedis: () => Promise<void>): Promise<OpenPlace> {
+  const postgres = await startPostgres({ own: true })
   const pool = new pg.Pool({ connectionString: postgres.url, max: 4 })
   const db = new Kysely<Shop>({ dialect: new PostgresDialect({ pool }) })
   await fillShop(db, rows)
   return {
     postgresUrl: postgres.url,
-    redisUrl: redis.url,
+    redisUrl,
     namespace: 'bench',
     db,
     close: async () => {
       await db.destroy()
-      await Promise.all([postgres.stop(), redis.stop()])
+      await Promise.all([postgres.stop(), stopRedis()])
     },
   }
 }

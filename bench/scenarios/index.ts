@@ -1,5 +1,6 @@
 import type { Scenario } from '../harness/scenario.js'
 import { bulkExpiry } from './bulk-expiry.js'
+import { celebrity } from './celebrity.js'
 import { expiry } from './expiry.js'
 import { fleetStampede } from './fleet-stampede.js'
 import { l1 } from './l1.js'
@@ -23,6 +24,7 @@ export const SCENARIOS: readonly Scenario[] = [
   expiry,
   bulkExpiry,
   staleSet,
+  celebrity,
   propagation,
   write,
   layout,
