@@ -49,6 +49,8 @@ export function connectWith<Client extends Redis | Cluster>(redis: Client, postg
       await connections.db.destroy()
     },
   }
+  // It connects again by itself; ioredis would print every failure where nobody listens.
+  connections.redis.on('error', () => {})
   return connections
 }
 

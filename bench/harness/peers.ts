@@ -19,6 +19,8 @@ export const PEERS = [
 export interface PeerChoice {
   readonly name: string
   readonly tiers: Tiers
+  /** How long a command may wait for Redis. Default 5 000: a busy machine is no outage. */
+  readonly deadlineMs?: number
 }
 
 /** Peers that take part, and why the others do not. */
@@ -38,8 +40,7 @@ export async function invitePeers(wanted: readonly Tiers[], { quick, peers, note
   const invited: PeerChoice[] = []
   const cannot: Record<string, string> = {}
   for (const name of PEERS) {
-    const { tiers: able } = await peerModule(name)
-    const tiers = wanted.find((tiers) => able.includes(tiers))
+    const tiers = await firstTiers(name, wanted)
     if (tiers === undefined) cannot[name] = `has no set-up with ${wanted.map((tiers) => NEED[tiers]).join(' or ')}`
     else invited.push({ name, tiers })
   }
@@ -50,6 +51,15 @@ const NEED: Record<Tiers, string> = {
   memory: 'memory alone',
   redis: 'Redis alone',
   both: 'memory before Redis, kept in step between processes',
+}
+
+/** See `PeerChoice.deadlineMs`. */
+export const DEADLINE_MS = 5_000
+
+/** The first of `wanted` that the peer can do. Undefined: none of them. */
+export async function firstTiers(name: string, wanted: readonly Tiers[]): Promise<Tiers | undefined> {
+  const { tiers: able } = await peerModule(name)
+  return wanted.find((tiers) => able.includes(tiers))
 }
 
 export async function openPeer(name: string, setup: PeerSetup): Promise<OpenPeer> {

@@ -1,6 +1,6 @@
 import type { OptionGroups } from '../../src/config.js'
 import { type Connections, connect } from './connect.js'
-import { openPeer, type PeerChoice } from './peers.js'
+import { DEADLINE_MS, openPeer, type PeerChoice } from './peers.js'
 import type { Place } from './place.js'
 import { openCorral, type Product } from './shop.js'
 
@@ -97,6 +97,7 @@ function peerReader(place: Place, { freshMs, peer }: ReaderChoice, connections: 
     namespace: place.namespace,
     freshMs,
     tiers: peer.tiers,
+    deadlineMs: peer.deadlineMs ?? DEADLINE_MS,
     load: find,
     loadMany: (ids) => connections.db.selectFrom('products').selectAll().where('id', 'in', ids).execute(),
   })

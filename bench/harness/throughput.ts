@@ -35,6 +35,8 @@ export interface ThroughputOptions {
   /** Module that exports `contenders`. */
   readonly module: URL
   readonly contenders: readonly string[]
+  /** Contenders that are in other modules, by name. */
+  readonly elsewhere?: Readonly<Record<string, URL>>
   readonly workloads: readonly string[]
   /** How many times the contenders are started anew: what the compiler makes of one start is partly luck. */
   readonly crews: number
@@ -76,13 +78,15 @@ export async function measureThroughput(options: ThroughputOptions): Promise<Thr
 }
 
 async function measureCrew(
-  { place, module, contenders, workloads, rounds, sliceMs, setting }: ThroughputOptions,
+  { place, module, contenders, elsewhere = {}, workloads, rounds, sliceMs, setting }: ThroughputOptions,
   keep: (workload: string, contender: string, slice: Slice) => void,
 ): Promise<void> {
   const workers = contenders.map((name) => ({ name, worker: openWorker(setting) }))
   try {
     await Promise.all(
-      workers.map(({ name, worker }) => worker.ask('open', builtModule(module).href, name, placeOnly(place))),
+      workers.map(({ name, worker }) =>
+        worker.ask('open', builtModule(elsewhere[name] ?? module).href, name, placeOnly(place)),
+      ),
     )
     for (let round = 0; round <= rounds; round++) {
       for (const workload of workloads) {

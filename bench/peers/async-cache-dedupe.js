@@ -4,8 +4,9 @@ import { Redis } from 'ioredis'
 
 export const tiers = ['memory', 'redis']
 
-export async function open({ redisUrl, namespace, freshMs, tiers, load }) {
-  const client = tiers === 'redis' ? new Redis(redisUrl, { commandTimeout: 250, maxRetriesPerRequest: 1 }) : undefined
+export async function open({ redisUrl, namespace, freshMs, tiers, deadlineMs, load }) {
+  const client =
+    tiers === 'redis' ? new Redis(redisUrl, { commandTimeout: deadlineMs, maxRetriesPerRequest: 1 }) : undefined
   client?.on('error', () => {})
   const name = `${namespace}-product`
   const cache = createCache({

@@ -6,19 +6,19 @@ import { Redis } from 'ioredis'
 
 export const tiers = ['memory', 'redis', 'both']
 
-export async function open({ redisUrl, namespace, freshMs, tiers, load }) {
-  // Without a deadline for commands an unreachable Redis holds reads for seconds; the breaker then spares the rest the wait.
-  const connect = () => new Redis(redisUrl, { commandTimeout: 250, maxRetriesPerRequest: 1 })
+export async function open({ redisUrl, namespace, freshMs, tiers, deadlineMs, load }) {
   const clients = []
-  const client = () => {
-    const made = connect()
+  const client = (options) => {
+    const made = new Redis(redisUrl, options)
     made.on('error', () => {})
     clients.push(made)
     return made
   }
   let store = bentostore()
   if (tiers !== 'redis') store = store.useL1Layer(memoryDriver({ maxItems: 100_000, serialize: false }))
-  if (tiers !== 'memory') store = store.useL2Layer(redisDriver({ connection: client() }))
+  // Without a deadline for commands an unreachable Redis holds reads for seconds; the breaker then spares the rest the wait.
+  const deadline = { commandTimeout: deadlineMs, maxRetriesPerRequest: 1 }
+  if (tiers !== 'memory') store = store.useL2Layer(redisDriver({ connection: client(deadline) }))
   if (tiers === 'both') store = store.useBus(redisBusDriver({ connection: client() }))
   const cache = new BentoCache({
     default: 'products',

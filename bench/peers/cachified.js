@@ -5,8 +5,9 @@ import { LRUCache } from 'lru-cache'
 
 export const tiers = ['memory', 'redis']
 
-export async function open({ redisUrl, namespace, freshMs, tiers, load }) {
-  const redis = tiers === 'redis' ? new Redis(redisUrl, { commandTimeout: 250, maxRetriesPerRequest: 1 }) : undefined
+export async function open({ redisUrl, namespace, freshMs, tiers, deadlineMs, load }) {
+  const redis =
+    tiers === 'redis' ? new Redis(redisUrl, { commandTimeout: deadlineMs, maxRetriesPerRequest: 1 }) : undefined
   redis?.on('error', () => {})
   const cache = redis ? redisStore(redis) : memoryStore()
   return {

@@ -6,7 +6,7 @@ export const tiers = ['memory', 'redis', 'both']
 
 const SILENT = { error: () => {} }
 
-export async function open({ redisUrl, namespace, freshMs, tiers, load, loadMany }) {
+export async function open({ redisUrl, namespace, freshMs, tiers, deadlineMs, load, loadMany }) {
   const clients = []
   const client = () => {
     const made = new Redis(redisUrl, { maxRetriesPerRequest: 1 })
@@ -15,7 +15,7 @@ export async function open({ redisUrl, namespace, freshMs, tiers, load, loadMany
     return made
   }
   const memory = tiers === 'redis' ? false : { cacheType: 'lru-object', ttlInMsecs: freshMs, maxItems: 100_000 }
-  const options = { json: true, prefix: namespace, ttlInMsecs: freshMs, timeoutInMsecs: 250 }
+  const options = { json: true, prefix: namespace, ttlInMsecs: freshMs, timeoutInMsecs: deadlineMs }
   const pair =
     tiers === 'both'
       ? createNotificationPair({ channel: `${namespace}:changes`, publisherRedis: client(), consumerRedis: client() })

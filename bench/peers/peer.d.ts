@@ -6,6 +6,8 @@ export interface PeerSetup {
   readonly freshMs: number
   /** `both`: memory before Redis, kept in step by the peer's own bus where it has one. Each peer says in `tiers` what it can do. */
   readonly tiers: Tiers
+  /** How long a command may wait for Redis, where the peer can be told. */
+  readonly deadlineMs: number
   /** Reads one row from the database. */
   load(id: number): Promise<object | undefined>
   /** Reads many, in any order. */

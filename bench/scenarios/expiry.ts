@@ -94,7 +94,7 @@ function targetsOf(what: string, result: TrafficResult) {
 }
 
 /** In windows of ten TTLs, by when the load began. */
-function loadsPerTtl({ startMs, durationMs, logs, loads }: TrafficResult): Summary {
+export function loadsPerTtl({ startMs, durationMs, logs, loads }: TrafficResult): Summary {
   const windowMs = WINDOW_TTLS * TTL_MS
   const seen = logs.flatMap((log) => log.loads)
   if (seen.length !== loads) throw new Error(`Postgres counted ${loads} loads, the pools saw ${seen.length}`)

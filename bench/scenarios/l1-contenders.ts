@@ -50,7 +50,7 @@ function raw(get: Get): Contender {
   return { workloads: workloadsOf(get), close: async () => {} }
 }
 
-function workloadsOf(get: Get): Contender['workloads'] {
+export function workloadsOf(get: Get): Contender['workloads'] {
   return {
     sequential: (times) => oneAfterAnother(get, ONE_KEY, times),
     'sequential zipf': (times) => oneAfterAnother(get, ZIPF, times),

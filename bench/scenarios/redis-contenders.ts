@@ -68,7 +68,7 @@ export const contenders: Contenders = {
   },
 }
 
-function workloadsOf(get: Get, getMany: GetMany): Contender['workloads'] {
+export function workloadsOf(get: Get, getMany: GetMany): Contender['workloads'] {
   return {
     [`${IN_FLIGHT} in flight`]: (times) => sideBySide(get, IDS, times, IN_FLIGHT),
     'one at a time': (times) => sideBySide(get, IDS, times, 1),

@@ -38,7 +38,7 @@ export const contenders: Contenders = {
   },
 }
 
-function workloadsOf(update: Update): Contender['workloads'] {
+export function workloadsOf(update: Update): Contender['workloads'] {
   let next = 0
   const writeSome = async (times: number) => {
     for (let time = 0; time < times; time++) {
