@@ -5,6 +5,7 @@ import { type Durability, readDurability, readEpoch } from './adapters/postgres/
 import { OutboxFeed } from './adapters/postgres/outbox-feed.js'
 import { RelationDirectory } from './adapters/postgres/relation-directory.js'
 import type { AnyDatabase } from './adapters/postgres/row-writer.js'
+import { readSight } from './adapters/postgres/sight.js'
 import type { RedisClient } from './adapters/redis/connection.js'
 import { RedisChannel } from './adapters/redis/redis-channel.js'
 import { RedisStore } from './adapters/redis/redis-store.js'
@@ -24,6 +25,7 @@ import { HotKeys } from './engine/hot-keys.js'
 import { Invalidation } from './engine/invalidation.js'
 import { LoadGate } from './engine/load-gate.js'
 import { PendingFences } from './engine/pending-fences.js'
+import { ReplicaTrust, type ReplicaTrustOptions } from './engine/replica-trust.js'
 import { Singleflight } from './engine/singleflight.js'
 import { Relay } from './jobs/relay.js'
 import type { TableParts } from './table/parts.js'
@@ -43,6 +45,8 @@ export interface AssemblyOptions {
   readonly namespace: string
   readonly secret: string | undefined
   readonly settings: Settings
+  /** Processes of the namespace load from a standby; this one from `db`, if it is given. Undefined: none does. */
+  readonly replica?: { readonly db?: AnyDatabase } | undefined
   /** Runs a relay. Default: none. */
   readonly relays?: boolean
   /** Undefined: nobody listens. */
@@ -96,7 +100,11 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const pending = new PendingFences({ store, clock, maxKeys, emit, announce })
   const hotKeys = new HotKeys({ clock, rules: settings.hotKeys, token: chance.token() })
   const { copiesOf } = hotKeys
-  const fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce, copiesOf })
+  const rememberAlways = options.replica !== undefined
+  const fencer = new Fencer({
+    ...{ store, clock, invalidation, pending, background, keepMs, emit, announce, copiesOf },
+    rememberAlways,
+  })
   const lookEveryMs = settings.bus.heartbeatMs
   const epoch = new Epoch({ namespace, store, clock, invalidation, flights, lookEveryMs, emit, announce })
   const fence: Fencer['afterCommit'] = (changes) => fencer.afterCommit(changes)
@@ -104,6 +112,14 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const parts = { feed, namespace, clock, chance, emit, settings: settings.relay, fence, epoch }
   const relay = options.relays ? new Relay(parts) : undefined
   const durability = new Map<string, Durability>()
+  // Without a bus there is no other process, and every write of this one is applied as it is made.
+  const isLive = bus ? (nowMs: number) => bus.isLive(nowMs) : () => true
+  const replicaLoads = options.replica?.db && {
+    db: options.replica.db,
+    gate: new LoadGate({ clock, ...settings.load }),
+  }
+  const replica = replicaLoads && openReplica(options, { clock, isLive, background, emit })
+  if (replica) invalidation.register(replica)
   let ready: Promise<void> | undefined
   bus?.start()
   relay?.start()
@@ -153,11 +169,13 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       isPending: pending.has,
       hotKeys,
       relations: new RelationDirectory({ db, clock, behind: (read) => background.run('catalog', read) }),
-      // Without a bus there is no other process, and every write of this one is applied as it is made.
-      isLive: bus ? (nowMs) => bus.isLive(nowMs) : () => true,
+      replica,
+      replicaLoads,
+      isLive,
     },
     async close() {
       await relay?.close()
+      replica?.close()
       epoch.close()
       fencer.stop()
       await background.idle()
@@ -177,6 +195,15 @@ function openStore({ redis, namespace, settings }: AssemblyOptions, clock: Clock
 function openChannel(client: RedisClient, namespace: string, store: CacheStore): Channel {
   const publisher = store instanceof RedisStore ? store.connection : undefined
   return new RedisChannel({ client, namespace, publisher })
+}
+
+/** A replica gets a tenth of the time that a reader waits at most: then there is time left for the primary. */
+function openReplica(
+  { db, settings }: AssemblyOptions,
+  parts: Pick<ReplicaTrustOptions, 'clock' | 'isLive' | 'background' | 'emit'>,
+): ReplicaTrust {
+  const limitMs = settings.load.hardTimeoutMs / 10
+  return new ReplicaTrust({ ...parts, ask: () => readSight(db), fenceMs: settings.cache.fenceMs, limitMs })
 }
 
 function openBreaker({ cache }: Settings, clock: Clock, emit: EmitEvent): CircuitBreaker {

@@ -4,14 +4,12 @@ import { assertRedisClient, type RedisClient } from './adapters/redis/connection
 import { assemble, type Seams } from './assembly.js'
 import {
   checkNamespace,
-  checkNumber,
   DEFAULTS,
   type L1Options,
   type OptionGroups,
   type RelayOptions,
   refuseUnknown,
   resolveSettings,
-  type Settings,
   type TtlOptions,
 } from './config.js'
 import { ClosedError, ConfigError, isCorralError } from './core/errors.js'
@@ -22,6 +20,7 @@ import { type CacheableQuery, type CachedQuery, openQuery, type QueryOptions } f
 import type { Repository } from './repository.js'
 import { type Session, SessionLog } from './session.js'
 import { CachedTable } from './table/cached-table.js'
+import { resolveTable } from './table/options.js'
 import type { KeySpec, LookupColumn, LookupSpec, RowOf, TableName, VersionColumn } from './table/repository-types.js'
 import { TableRepository } from './table-repository.js'
 import {
@@ -45,6 +44,11 @@ export interface CorralOptions<DB> extends Omit<OptionGroups, 'relay'> {
   readonly secret?: string
   /** Receives every event, synchronously. It must not wait; what it throws is dropped. Default: none. */
   readonly onEvent?: (event: CorralEvent) => void
+  /**
+   * Reads of repositories with `loadFrom: 'replica'` that miss are loaded over its `db`, from a standby. Give it in every process of the
+   * namespace: `{}` where nothing is loaded from a standby, so that fences are remembered for those who do. Default: none.
+   */
+  readonly replica?: { readonly db?: Kysely<DB> }
   /** Runs a relay in this process, which keeps one connection of `db`. See docs/guides/outbox.md. Default: none. */
   readonly relay?: boolean | RelayOptions
 }
@@ -75,6 +79,11 @@ export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique> {
    * row. All processes that write the table should declare the same ones; where they do not, results are dropped by table.
    */
   readonly queryBy?: readonly LookupColumn<DB[T]>[]
+  /**
+   * `replica`: what misses is loaded from the standby of option `replica`, if that can be shown to be no older than anybody has been
+   * told; otherwise, and for `verified`, `primary`, `refresh` and lookups, from `db`. Default `primary`.
+   */
+  readonly loadFrom?: 'primary' | 'replica'
   /** Part of the entries' shape. Change it when the values of a row change though its columns do not, such as other type parsers. */
   readonly schemaVersion?: string
 }
@@ -148,19 +157,7 @@ export interface Corral<DB> {
   close(): Promise<void>
 }
 
-const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', ...Object.keys(DEFAULTS)]
-const REPOSITORY_OPTION_NAMES = [
-  'key',
-  'unique',
-  'version',
-  'ttl',
-  'l1',
-  'hotKeys',
-  'onWrite',
-  'queryBy',
-  'schemaVersion',
-]
-
+const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', 'replica', ...Object.keys(DEFAULTS)]
 /**
  * Assembles an instance. Connects nothing by itself but the connections it opens from `redis`, in the background.
  *
@@ -172,10 +169,11 @@ export function createCorral<DB>(options: CorralOptions<DB>): Corral<DB> {
 
 /** `createCorral` for tests and simulations, which bring their own clock, chance, store or channel. */
 export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): Corral<DB> {
-  const { db, redis, namespace, secret, onEvent, relay = false, ...groups } = checked(options)
+  const { db, redis, namespace, secret, onEvent, replica, relay = false, ...groups } = checked(options)
   const settings = resolveSettings(typeof relay === 'object' ? { ...groups, relay } : groups)
   const sink = onEvent && safely(onEvent)
-  const assembly = assemble({ db, redis, namespace, secret, settings, relays: relay !== false, onEvent: sink }, seams)
+  const relays = relay !== false
+  const assembly = assemble({ db, redis, namespace, secret, settings, replica, relays, onEvent: sink }, seams)
   const { fencer, gate, pending, store } = assembly
   const tables = new OpenTables<CachedTable>()
   const watch = { ...assembly.table, tables }
@@ -188,11 +186,12 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
   return {
     repository(table, repositoryOptions) {
       assertOpen()
-      const tableOptions = resolveTable(table, repositoryOptions, settings)
-      const unique = tableOptions.unique.map((columns) => (typeof columns === 'string' ? [columns] : columns))
+      const tableOptions = resolveTable(table, repositoryOptions, settings, replica)
+      const unique = (tableOptions.unique ?? []).map((columns) => (typeof columns === 'string' ? [columns] : columns))
       const open = async () => {
         await assembly.ready()
         const opened = await CachedTable.open(assembly.table, tableOptions)
+        if (tableOptions.loadFrom === 'replica') assembly.table.replica?.start()
         await assembly.opened(opened.facts.entity)
         return opened
       }
@@ -267,6 +266,7 @@ function checked<DB>(options: CorralOptions<DB>): CorralOptions<DB> {
   }
   checkNamespace(options.namespace)
   if (options.redis !== undefined) assertRedisClient(options.redis)
+  if (options.replica !== undefined) checkReplica(options.replica)
   if (options.secret !== undefined && (typeof options.secret !== 'string' || options.secret.length < 16)) {
     throw new ConfigError('secret', 'a string of at least 16 characters', typeof options.secret)
   }
@@ -279,50 +279,12 @@ function checked<DB>(options: CorralOptions<DB>): CorralOptions<DB> {
   return options
 }
 
-function resolveTable<DB, T extends TableName<DB>>(
-  table: T,
-  options: RepositoryOptions<DB, T, unknown, unknown>,
-  settings: Settings,
-) {
-  refuseUnknown('repository', options, REPOSITORY_OPTION_NAMES)
-  if (options.schemaVersion !== undefined && typeof options.schemaVersion !== 'string') {
-    throw new ConfigError('schemaVersion', 'a string', options.schemaVersion)
+function checkReplica(replica: { readonly db?: unknown }): void {
+  if (typeof replica !== 'object' || replica === null) throw new ConfigError('replica', 'an object', replica)
+  refuseUnknown('replica', replica, ['db'])
+  if (replica.db !== undefined && typeof (replica.db as Partial<Kysely<unknown>> | null)?.getExecutor !== 'function') {
+    throw new ConfigError('replica.db', 'a Kysely instance for a standby', replica.db)
   }
-  if (options.onWrite !== undefined && options.onWrite !== 'drop' && options.onWrite !== 'publish') {
-    throw new ConfigError('onWrite', '`drop` or `publish`', options.onWrite)
-  }
-  const { freshMs, ...ttl } = (options.ttl ?? {}) as { freshMs?: number | ((row: object) => number) | undefined }
-  const fixed = typeof freshMs === 'function' ? {} : { freshMs }
-  const l1 = options.l1 === false ? { maxEntries: 0 } : (options.l1 ?? {})
-  const own = resolveSettings({ ttl: { ...ttl, ...(fixed as TtlOptions) }, l1 }, settings)
-  return {
-    table,
-    key: options.key as string | readonly string[],
-    unique: (options.unique ?? []) as readonly (string | readonly string[])[],
-    queryBy: options.queryBy ?? [],
-    ...(options.version === undefined ? {} : { version: options.version as string | false }),
-    schemaVersion: options.schemaVersion ?? '',
-    read: {
-      graceMs: own.ttl.graceMs,
-      beta: own.refresh.beta,
-      maxEarliness: own.refresh.maxEarliness,
-      maxLoads: own.refresh.maxLoads,
-      softTimeoutMs: own.load.softTimeoutMs,
-      hardTimeoutMs: own.load.hardTimeoutMs,
-    },
-    fill: { jitter: own.ttl.jitter, graceMs: own.ttl.graceMs, lease: own.lease },
-    l1: own.l1,
-    hotKeys: options.hotKeys && resolveHotKeys(options.hotKeys, settings),
-    publishBytes: options.onWrite === 'publish' ? settings.cache.maxPublishBytes : 0,
-    absentMs: own.ttl.absentMs,
-    freshMs: typeof freshMs === 'function' ? freshMs : own.ttl.freshMs,
-    fixedFreshMs: own.ttl.freshMs,
-  }
-}
-
-function resolveHotKeys({ copies, ...choice }: HotKeyChoice, settings: Settings) {
-  const { copyTtlMs } = resolveSettings({ hotKeys: choice }, settings).hotKeys
-  return { copies: copies === undefined ? 0 : checkNumber('hotKeys.copies', copies), copyTtlMs }
 }
 
 /** A listener must not be able to break what it listens to. */

@@ -1,8 +1,9 @@
-import { type CompiledQuery, type Kysely, type RawBuilder, type SelectQueryBuilder, type Simplify, sql } from 'kysely'
+import type { CompiledQuery, Kysely, RawBuilder, SelectQueryBuilder, Simplify } from 'kysely'
 import { createListCodec } from './adapters/codec/list-codec.js'
 import { freezeList, handOut } from './adapters/codec/read-only.js'
 import { statementIdentity } from './adapters/postgres/parameter-identity.js'
 import { realTable } from './adapters/postgres/real-names.js'
+import { readSight } from './adapters/postgres/sight.js'
 import { refuseUnknown, type Settings, type TtlOptions } from './config.js'
 import type { Clock } from './core/clock.js'
 import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from './core/errors.js'
@@ -171,11 +172,7 @@ async function load(
 ): Promise<LoadedRows> {
   try {
     return await db.connection().execute(async (connection) => {
-      const context = sql<{ snapshot: string; source: string }>`select pg_current_snapshot()::text as snapshot,
-        case when pg_is_in_recovery() then 'standby' else 'primary' end as source`
-      const { rows } = await context.execute(connection.withoutPlugins())
-      const [{ snapshot, source }] = rows as [{ snapshot: string; source: string }]
-      const loadedFrom = source === 'primary' ? 'primary' : 'standby'
+      const { snapshot, loadedFrom } = await readSight(connection)
       return { rows: freezeList(await run(connection)), snapshot, loadedFrom }
     })
   } catch (error) {

@@ -37,8 +37,22 @@ export type CorralEvent =
       readonly entity: string
       readonly ids: number
       readonly durationMs: number
+      /** Where from; not said of the primary. */
+      readonly from?: 'replica'
       readonly error?: unknown
     }
+  /**
+   * What a replica said was not used, and the primary was asked. `behind`: it has not replayed enough. `floor`, `fenced`: its row
+   * is older than this process has shown or written, or than a write the cache was told of. `failed`: no answer in time.
+   */
+  | {
+      readonly type: 'replica.skipped'
+      readonly entity: string
+      readonly reason: 'behind' | 'floor' | 'fenced' | 'failed'
+      readonly error?: unknown
+    }
+  /** A load over `db` was answered by a server in recovery: a primary that was demoted. Nothing of it is stored. */
+  | { readonly type: 'primary.recovering'; readonly entity: string }
   | {
       readonly type: 'fill'
       readonly entity: string

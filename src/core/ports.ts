@@ -73,8 +73,13 @@ export interface FillRequest {
   readonly version: Version | undefined
   /** `pg_current_snapshot()` of the load: `xmin:xmax:xip,…`. */
   readonly snapshot: string
-  /** `primary`: the load began after the lease was granted and saw every committed write. `standby`: it may lag. */
+  /**
+   * `primary`: the load began after the lease was granted and saw every committed write. `standby`: it may lag; refused, it keeps
+   * its lease, so that the primary can be asked under it.
+   */
   readonly loadedFrom: 'primary' | 'standby'
+  /** From a standby: the time on the store's clock after which a fence may have been forgotten that this load did not see. */
+  readonly untilMs?: number
   /** How long the store keeps the entry, grace included. */
   readonly keepMs: number
   /** What was seen was of no use (corrupt, another epoch or shape), so its version need not be respected. */

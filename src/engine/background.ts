@@ -1,7 +1,15 @@
 import type { EmitEvent } from '../core/events.js'
 
 /** Work that nobody awaits. The names are a closed list so that an operator can know them all. */
-export type BackgroundTask = 'fill' | 'refresh' | 'copy' | 'release' | 'fence-retry' | 'commit-check' | 'catalog'
+export type BackgroundTask =
+  | 'fill'
+  | 'refresh'
+  | 'copy'
+  | 'release'
+  | 'fence-retry'
+  | 'commit-check'
+  | 'catalog'
+  | 'horizon'
 
 /**
  * The only place where promises are left running. A rejection becomes an event, never an unhandled rejection, and

@@ -46,6 +46,7 @@ export class Fencer {
   readonly #emit: EmitEvent
   readonly #announce: (changes: readonly AnnouncedChange[]) => void
   readonly #copiesOf: (key: CacheKey) => readonly CacheKey[]
+  readonly #rememberAlways: boolean
 
   constructor(options: {
     store: CacheStore
@@ -60,6 +61,8 @@ export class Fencer {
     announce: (changes: readonly AnnouncedChange[]) => void
     /** Every copy a key may have. Writers do not know which keys are hot for readers. */
     copiesOf: (key: CacheKey) => readonly CacheKey[]
+    /** Some process loads rows from a standby: it has to find their fences though nothing was cached. Default: false. */
+    rememberAlways?: boolean
   }) {
     this.#store = options.store
     this.#clock = options.clock
@@ -70,6 +73,7 @@ export class Fencer {
     this.#emit = options.emit
     this.#announce = options.announce
     this.#copiesOf = options.copiesOf
+    this.#rememberAlways = options.rememberAlways ?? false
   }
 
   async afterCommit(changes: readonly Change[]): Promise<FenceState> {
@@ -151,7 +155,8 @@ export class Fencer {
   }
 
   #copyFences(entry: OrderedFence): OrderedFence[] {
-    return this.#copiesOf(entry.key).map((key) => ({ ...entry, key, copyOf: entry.key, replacement: null }))
+    const fence = { ...entry, copyOf: entry.key, rememberAlways: false, replacement: null }
+    return this.#copiesOf(entry.key).map((key) => ({ ...fence, key }))
   }
 
   async #waitForCommit(xid: string, status: CommitStatus): Promise<'committed' | 'aborted' | 'unknown'> {
@@ -181,7 +186,8 @@ export class Fencer {
       version: change.version,
       xid: change.xid,
       keepMs: this.#keepMs,
-      rememberAlways: false,
+      // Only rows are loaded from a standby.
+      rememberAlways: this.#rememberAlways && change.hasFloor,
       replacement: row ? { sealed: row.sealed, keepMs: row.keepMs } : null,
     }
   }

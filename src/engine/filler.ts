@@ -1,49 +1,19 @@
-import type { Chance, Clock } from '../core/clock.js'
 import { SourceError } from '../core/errors.js'
-import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
-import type { EntryCodec, StoredBytes } from '../core/ports.js'
-import { compareVersions, type Version } from '../core/version.js'
+import type { StoredBytes } from '../core/ports.js'
+import type { Version } from '../core/version.js'
 import { type LoadCost, leaseMs } from '../policy/load-cost.js'
 import type { Floor } from '../policy/verdict.js'
 import { nextPollMs } from '../policy/wait-schedule.js'
-import type { Background } from './background.js'
-import type { BatchedStore } from './batched-store.js'
-import type { Floors } from './floors.js'
+import { isBelowFloor } from './floors.js'
 import type { FreshValue } from './l1.js'
-import { failureCode, RemoteFailure } from './load-failure.js'
-import { Sealer, type Uncacheable } from './sealer.js'
+import { failureCode, inRecovery, RemoteFailure } from './load-failure.js'
+import type { EngineParts, LoadedValue, ReadSource } from './read-source.js'
+import { type LeasedFill, ReplicaFill } from './replica-fill.js'
+import { Sealer } from './sealer.js'
 import type { FlightProgress } from './singleflight.js'
 
-/** What a reader reads: one table by its key, one unique column, or one query. */
-export interface ReadSource<Id, Value> {
-  readonly entity: string
-  readonly kind: 'row' | 'lookup' | 'query'
-  /** Fingerprint of what `encode` writes now; entries of another shape are not decoded. */
-  shape(): string
-  /** Reads the database. Loads of one tick may travel in one statement. */
-  load(id: Id): Promise<LoadedValue<Value>>
-  encode(value: Value): Uint8Array | Uncacheable
-  /** Undefined when the payload is malformed. Never throws. */
-  decode(payload: Uint8Array): Value | undefined
-  /**
-   * What one of several readers who were given the same value may have of it: the value itself, or a copy.
-   *
-   * @param isLate the reader began after the database was asked. No fence of this key came in between; of others it knows nothing.
-   */
-  share(value: Value, isLate: boolean): Value
-  /** How long this value may count as fresh, before jitter. Undefined value: an absence. */
-  freshMs(value: Value | undefined): number
-  /** An entry of another shape was met, or a value did not fit ours: the table may have been altered. */
-  doubtShape(): void
-}
-
-export interface LoadedValue<Value> {
-  readonly value: Value | undefined
-  readonly version: Version | undefined
-  readonly snapshot: string
-  readonly loadedFrom: 'primary' | 'standby'
-}
+export type { EngineParts, LoadedValue, ReadSource } from './read-source.js'
 
 export interface FillSettings {
   readonly jitter: number
@@ -56,26 +26,12 @@ export interface Seen {
   readonly bytes: StoredBytes | null
   /** The entry could not be used at all, so its version need not be respected by the fill. */
   readonly useless: boolean
+  /** Only what the primary says will do: no replica is asked, and a primary in recovery is none. */
+  readonly fromPrimary?: boolean
 }
 
 /** Judges what somebody else stored meanwhile: its value if it may be served, or what there is to replace. */
 export type Judge<Value> = (bytes: StoredBytes | null) => { readonly value: Value | undefined } | Seen
-
-/** What every reader and filler of one instance shares. */
-export interface EngineParts {
-  readonly store: Pick<BatchedStore, 'departures' | 'read' | 'lease' | 'fill' | 'release' | 'nowMs'>
-  readonly codec: EntryCodec
-  readonly clock: Clock
-  readonly chance: Chance
-  readonly floors: Floors
-  readonly background: Background
-  readonly emit: EmitEvent
-  /** `emit` for hits, or undefined when nobody listens: a hit must not even build an event then. */
-  readonly onHit: EmitEvent | undefined
-  readonly epoch: () => string
-  /** The cache has not acknowledged a fence of this key yet, so what it holds may be what this process has overwritten. */
-  readonly isPending: (key: CacheKey) => boolean
-}
 
 /** The in-process copies of a source's entries, as the fill sees them. Implementation: `engine/l1`. */
 export interface NearTier<Id, Value> {
@@ -101,6 +57,7 @@ export class Filler<Id, Value> {
   readonly #cost: LoadCost
   readonly #tier: NearTier<Id, Value> | undefined
   readonly #sealer: Sealer<Value>
+  readonly #replica: ReplicaFill<Id, Value> | undefined
 
   constructor(options: {
     parts: EngineParts
@@ -115,6 +72,7 @@ export class Filler<Id, Value> {
     this.#cost = options.cost
     this.#tier = options.tier
     this.#sealer = new Sealer(options)
+    this.#replica = ReplicaFill.of(options.parts, options.source, this.#sealer)
   }
 
   /**
@@ -135,13 +93,15 @@ export class Filler<Id, Value> {
     let held = seen
     let waitedFor: string | null = null
     let polls = 0
+    const fromPrimary = seen.fromPrimary === true
+    const loadOnly = () => this.loadOnly(key, id, progress, fromPrimary)
     for (let changes = 0; changes < MAX_CHANGES; ) {
       const token = this.#parts.chance.token()
       progress.asks()
       const reply = await this.#lease(key, token, held.bytes, waitedFor)
       switch (reply.outcome) {
         case 'leased':
-          return this.#loadAndStore(key, id, token, held.useless, 'miss', progress)
+          return this.#answer({ key, id, token, useless: held.useless, reason: 'miss' }, fromPrimary, progress)
         case 'changed': {
           const judged = judge(reply.bytes)
           if ('value' in judged) {
@@ -158,31 +118,35 @@ export class Filler<Id, Value> {
           throw new SourceError(`load of ${this.#source.entity}`, new RemoteFailure(reply.code))
         case 'held': {
           const pauseMs = this.#pauseMs(clock.monotonicMs() - startedMs, polls, reply.remainingMs)
-          if (pauseMs === undefined) return this.loadOnly(key, id, progress)
+          if (pauseMs === undefined) return loadOnly()
           waitedFor = reply.token
           polls++
           await clock.sleep(pauseMs)
           break
         }
         case 'unavailable':
-          return this.loadOnly(key, id, progress)
+          return loadOnly()
       }
     }
-    return this.loadOnly(key, id, progress)
+    return loadOnly()
   }
 
   /** Replaces an entry before it expires, behind its readers. Does nothing when somebody else already does or did. */
   async refresh(key: CacheKey, id: Id, seen: StoredBytes): Promise<void> {
     const token = this.#parts.chance.token()
     const reply = await this.#lease(key, token, seen, null)
-    if (reply.outcome === 'leased') await this.#loadAndStore(key, id, token, false, 'refresh', undefined)
+    if (reply.outcome === 'leased') await this.#answer({ key, id, token, useless: false, reason: 'refresh' })
   }
 
-  /** Reads the database without touching the cache: Redis is away, or waiting for the lease took too long. */
-  async loadOnly(key: CacheKey, id: Id, progress?: FlightProgress): Promise<Value | undefined> {
+  /**
+   * Reads the database without touching the cache: Redis is away, or waiting for the lease took too long.
+   *
+   * @param fromPrimary nobody's word will do but the primary's. Rejects with SourceError when who answers is in recovery.
+   */
+  async loadOnly(key: CacheKey, id: Id, progress?: FlightProgress, fromPrimary = false): Promise<Value | undefined> {
     progress?.asks()
     const before = this.#parts.floors.get(key)
-    return this.#accept(key, id, await this.#source.load(id), before)
+    return this.#accept(key, id, await this.#load(id, fromPrimary), before)
   }
 
   /** How long to wait until the next poll; undefined when this reader has waited long enough. */
@@ -203,14 +167,35 @@ export class Filler<Id, Value> {
     }
   }
 
+  async #load(id: Id, fromPrimary: boolean): Promise<LoadedValue<Value>> {
+    const { entity } = this.#source
+    const loaded = await this.#source.load(id)
+    if (loaded.loadedFrom === 'primary') return loaded
+    this.#parts.emit({ type: 'primary.recovering', entity })
+    if (fromPrimary) throw inRecovery(entity)
+    return loaded
+  }
+
+  async #answer(fill: LeasedFill<Id>, fromPrimary = false, progress?: FlightProgress): Promise<Value | undefined> {
+    const { key, id } = fill
+    const before = this.#parts.floors.get(key)
+    const generation = this.#tier?.generation(id)
+    progress?.asks()
+    const startedMs = this.#parts.clock.monotonicMs()
+    const filled = fromPrimary || !this.#replica ? undefined : await this.#replica.attempt(fill)
+    if (filled === undefined) return this.#loadAndStore(fill, fromPrimary, progress)
+    if (progress) progress.landed = Promise.resolve(true)
+    this.#cost.record(this.#parts.clock.monotonicMs() - startedMs)
+    if (generation !== undefined) this.#tier?.remember(id, filled.fresh, generation)
+    return this.#accept(key, id, filled.loaded, before)
+  }
+
   async #loadAndStore(
-    key: CacheKey,
-    id: Id,
-    token: string,
-    useless: boolean,
-    reason: 'miss' | 'refresh',
+    fill: LeasedFill<Id>,
+    fromPrimary: boolean,
     progress?: FlightProgress,
   ): Promise<Value | undefined> {
+    const { key, id, token, reason } = fill
     const { background, clock, floors } = this.#parts
     const startedMs = clock.monotonicMs()
     const before = floors.get(key)
@@ -219,18 +204,23 @@ export class Filler<Id, Value> {
     progress?.asks()
     let loaded: LoadedValue<Value>
     try {
-      loaded = await this.#source.load(id)
+      loaded = await this.#load(id, fromPrimary)
     } catch (error) {
       this.#cost.recordFailure()
       background.run('release', () => this.#parts.store.release({ key, token, failure: failureCode(error) }))
       throw error
     }
+    if (loaded.loadedFrom !== 'primary') {
+      // A primary that was demoted, or has not been promoted yet: nobody knows how far behind it is.
+      background.run('release', () => this.#parts.store.release({ key, token, failure: null }))
+      return this.#accept(key, id, loaded, before)
+    }
     // The caller has what it asked for; storing it is not its business. The fill leaves before any later read of this
     // process does, because batches of one connection keep their order.
     const made = { ...loaded, epoch, ageMs: clock.monotonicMs() - startedMs, isRefresh: reason === 'refresh' }
-    const landed = this.#store(key, token, made, useless, reason).then((fresh) => {
+    const landed = this.#store(fill, made).then((fresh) => {
       this.#cost.record(clock.monotonicMs() - startedMs)
-      const isShowable = !isBelow(floors.get(key), loaded)
+      const isShowable = !isBelowFloor(floors.get(key), loaded)
       if (fresh && generation !== undefined && isShowable) this.#tier?.remember(id, fresh, generation)
       return fresh !== undefined
     })
@@ -249,11 +239,8 @@ export class Filler<Id, Value> {
 
   /** What was stored; undefined when it was not. */
   async #store(
-    key: CacheKey,
-    token: string,
+    { key, token, useless, reason }: LeasedFill<Id>,
     loaded: LoadedValue<Value> & { readonly epoch: string; readonly ageMs: number; readonly isRefresh: boolean },
-    useless: boolean,
-    reason: 'miss' | 'refresh',
   ): Promise<FreshValue<Value> | undefined> {
     const { store, emit, clock } = this.#parts
     const { entity } = this.#source
@@ -265,9 +252,9 @@ export class Filler<Id, Value> {
       await store.release({ key, token, failure: null })
       return undefined
     }
-    const { snapshot, loadedFrom } = loaded
+    const { snapshot } = loaded
     const { freshMs, sizeBytes, ...entry } = made
-    const request = { key, token, ...entry, snapshot, loadedFrom, replacesNewer: useless }
+    const request = { key, token, ...entry, snapshot, loadedFrom: 'primary', replacesNewer: useless } as const
     const sentMs = clock.monotonicMs()
     const outcome = await store.fill(request).catch(() => 'unavailable' as const)
     emit({ type: 'fill', entity, key, reason, outcome })
@@ -281,8 +268,8 @@ export class Filler<Id, Value> {
 
   /**
    * Holds a load against what this process has shown or written. If the floor rose while the load was under way (an own
-   * write, a message), the load may have missed that write and is made again. Otherwise the database is right,
-   * even where it contradicts the floor: it was restored, or another primary took over.
+   * write, a message), the load may have missed that write and is made again. Otherwise the primary is right,
+   * even where it contradicts the floor: it was restored, or another primary took over. A server in recovery is not.
    */
   async #accept(
     key: CacheKey,
@@ -294,16 +281,17 @@ export class Filler<Id, Value> {
     const { floors, emit } = this.#parts
     let known = before
     let loaded = first
-    while (floors.get(key) !== known && isBelow(floors.get(key), loaded)) {
+    while (floors.get(key) !== known && isBelowFloor(floors.get(key), loaded)) {
       known = floors.get(key)
-      loaded = await this.#source.load(id)
+      loaded = await this.#load(id, false)
     }
+    const wasReset = isBelowFloor(floors.get(key), loaded)
+    if (wasReset && loaded.loadedFrom !== 'primary') throw inRecovery(this.#source.entity)
     if (loaded.value === undefined) {
       floors.seeAbsence(key)
       this.#tier?.outdate(id, null)
       return undefined
     }
-    const wasReset = isBelow(floors.get(key), loaded)
     if (wasReset) {
       floors.clear(key)
       emit({ type: 'floor.reset', entity: this.#source.entity, key })
@@ -312,10 +300,4 @@ export class Filler<Id, Value> {
     this.#tier?.outdate(id, wasReset ? null : (loaded.version ?? null))
     return loaded.value
   }
-}
-
-function isBelow(floor: Floor | undefined, loaded: LoadedValue<unknown>): boolean {
-  if (floor === undefined) return false
-  if (loaded.value === undefined) return !floor.absent
-  return loaded.version !== undefined && compareVersions(loaded.version, floor.version) < 0
 }

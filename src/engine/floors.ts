@@ -2,6 +2,16 @@ import type { CacheKey } from '../core/key.js'
 import { compareVersions, successor, type Version } from '../core/version.js'
 import type { Floor } from '../policy/verdict.js'
 
+/** Whether a load shows less than a reader of this process may be shown. */
+export function isBelowFloor(
+  floor: Floor | undefined,
+  loaded: { value: unknown; version: Version | undefined },
+): boolean {
+  if (floor === undefined) return false
+  if (loaded.value === undefined) return !floor.absent
+  return loaded.version !== undefined && compareVersions(loaded.version, floor.version) < 0
+}
+
 /**
  * What this process has seen and written, per key, so that its reads of a key never go back in time and always include
  * its own writes, whatever the cache holds.

@@ -1,4 +1,4 @@
-import { isCorralError } from '../core/errors.js'
+import { isCorralError, SourceError } from '../core/errors.js'
 
 /** The load failed in the process that held the lease; its error stays there, because messages may carry values. */
 export class RemoteFailure extends Error {
@@ -9,6 +9,12 @@ export class RemoteFailure extends Error {
     this.name = 'RemoteFailure'
     this.code = code
   }
+}
+
+/** Whoever answers on `db` is a standby now, so what it says may be old. */
+export function inRecovery(entity: string): SourceError {
+  const cause = new Error('the server is in recovery: a standby, or a primary that was demoted')
+  return new SourceError(`load of ${entity}`, cause)
 }
 
 /** What is told of a failed load to those who wait for it: a SQLSTATE or an error code of ours; never a message. */

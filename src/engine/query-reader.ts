@@ -23,7 +23,7 @@ export interface LoadedRows {
   readonly loadedFrom: 'primary' | 'standby'
 }
 
-interface Result extends Pick<LoadedRows, 'rows' | 'loadedFrom'> {
+interface Result extends Pick<LoadedRows, 'rows'> {
   /** Undefined: not to be stored. */
   readonly marks: Marks | undefined
 }
@@ -109,7 +109,7 @@ export class QueryReader {
       encode: (result) => this.#encode(result),
       decode: (payload) => {
         const rows = codec.decode(withoutMarks(payload))
-        return rows && { rows, marks: undefined, loadedFrom: 'primary' }
+        return rows && { rows, marks: undefined }
       },
       share: (result) => ({ ...result, rows: codec.share(result.rows) }),
       freshMs: () => freshMs,
@@ -128,18 +128,16 @@ export class QueryReader {
     try {
       const { rows, snapshot, loadedFrom } = await parts.gate.run(name, call.run)
       report()
-      return { value: { rows, marks, loadedFrom }, version: undefined, snapshot, loadedFrom }
+      return { value: { rows, marks }, version: undefined, snapshot, loadedFrom }
     } catch (error) {
       report(error)
       throw error
     }
   }
 
-  #encode({ rows, marks, loadedFrom }: Result): Uint8Array | { uncacheable: string; found: string } {
+  #encode({ rows, marks }: Result): Uint8Array | { uncacheable: string; found: string } {
     const { codec, maxRows } = this.#options
     if (marks === undefined) return { uncacheable: 'marks', found: 'no answer from the cache' }
-    // A standby may lag behind the writes whose fences have made these marks.
-    if (loadedFrom === 'standby') return { uncacheable: 'rows', found: 'a result of a standby' }
     if (rows.length > maxRows) return { uncacheable: 'rows', found: `${rows.length} rows; maxRows is ${maxRows}` }
     const payload = codec.encode(rows)
     return 'uncacheable' in payload ? payload : withMarks(marks, payload)

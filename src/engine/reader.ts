@@ -95,19 +95,27 @@ export class Reader<Id, Value> {
   async reload(key: CacheKey, id: Id): Promise<Value | undefined> {
     const bytes = await this.#parts.store.read(key).catch(() => null)
     this.#flights.forget(key)
-    // The first entry that lands meanwhile may come from a load that began before this call; any after it cannot.
+    // The first entry that lands meanwhile may come from a load that began before this call; any after it cannot, unless
+    // it comes from a replica.
     let landed = 0
+    const mayLag = this.#source.loadFromReplica !== undefined
     const judge: Judge<Value> = (found) =>
-      found !== null && ++landed === 1 ? { bytes: found, useless: true } : this.#admit(key, found)
+      found !== null && (mayLag || ++landed === 1) ? { bytes: found, useless: true } : this.#admit(key, found)
     const answer = await this.#withinHardTimeout(
-      this.#fill(key, id, { bytes, useless: true }, { startedAt: this.#flights.now(), count: 1 }, judge),
+      this.#fill(
+        key,
+        id,
+        { bytes, useless: true, fromPrimary: true },
+        { startedAt: this.#flights.now(), count: 1 },
+        judge,
+      ),
     )
     return answer === MISSED_A_WRITE ? this.loadOnly(key, id) : answer
   }
 
-  /** Reads the database and leaves the cache alone. */
+  /** Reads the database and leaves the cache alone. @throws SourceError when who answers is in recovery. */
   async loadOnly(key: CacheKey, id: Id): Promise<Value | undefined> {
-    return this.share(await this.#withinHardTimeout(this.#filler.loadOnly(key, id)))
+    return this.share(await this.#withinHardTimeout(this.#filler.loadOnly(key, id, undefined, true)))
   }
 
   async #readAgain(key: CacheKey, id: Id, startedAt: number): Promise<Value | undefined> {

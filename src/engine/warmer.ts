@@ -2,7 +2,8 @@ import type { CacheKey } from '../core/key.js'
 import { type LoadCost, leaseMs } from '../policy/load-cost.js'
 import { type Demands, judge } from '../policy/verdict.js'
 import type { EngineParts, LoadedValue, ReadSource, Seen } from './filler.js'
-import { failureCode } from './load-failure.js'
+import { failureCode, inRecovery } from './load-failure.js'
+import { ReplicaFill } from './replica-fill.js'
 import type { Sealer } from './sealer.js'
 
 /** `filled`: loaded and stored. `skipped`: cached already, or somebody else is filling it. `failed`: neither database nor cache may have been reached. */
@@ -19,6 +20,7 @@ export class Warmer<Id, Value> {
   readonly #parts: EngineParts
   readonly #source: ReadSource<Id, Value>
   readonly #sealer: Sealer<Value>
+  readonly #replica: ReplicaFill<Id, Value> | undefined
   readonly #demands: () => Demands
   readonly #cost: LoadCost
   readonly #lease: { readonly minMs: number; readonly maxMs: number }
@@ -36,6 +38,7 @@ export class Warmer<Id, Value> {
     this.#parts = options.parts
     this.#source = options.source
     this.#sealer = options.sealer
+    this.#replica = ReplicaFill.of(options.parts, options.source, options.sealer)
     this.#demands = options.demands
     this.#cost = options.cost
     this.#lease = options.lease
@@ -72,10 +75,16 @@ export class Warmer<Id, Value> {
     const length = Math.ceil(leaseMs(this.#cost.estimateMs, this.#lease))
     const { outcome } = await store.lease({ key, token, leaseMs: length, seen: seen.bytes, waitedFor: null })
     if (outcome !== 'leased') return 'skipped'
+    const filled = await this.#replica?.attempt({ key, id, token, useless: seen.useless, reason: 'warm' })
+    if (filled) {
+      this.#cost.record(clock.monotonicMs() - startedMs)
+      return 'filled'
+    }
     const epoch = this.#parts.epoch()
     let loaded: LoadedValue<Value>
     try {
       loaded = await this.#source.load(id)
+      if (loaded.loadedFrom !== 'primary') throw inRecovery(entity)
     } catch (error) {
       this.#cost.recordFailure()
       await store.release({ key, token, failure: failureCode(error) })
@@ -88,9 +97,9 @@ export class Warmer<Id, Value> {
       return 'failed'
     }
     const { sealed, version, keepMs } = made
-    const { snapshot, loadedFrom } = loaded
-    const fill = { key, token, sealed, version, keepMs, snapshot, loadedFrom, replacesNewer: seen.useless }
-    const stored = await store.fill(fill)
+    const { snapshot } = loaded
+    const fill = { key, token, sealed, version, keepMs, snapshot, replacesNewer: seen.useless }
+    const stored = await store.fill({ ...fill, loadedFrom: 'primary' })
     this.#cost.record(clock.monotonicMs() - startedMs)
     emit({ type: 'fill', entity, key, reason: 'warm', outcome: stored })
     // Refused: a write came in between, and the next reader loads what it wrote.

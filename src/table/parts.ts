@@ -23,6 +23,7 @@ export interface TableOptions extends TableRequest {
   readonly hotKeys: HotRowOptions | undefined
   /** Largest payload that a write publishes; 0: writes only drop. */
   readonly publishBytes: number
+  readonly loadFrom: 'primary' | 'replica'
 }
 
 /** What an instance shares among its tables. */
@@ -31,6 +32,8 @@ export interface TableParts extends EngineParts {
   readonly db: AnyDatabase
   readonly namespace: string
   readonly gate: LoadGate
+  /** A standby and the bulkhead before it; undefined: all loads go to `db`. */
+  readonly replicaLoads: { readonly db: AnyDatabase; readonly gate: LoadGate } | undefined
   readonly flights: Singleflight<unknown>
   readonly invalidation: Invalidation
   readonly intervals: IntervalClass

@@ -38,6 +38,9 @@ export interface SourceParts {
   /** For a row about which that function says nothing of use. */
   readonly fixedFreshMs: number
   readonly absentMs: number
+  readonly loadFrom: 'primary' | 'replica'
+  /** The way to the replica, if there is one. */
+  readonly replicaLoads?: { readonly db: AnyDatabase; readonly gate: LoadGate } | undefined
   /** The plan to load, encode and decode by now. */
   readonly plan: () => TablePlan
   readonly doubtShape: () => void
@@ -60,11 +63,17 @@ export function planOf(facts: TableFacts, options: Pick<SourceParts, 'intervals'
 /** Rows of the table by its key. */
 export function rowSource(parts: SourceParts): ReadSource<CanonicalId, object> {
   const load = loads(parts, ({ key }) => key)
+  const { replicaLoads } = parts
+  const lagging =
+    replicaLoads && parts.loadFrom === 'replica'
+      ? loads({ ...parts, ...replicaLoads }, ({ key }) => key, { from: 'replica' })
+      : undefined
   return {
     entity: parts.plan().facts.entity,
     kind: 'row',
     shape: () => parts.plan().rows.shape,
     load: (id) => load.ask(id),
+    loadFromReplica: lagging && ((id) => lagging.ask(id)),
     encode: (row) => parts.plan().rows.encode(row),
     decode: (payload) => parts.plan().rows.decode(payload),
     // The bytes inside a frozen row could still be changed.
@@ -111,14 +120,25 @@ export function versionProbe(parts: SourceParts): LoadQueue<CanonicalId, Version
 }
 
 /** Loads of one tick as one statement, under the bulkhead. Rows come frozen, because those who share a load share the row. */
-function loads(parts: SourceParts, columns: (facts: TableFacts) => readonly KeyColumn[]): Loads {
+function loads(
+  parts: SourceParts,
+  columns: (facts: TableFacts) => readonly KeyColumn[],
+  origin: { readonly from?: 'replica' } = {},
+): Loads {
   const { clock, gate, emit, db } = parts
   const { entity } = parts.plan().facts
   const load = async (ids: readonly CanonicalId[]) => {
     const { facts } = parts.plan()
     const startedMs = clock.monotonicMs()
     const report = (failure: { readonly error?: unknown }) =>
-      emit({ type: 'load', entity, ids: ids.length, durationMs: clock.monotonicMs() - startedMs, ...failure })
+      emit({
+        type: 'load',
+        entity,
+        ids: ids.length,
+        durationMs: clock.monotonicMs() - startedMs,
+        ...origin,
+        ...failure,
+      })
     try {
       const { rows, snapshot, loadedFrom } = await new PostgresRowSource({ db, facts, by: columns(facts) }).load(ids)
       report({})

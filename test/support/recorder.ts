@@ -47,6 +47,8 @@ function told(event: CorralEvent): Field[] {
         ...(event.durationMs > 0 ? [`in ${event.durationMs} ms`] : []),
         ...(event.error === undefined ? [] : ['failed']),
       ]
+    case 'replica.skipped':
+      return [event.reason]
     case 'fill':
       return [event.reason, event.outcome]
     case 'entry.unreadable':
@@ -81,6 +83,7 @@ function told(event: CorralEvent): Field[] {
     case 'durability':
       return [event.durability]
     case 'relay.failed':
+    case 'primary.recovering':
     case 'shape.changed':
     case 'floor.reset':
       return []

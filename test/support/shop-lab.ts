@@ -54,8 +54,9 @@ export class ShopLab {
     this.#watcher = openShopDatabase(databaseUrl, 1)
   }
 
-  static async open(): Promise<ShopLab> {
-    const lab = new ShopLab(await freshDatabase())
+  /** @param databaseUrl an empty database. Default: a fresh one of the shared server. */
+  static async open(databaseUrl?: string): Promise<ShopLab> {
+    const lab = new ShopLab(databaseUrl ?? (await freshDatabase()))
     await createProducts(lab.#watcher)
     await lab.#watcher.destroy()
     return lab
@@ -101,8 +102,14 @@ export function openShopDatabase(connectionString: string, max = 10): Kysely<Sho
   return new Kysely<ShopDatabase>({ dialect: new PostgresDialect({ pool }) })
 }
 
-export function openProducts(corral: Corral<ShopDatabase>, onWrite: 'drop' | 'publish' = 'drop') {
-  return corral.repository('products', { key: 'id', unique: ['slug', 'slug_key'], onWrite })
+/** What tests of the shop vary. */
+export interface ProductsOptions {
+  readonly onWrite?: 'drop' | 'publish'
+  readonly loadFrom?: 'primary' | 'replica'
+}
+
+export function openProducts(corral: Corral<ShopDatabase>, options: ProductsOptions = {}) {
+  return corral.repository('products', { key: 'id', unique: ['slug', 'slug_key'], ...options })
 }
 
 export async function createProducts(db: Kysely<ShopDatabase>): Promise<void> {

@@ -42,7 +42,7 @@ export function openTier({ namespace, databaseUrl, redisUrl, busUrl, secret, onW
     for (const client of [redis, bus]) client.disconnect()
     await db.destroy()
   }
-  return { corral, products: openProducts(corral, onWrite), events, db, close }
+  return { corral, products: openProducts(corral, onWrite ? { onWrite } : {}), events, db, close }
 }
 
 /** The same, closed when the test is over. */

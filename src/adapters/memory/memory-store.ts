@@ -30,7 +30,9 @@ interface Guard {
   fence: string | undefined
   xids: string[]
   lostXid: string | undefined
-  /** When the three above are forgotten; a lease may keep the guard for longer. */
+  /** The highest transaction of a fence without a version; more than any when not even that was known. */
+  unordered: string | undefined
+  /** When the four above are forgotten; a lease may keep the guard for longer. */
   fencedUntilMs: number
   lease: { readonly token: string; readonly untilMs: number } | undefined
   failure: { readonly token: string; readonly code: string } | undefined
@@ -85,11 +87,14 @@ export class MemoryStore implements CacheStore {
     return requests.map((request): FillOutcome => {
       const guard = this.#guard(request.key)
       if (guard.lease?.token !== request.token) return 'lease-lost'
-      guard.lease = undefined
-      if (isFenced(guard, request)) return 'fenced'
+      const isStandby = request.loadedFrom === 'standby'
+      // What a standby gave may be refused and the primary asked under the same lease.
+      if (!isStandby) guard.lease = undefined
+      if (isFenced(guard, request, this.nowMs())) return 'fenced'
       const stored = storedVersion(this.#entry(request.key))
       if (!request.replacesNewer && stored && request.version && compareVersions(stored, request.version) > 0)
         return 'older'
+      guard.lease = undefined
       this.#put(request.key, request.sealed, request.keepMs)
       return 'filled'
     })
@@ -114,6 +119,7 @@ export class MemoryStore implements CacheStore {
       const { version } = request
       if (version !== null && !(guard.fence && compareVersions(guard.fence, version) >= 0)) guard.fence = version
       if (request.xid !== null) rememberXid(guard, request.xid)
+      if (version === null && request.rememberAlways) rememberUnordered(guard, request.xid ?? ANY_XID)
       guard.fencedUntilMs = Math.max(guard.fencedUntilMs, this.nowMs() + request.keepMs)
       this.#keep(request.key, guard, request.keepMs)
 
@@ -191,24 +197,27 @@ export class MemoryStore implements CacheStore {
   }
 }
 
-const NO_FENCE = { fence: undefined, lostXid: undefined, fencedUntilMs: 0 }
+const NO_FENCE = { fence: undefined, lostXid: undefined, unordered: undefined, fencedUntilMs: 0 }
 
 function blankGuard(): Guard {
   return { ...NO_FENCE, xids: [], lease: undefined, failure: undefined, expiresAtMs: 0 }
 }
 
 /** A Redis hash goes with its last field; so does this one. */
-function isBlank({ fence, xids, lostXid, lease, failure }: Guard): boolean {
-  return !fence && xids.length === 0 && !lostXid && !lease && !failure
+function isBlank({ fence, xids, lostXid, unordered, lease, failure }: Guard): boolean {
+  return !fence && xids.length === 0 && !lostXid && !unordered && !lease && !failure
 }
 
-function isFenced(guard: Guard, request: FillRequest): boolean {
-  const { fence, xids, lostXid } = guard
-  if (request.version) return fence !== undefined && compareVersions(request.version, fence) < 0
+function isFenced(guard: Guard, request: FillRequest, nowMs: number): boolean {
+  const { fence, xids, lostXid, unordered } = guard
+  if (request.version && fence !== undefined && compareVersions(request.version, fence) < 0) return true
   if (request.loadedFrom === 'primary') return false
-  if (fence !== undefined && xids.length === 0 && lostXid === undefined) return true
+  if (request.untilMs !== undefined && nowMs > request.untilMs) return true
   const xmin = request.snapshot.split(':')[0] as string
   const notSurelyVisible = (xid: string) => compareVersions(xid, xmin) >= 0
+  if (unordered !== undefined && notSurelyVisible(unordered)) return true
+  if (request.version) return false
+  if (fence !== undefined && xids.length === 0 && lostXid === undefined) return true
   return (lostXid !== undefined && notSurelyVisible(lostXid)) || xids.some(notSurelyVisible)
 }
 
@@ -218,6 +227,13 @@ function rememberXid(guard: Guard, xid: string): void {
   if (guard.xids.length <= MAX_XIDS) return
   const lost = guard.xids.shift() as string
   if (guard.lostXid === undefined || compareVersions(guard.lostXid, lost) < 0) guard.lostXid = lost
+}
+
+/** Twenty digits: more than any transaction has. */
+const ANY_XID = '9'.repeat(VERSION_DIGITS)
+
+function rememberUnordered(guard: Guard, xid: string): void {
+  if (guard.unordered === undefined || compareVersions(guard.unordered, xid) < 0) guard.unordered = xid
 }
 
 function sameStart(bytes: StoredBytes | null, seen: StoredBytes | null): boolean {

@@ -57,12 +57,21 @@ export class PostgresRowSource implements RowSource {
     }
   }
 
-  /** Only the stamps of the rows, in the order of the ids; undefined where there is no row. Cheaper than reading them. */
+  /**
+   * Only the stamps of the rows, in the order of the ids; undefined where there is no row. Cheaper than reading them. Rejects when
+   * the server is in recovery: what it says about a cached row's stamp proves nothing.
+   */
   async versions(ids: readonly CanonicalId[]): Promise<(Version | undefined)[]> {
     const found = new Map<string, Version | undefined>()
     for (let at = 0; at < ids.length; at += MOST_IDS) {
       const rows: Record<string, unknown>[] = await this.#run(this.#stamps(ids.slice(at, at + MOST_IDS)))
-      for (const row of rows) found.set(identityOf(this.#by.map((_, i) => row[keyAlias(i)])), toVersion(row[VERSION]))
+      if (rows[0]?.[SOURCE] !== 'primary') {
+        throw new SourceError(`load of ${this.#facts.entity}`, new Error('the server is in recovery'))
+      }
+      for (const row of rows) {
+        const id = this.#by.map((_, i) => row[keyAlias(i)])
+        if (!id.includes(null)) found.set(identityOf(id), toVersion(row[VERSION]))
+      }
     }
     return ids.map((id) => found.get(identityOf(id)))
   }
@@ -90,8 +99,16 @@ export class PostgresRowSource implements RowSource {
     }
   }
 
-  /** The left join gives a row also when no id is found: every answer carries its snapshot. */
   #statement(ids: readonly CanonicalId[]) {
+    return this.#within(ids).selectAll(ROW)
+  }
+
+  #stamps(ids: readonly CanonicalId[]) {
+    return this.#within(ids)
+  }
+
+  /** The left join gives a row also when no id is found: every answer carries its snapshot. */
+  #within(ids: readonly CanonicalId[]) {
     const context = sql<Record<string, string>>`(select pg_current_snapshot()::text as ${sql.raw(SNAPSHOT)},
       case when pg_is_in_recovery() then 'standby' else 'primary' end as ${sql.raw(SOURCE)})`
     return this.#db
@@ -99,11 +116,6 @@ export class PostgresRowSource implements RowSource {
       .leftJoin(`${this.#facts.table} as ${ROW}`, (join) => join.on(this.#hasOneOf(ids)))
       .selectAll('corralcontext')
       .select(this.#identity())
-      .selectAll(ROW)
-  }
-
-  #stamps(ids: readonly CanonicalId[]) {
-    return this.#db.selectFrom(`${this.#facts.table} as ${ROW}`).where(this.#hasOneOf(ids)).select(this.#identity())
   }
 
   /** Ids and stamp as text: what a type parser of the user's makes of them may not tell two of them apart. */

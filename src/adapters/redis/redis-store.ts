@@ -84,6 +84,7 @@ export class RedisStore implements CacheStore {
         request.loadedFrom === 'standby' ? '1' : '0',
         padded(request.snapshot.split(':')[0]),
         request.replacesNewer ? '1' : '0',
+        request.untilMs === undefined ? '' : Math.floor(request.untilMs),
       ])
       return outcome as FillOutcome
     })

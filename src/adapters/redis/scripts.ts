@@ -10,6 +10,7 @@ import { SEEN_BYTES, WIRE } from '../../core/wire.js'
  * | `f`  | fence: the highest version invalidated up to, 20 digits |
  * | `x`  | fences of writers a version cannot order: their transaction ids, 20 digits each, newest last |
  * | `xh` | the highest transaction id that no longer fitted into `x` |
+ * | `u`  | the highest transaction id of a fence without a version; all nines when not even that was known |
  * | `fe` | the store time at which all of these are forgotten; a lease may keep the hash for longer |
  * | `l`, `le` | lease: its token, and the store time after which another process may take it over |
  * | `ft`, `fc` | failure: the token whose load failed, and the code of the failure |
@@ -37,9 +38,9 @@ local function guardFields(key, ...)
   return fields
 end
 local function liveFence(key, now)
-  local fence = guardFields(key, 'f', 'x', 'xh', 'fe')
+  local fence = guardFields(key, 'f', 'x', 'xh', 'fe', 'u')
   if (tonumber(fence[4]) or now) >= now then return fence end
-  redis.call('HDEL', key, 'f', 'x', 'xh', 'fe')
+  redis.call('HDEL', key, 'f', 'x', 'xh', 'fe', 'u')
   return {}
 end
 local function keepGuard(key, ms)
@@ -73,33 +74,40 @@ return {'leased', digits(now)}
 `
 
 /**
- * FILL entry guard | token sealed version keepMs standby xmin replacesNewer
+ * FILL entry guard | token sealed version keepMs standby xmin replacesNewer untilMs
  *
  * Replies {outcome, now}. The token decides first: it proves that no fence arrived since the lease was granted, and so,
  * for a load from the primary that began after it, that no committed write was missed. The fences decide for what the
  * token cannot know: a standby that lags behind the writes that were fenced before the lease. There, only a writer
- * below the snapshot's `xmin` is surely visible: a standby's snapshot does not list the transactions in progress.
+ * below the snapshot's `xmin` is surely visible: a standby's snapshot does not list the transactions in progress. And
+ * only until `untilMs` can be relied on that those fences are still remembered. What is refused there keeps its lease: the
+ * primary is asked under it.
  */
 const FILL = `${PRELUDE}
 local now = nowMs()
 if guardFields(KEYS[2], 'l')[1] ~= ARGV[1] then return {'lease-lost', digits(now)} end
-redis.call('HDEL', KEYS[2], 'l', 'le')
+local standby = ARGV[5] == '1'
+if not standby then redis.call('HDEL', KEYS[2], 'l', 'le') end
 local fence = liveFence(KEYS[2], now)
 local version = ARGV[3]
-if version ~= '' then
-  if fence[1] and version < fence[1] then return {'fenced', digits(now)} end
-elseif ARGV[5] == '1' then
+if version ~= '' and fence[1] and version < fence[1] then return {'fenced', digits(now)} end
+if standby then
   local xmin, xids, lost = ARGV[6], fence[2], fence[3]
-  if fence[1] and not xids and not lost then return {'fenced', digits(now)} end
-  if lost and lost >= xmin then return {'fenced', digits(now)} end
-  for xid in string.gmatch(xids or '', '%d+') do
-    if xid >= xmin then return {'fenced', digits(now)} end
+  if ARGV[8] ~= '' and now > tonumber(ARGV[8]) then return {'fenced', digits(now)} end
+  if fence[5] and fence[5] >= xmin then return {'fenced', digits(now)} end
+  if version == '' then
+    if fence[1] and not xids and not lost then return {'fenced', digits(now)} end
+    if lost and lost >= xmin then return {'fenced', digits(now)} end
+    for xid in string.gmatch(xids or '', '%d+') do
+      if xid >= xmin then return {'fenced', digits(now)} end
+    end
   end
 end
 if ARGV[7] ~= '1' and version ~= '' then
   local stored = storedVersion(bytesOf(KEYS[1], 0, ${WIRE.body - 1}))
   if stored and stored > version then return {'older', digits(now)} end
 end
+if standby then redis.call('HDEL', KEYS[2], 'l', 'le') end
 redis.call('SET', KEYS[1], '${WIRE.magic}' .. digits(now) .. ARGV[2], 'PX', ARGV[4])
 return {'filled', digits(now)}
 `
@@ -128,7 +136,7 @@ if header == '' and ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[2]) == 0 then r
 local fence = liveFence(KEYS[2], now)
 local version = ARGV[1]
 if version ~= '' and not (fence[1] and fence[1] >= version) then redis.call('HSET', KEYS[2], 'f', version) end
-if version ~= '' or ARGV[2] ~= '' then
+if version ~= '' or ARGV[2] ~= '' or ARGV[4] == '1' then
   redis.call('HSET', KEYS[2], 'fe', digits(math.max(tonumber(fence[4]) or 0, now + ARGV[3])))
 end
 if ARGV[2] ~= '' and not string.find(fence[2] or '', ARGV[2], 1, true) then
@@ -139,6 +147,10 @@ if ARGV[2] ~= '' and not string.find(fence[2] or '', ARGV[2], 1, true) then
     xids = string.sub(xids, 22)
   end
   redis.call('HSET', KEYS[2], 'x', xids)
+end
+if version == '' and ARGV[4] == '1' then
+  local unordered = ARGV[2] ~= '' and ARGV[2] or string.rep('9', 20)
+  if not fence[5] or fence[5] < unordered then redis.call('HSET', KEYS[2], 'u', unordered) end
 end
 local stored = storedVersion(header)
 local isRow = string.sub(header, ${WIRE.kind.at + 1}, ${WIRE.kind.at + 1}) == 'r'

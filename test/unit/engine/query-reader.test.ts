@@ -285,7 +285,6 @@ describe('QueryReader', () => {
 
   describe('does not store', () => {
     it.each<[string, Partial<LoadedRows>, string]>([
-      ['what a standby answered', { loadedFrom: 'standby' }, 'rows'],
       ['more rows than it may', { rows: Array.from({ length: 11 }, () => ({ stars: 1 })) }, 'rows'],
       ['values that have no form on the wire', { rows: [{ stars: 1, odd: new Map() }] }, 'odd'],
     ])('%s', async (_, loaded, property) => {
@@ -295,6 +294,15 @@ describe('QueryReader', () => {
       await process.readAndSettle()
       expect(process.loads).toBe(2)
       expect(process.events.of('entry.uncacheable').map((event) => event.property)).toEqual([property, property])
+    })
+
+    it('what a server in recovery answered', async () => {
+      const process = new QueryProcess(new QueryFleet())
+      process.load = async () => ({ loadedFrom: 'standby' })
+      expect(await process.readAndSettle()).toBe(1)
+      await process.readAndSettle()
+      expect(process.loads).toBe(2)
+      expect(process.events.count('primary.recovering')).toBe(2)
     })
 
     it('what it got while no mark could be taken', async () => {

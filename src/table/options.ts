@@ -1,0 +1,97 @@
+import {
+  checkNumber,
+  type L1Options,
+  refuseUnknown,
+  resolveSettings,
+  type Settings,
+  type TtlOptions,
+} from '../config.js'
+import { ConfigError } from '../core/errors.js'
+import type { TableOptions } from './parts.js'
+
+/** `RepositoryOptions` as they are before anybody has looked at them. */
+export interface TableChoices {
+  readonly key: unknown
+  readonly unique?: unknown
+  readonly version?: unknown
+  readonly ttl?: unknown
+  readonly l1?: L1Options | false
+  readonly hotKeys?: { readonly copies?: number; readonly copyTtlMs?: number }
+  readonly onWrite?: unknown
+  readonly queryBy?: readonly string[]
+  readonly loadFrom?: unknown
+  readonly schemaVersion?: unknown
+}
+
+const REPOSITORY_OPTION_NAMES = [
+  'key',
+  'unique',
+  'version',
+  'ttl',
+  'l1',
+  'hotKeys',
+  'onWrite',
+  'queryBy',
+  'loadFrom',
+  'schemaVersion',
+]
+
+/**
+ * A repository's options with those of the instance behind them, checked.
+ *
+ * @throws ConfigError naming the option, what was expected and what was found.
+ */
+export function resolveTable(
+  table: string,
+  options: TableChoices,
+  settings: Settings,
+  replica: { readonly db?: unknown } | undefined,
+): TableOptions {
+  const { loadFrom = 'primary' } = options
+  refuseUnknown('repository', options, REPOSITORY_OPTION_NAMES)
+  if (options.schemaVersion !== undefined && typeof options.schemaVersion !== 'string') {
+    throw new ConfigError('schemaVersion', 'a string', options.schemaVersion)
+  }
+  if (options.onWrite !== undefined && options.onWrite !== 'drop' && options.onWrite !== 'publish') {
+    throw new ConfigError('onWrite', '`drop` or `publish`', options.onWrite)
+  }
+  if (loadFrom !== 'primary' && loadFrom !== 'replica') {
+    throw new ConfigError('loadFrom', '`primary` or `replica`', loadFrom)
+  }
+  if (loadFrom === 'replica' && replica?.db === undefined) {
+    throw new ConfigError('loadFrom', '`primary`, or option `replica` of `createCorral` with a `db`', loadFrom)
+  }
+  const { freshMs, ...ttl } = (options.ttl ?? {}) as { freshMs?: number | ((row: object) => number) | undefined }
+  const fixed = typeof freshMs === 'function' ? {} : { freshMs }
+  const l1 = options.l1 === false ? { maxEntries: 0 } : (options.l1 ?? {})
+  const own = resolveSettings({ ttl: { ...ttl, ...(fixed as TtlOptions) }, l1 }, settings)
+  return {
+    table,
+    key: options.key as string | readonly string[],
+    unique: (options.unique ?? []) as readonly (string | readonly string[])[],
+    queryBy: options.queryBy ?? [],
+    ...(options.version === undefined ? {} : { version: options.version as string | false }),
+    schemaVersion: options.schemaVersion ?? '',
+    loadFrom,
+    read: {
+      graceMs: own.ttl.graceMs,
+      beta: own.refresh.beta,
+      maxEarliness: own.refresh.maxEarliness,
+      maxLoads: own.refresh.maxLoads,
+      softTimeoutMs: own.load.softTimeoutMs,
+      hardTimeoutMs: own.load.hardTimeoutMs,
+    },
+    fill: { jitter: own.ttl.jitter, graceMs: own.ttl.graceMs, lease: own.lease },
+    l1: own.l1,
+    hotKeys: options.hotKeys && resolveHotKeys(options.hotKeys, settings),
+    publishBytes: options.onWrite === 'publish' ? settings.cache.maxPublishBytes : 0,
+    absentMs: own.ttl.absentMs,
+    freshMs: typeof freshMs === 'function' ? freshMs : own.ttl.freshMs,
+    fixedFreshMs: own.ttl.freshMs,
+  }
+}
+
+function resolveHotKeys({ copies, ...choice }: NonNullable<TableChoices['hotKeys']>, settings: Settings) {
+  const { copyTtlMs } = resolveSettings({ hotKeys: choice }, settings).hotKeys
+  return { copies: copies === undefined ? 0 : checkNumber('hotKeys.copies', copies), copyTtlMs }
+}
