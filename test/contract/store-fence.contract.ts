@@ -159,6 +159,51 @@ export function fenceContract(opened: () => StoreUnderTest): void {
     })
   })
 
+  describe('a fill from a standby', () => {
+    it('that is refused keeps its lease, so that the primary can be asked under it', async () => {
+      await lab.put('4')
+      await lab.fence('5', { rememberAlways: true })
+      expect(await fillFromStandby('4')).toBe('fenced')
+      expect(await lab.fill('standby', '5')).toBe('filled')
+      expect(await lab.text()).toBe('v5')
+    })
+
+    it('that something newer is stored of keeps it as well, and a fence still revokes it', async () => {
+      await lab.put('5')
+      expect(await fillFromStandby('4')).toBe('older')
+      await lab.fence('6')
+      expect(await lab.fill('standby', '6')).toBe('lease-lost')
+    })
+
+    it('uses its lease up', async () => {
+      expect(await fillFromStandby('4')).toBe('filled')
+      expect(await lab.fill('standby', '5')).toBe('lease-lost')
+    })
+
+    it('is refused when its time is over, also where no fence is left', async () => {
+      const { store } = opened()
+      await lab.lease('a')
+      const standby = { loadedFrom: 'standby', snapshot: snapshotFrom(1_000) } as const
+      expect(await lab.fill('a', '4', { ...standby, untilMs: store.nowMs() - 500 })).toBe('fenced')
+      expect(await lab.fill('a', '4', { ...standby, untilMs: store.nowMs() + 5_000 })).toBe('filled')
+    })
+
+    it('has seen a write that has no version only where that lies below its snapshot', async () => {
+      await lab.fence(null, { xid: '801', rememberAlways: true })
+      await lab.fence(null, { xid: '800', rememberAlways: true })
+      expect(await fillFromStandby('4', 801)).toBe('fenced')
+      expect(await fillFromStandby('4', 802)).toBe('filled')
+    })
+
+    it('cannot have seen a write of which nothing is known', async () => {
+      await lab.fence(null, { rememberAlways: true, keepMs: 60 })
+      expect(await fillFromStandby('4', 1_000_000)).toBe('fenced')
+      expect(await fillFromStandby(undefined, 1_000_000)).toBe('fenced')
+      await lab.pass(80)
+      expect(await fillFromStandby('4', 1_000_000)).toBe('filled')
+    })
+  })
+
   describe('fence by transaction, where a version cannot order things', () => {
     it('refuses an absence from a standby that may not have seen the writer', async () => {
       await lab.fence(null, { xid: '800', rememberAlways: true })

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis'
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { cacheKey, guardKey, keyPrefix } from '../../../src/core/key.js'
 import { outboxTable, outboxTables } from '../../../src/migrations.js'
@@ -8,7 +9,7 @@ import { openShopDatabase } from '../../support/shop-lab.js'
 import { type ReplicaReader, StandbyLab } from '../../support/standby-lab.js'
 
 /** Fences are forgotten after a second; a standby may then lag half a second at most. */
-const FORGETFUL = { cache: { fenceMs: 1_000, deadlineMs: 1_000 }, lease: { maxMs: 900 } }
+const FORGETFUL = { cache: { fenceMs: 1_000, deadlineMs: 10_000, giveUpMs: 10_000 }, lease: { maxMs: 900 } }
 
 let lab: StandbyLab
 let redis: Redis
@@ -264,6 +265,21 @@ describe('a primary that was demoted', () => {
     await lab.resume()
     await waitUntil('it has caught up', 5_000, async () => (await products.find(id, { session: here }))?.price === 2)
   })
+})
+
+it('a snapshot of a standby claims to show a transaction that is still open on the primary', async () => {
+  const id = await row()
+  const client = new pg.Client({ connectionString: lab.shop.databaseUrl })
+  await client.connect()
+  await client.query(`begin; update products set price = 2 where id = ${id}`)
+  const [open] = (await client.query('select pg_current_xact_id()::text as xid')).rows
+  await lab.insert()
+  await lab.catchUp()
+  const [seen] = await lab.onStandby(`select pg_visible_in_snapshot('${open.xid}', pg_current_snapshot()) as claimed,
+    pg_snapshot_xmin(pg_current_snapshot())::text as xmin, (select price from products where id = ${id}) as price`)
+  await client.query('rollback')
+  await client.end()
+  expect(seen).toEqual({ claimed: true, xmin: open.xid, price: 1 })
 })
 
 it('the test servers have what these tests stand on: the paused standby does lag', async () => {
