@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{unit,contract,guarantees}/**/*.test.ts'],
+          include: ['test/{unit,contract,guarantees,model}/**/*.test.ts'],
           sequence: { groupOrder: 0 },
         },
       },
