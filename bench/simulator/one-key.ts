@@ -33,6 +33,8 @@ const WAIT_LIMIT_MS = 5_000
 const WORTH_SKIPPING = 50
 
 interface Held {
+  /** When the database was asked for it: what its age counts from. */
+  readonly askedMs: number
   readonly entry: Parameters<typeof judge>[0]
   readonly byRefresh: boolean
   readonly generation: number
@@ -63,10 +65,11 @@ class KeySimulation {
     this.#strategy = strategy
     this.#workload = workload
     this.#chance = chance
-    const { beta, maxEarliness, staleShare } = strategy
-    this.#demands = { shape: '', epoch: '', graceMs: staleShare * workload.ttlMs, early: { beta, maxEarliness } }
+    const { beta, maxEarliness, maxLoads, staleShare } = strategy
+    const early = { beta, maxEarliness, ...(maxLoads === undefined ? {} : { maxLoads }) }
+    this.#demands = { shape: '', epoch: '', graceMs: staleShare * workload.ttlMs, early }
     for (let i = 0; i < 30; i++) this.#cost.record(this.#drawLoadMs())
-    this.#held = this.#entry(0, 0, false)
+    this.#held = this.#entry(0, 0, 0, false)
   }
 
   run(until: Until): Outcome {
@@ -111,7 +114,7 @@ class KeySimulation {
   #wait(sinceMs: number, nowMs: number, polls: number): void {
     const pauseMs = this.#pollPauseMs(sinceMs, nowMs, polls)
     if (pauseMs === undefined) {
-      this.#loadForWaiter(sinceMs, nowMs, polls)
+      this.#loadWithoutFilling(nowMs, (endMs) => this.#tally.waited(endMs - sinceMs, polls))
       return
     }
     this.#events.add(nowMs + pauseMs, (pollMs) => {
@@ -142,25 +145,32 @@ class KeySimulation {
 
   #load(nowMs: number, isRefresh: boolean, done: (endMs: number) => void): void {
     const token = ++this.#tokens
-    const endMs = nowMs + this.#drawLoadMs()
     const length = leaseMs(this.#estimateMs(), LEASE_BOUNDS)
     if (this.#strategy.leased) this.#lease = { token, sinceMs: nowMs, untilMs: nowMs + length }
     const seen = this.#held
-    if (seen.loads++ === 0) seen.firstLoadMs = nowMs
+    this.#loadWithoutFilling(nowMs, (endMs) => {
+      this.#cost.record(endMs - nowMs)
+      // A lease that was taken over has another token: this fill is refused, its caller has its value all the same.
+      const mayFill = !this.#strategy.leased || this.#lease?.token === token
+      if (mayFill) this.#fill(endMs, endMs - nowMs, seen.generation, isRefresh)
+      done(endMs)
+    })
+  }
+
+  /** As a reader does whose wait has reached its limit: lease and entry are left to their holder. */
+  #loadWithoutFilling(nowMs: number, done: (endMs: number) => void): void {
+    const endMs = nowMs + this.#drawLoadMs()
+    if (this.#held.loads++ === 0) this.#held.firstLoadMs = nowMs
     this.#inFlight++
     this.#tally.loadStarted(nowMs, endMs)
     this.#events.add(endMs, () => {
       this.#inFlight--
       this.#tally.loadEnded()
-      this.#cost.record(endMs - nowMs)
-      // A lease that was taken over has another token: this fill is refused, its caller has its value all the same.
-      const mayFill = !this.#strategy.leased || this.#lease?.token === token
-      if (mayFill) this.#fill(endMs, seen.generation, isRefresh)
       done(endMs)
     })
   }
 
-  #fill(nowMs: number, loadedInGeneration: number, byRefresh: boolean): void {
+  #fill(nowMs: number, ageMs: number, loadedInGeneration: number, byRefresh: boolean): void {
     this.#lease = undefined
     const old = this.#held
     if (old.byRefresh) this.#tally.refreshed(old.reads > 0)
@@ -169,7 +179,7 @@ class KeySimulation {
       const { filledAtMs, freshMs } = old.entry
       this.#tally.expired(old.loads, filledAtMs + freshMs - old.firstLoadMs)
     }
-    this.#held = this.#entry(nowMs, old.generation + (replacesWhatItSaw ? 1 : 0), byRefresh)
+    this.#held = this.#entry(nowMs, ageMs, old.generation + (replacesWhatItSaw ? 1 : 0), byRefresh)
     // A late double of the same expiry only renews the value: loads already begun since belong to the same entry.
     if (!replacesWhatItSaw) {
       this.#held.loads = old.loads
@@ -178,28 +188,30 @@ class KeySimulation {
     if (!byRefresh) this.#held.reads++
   }
 
-  #entry(nowMs: number, generation: number, byRefresh: boolean): Held {
+  /** As `engine/sealer` does it: the time counts from when the database was asked, and that of a refresh was drawn already. */
+  #entry(nowMs: number, ageMs: number, generation: number, byRefresh: boolean): Held {
     const { ttlMs, jitter } = this.#workload
-    const freshMs = jittered(ttlMs * (1 - this.#strategy.staleShare), jitter, this.#chance)
+    const lifeMs = jittered(ttlMs * (1 - this.#strategy.staleShare), byRefresh ? 0 : jitter, this.#chance)
+    const freshMs = Math.max(1, Math.floor(lifeMs - ageMs))
     const loadMs = this.#estimateMs()
     const entry = { kind: 'row', version: undefined, shape: '', epoch: '', filledAtMs: nowMs, freshMs, loadMs } as const
-    return { entry, byRefresh, generation, reads: 0, loads: 0, firstLoadMs: 0 }
+    return { entry, askedMs: nowMs - ageMs, byRefresh, generation, reads: 0, loads: 0, firstLoadMs: 0 }
   }
 
   #serve(nowMs: number): void {
-    const ageMs = nowMs - this.#held.entry.filledAtMs
+    const ageMs = nowMs - this.#held.askedMs
     this.#held.reads++
     this.#tally.served(1, ageMs, ageMs)
   }
 
   /** Counts the requests up to the first moment at which one could start a refresh, and returns that moment. */
   #skip(nowMs: number): number | undefined {
-    const { entry } = this.#held
+    const { entry, askedMs } = this.#held
     const untilMs = entry.filledAtMs + entry.freshMs - longestHeadStartMs(entry, this.#demands.early)
     const requests = 1 + ((untilMs - nowMs) * this.#workload.ratePerSecond) / 1_000
     if (this.#inFlight > 0 || requests < WORTH_SKIPPING) return undefined
     this.#held.reads += requests
-    this.#tally.served(requests, nowMs - entry.filledAtMs, untilMs - entry.filledAtMs)
+    this.#tally.served(requests, nowMs - askedMs, untilMs - askedMs)
     return untilMs
   }
 

@@ -2,7 +2,7 @@ import { refreshesPerExpiry } from './closed-form.js'
 import { simulateMassExpiry } from './many-keys.js'
 import { simulateKey } from './one-key.js'
 import { seededChance } from './seeded-chance.js'
-import { ttl, ttlLease, xfetch, xfetchLease } from './strategies.js'
+import { shipped, ttl, ttlLease, xfetch } from './strategies.js'
 import { drawChart } from './svg-chart.js'
 import { atRate, MASS, MASS_RUN } from './tables.js'
 
@@ -37,7 +37,7 @@ function loadsByRate(expiries: number): string {
         ],
       },
       { label: 'xfetch', labelAt: [1_700, 3.4], tone: 'purple', style: 'dots', points: loads(xfetch(1)) },
-      { label: 'xfetch + lease', labelAt: [1_700, 1.13], tone: 'green', style: 'dots', points: loads(xfetchLease(1)) },
+      { label: 'as shipped', labelAt: [1_700, 1.13], tone: 'green', style: 'dots', points: loads(shipped) },
     ],
   })
 }
@@ -65,7 +65,7 @@ function loadsByEstimate(expiries: number): string {
         points: curve.map((ratio) => [ratio, refreshesPerExpiry(ratio, 1, 1)]),
       },
       { label: 'xfetch', labelAt: [2.1, 6.3], tone: 'purple', style: 'dots', points: loads(xfetch(1)) },
-      { label: 'xfetch + lease', labelAt: [2.45, 1.09], tone: 'green', style: 'dots', points: loads(xfetchLease(1)) },
+      { label: 'as shipped', labelAt: [2.45, 1.09], tone: 'green', style: 'dots', points: loads(shipped) },
     ],
   })
 }
@@ -80,7 +80,7 @@ function waitsByRate(expiries: number): string {
     y: { label: '% of requests', scale: 'linear', min: 0, max: 10, ticks: [0, 2, 4, 6, 8, 10] },
     lines: [
       { label: 'ttl + lease', labelAt: [300, 1.5], tone: 'orange', style: 'dots', points: waited(ttlLease) },
-      { label: 'xfetch + lease', labelAt: [300, 0.35], tone: 'green', style: 'dots', points: waited(xfetchLease(1)) },
+      { label: 'as shipped', labelAt: [300, 0.35], tone: 'green', style: 'dots', points: waited(shipped) },
     ],
   })
 }

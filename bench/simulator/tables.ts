@@ -5,8 +5,10 @@ import { simulateKey, type Workload } from './one-key.js'
 import { seededChance } from './seeded-chance.js'
 import { chosenSuffixes, meanTries, measureSpread, plainSuffixes } from './slot-spread.js'
 import {
+  cappedLease,
   fixedHeadStart,
   type Strategy,
+  shipped,
   staleWhileRevalidate,
   ttl,
   ttlLease,
@@ -47,7 +49,24 @@ function run(strategy: Strategy, workload: Workload, expiries: number): Outcome 
   return simulateKey(strategy, workload, { expiries }, seededChance(SEED))
 }
 
-export function strategies(expiries: number): Table {
+/** Every table of docs/design/early-refresh.md. `scale` 1: as they stand there. */
+export function allTables(scale: number): Table[] {
+  return [
+    strategies(1_000 * scale),
+    closedForm(5_000 * scale),
+    requestRate(500 * scale),
+    loadCost(500 * scale),
+    headStart(2_000 * scale),
+    estimateError(2_000 * scale),
+    shortTtl(2_000 * scale),
+    idleKeys(2_000 * scale),
+    massExpiry(),
+    waiting(20_000 * scale),
+    slotSpread(1_000 * scale),
+  ]
+}
+
+function strategies(expiries: number): Table {
   const all = [
     ttl,
     ttlLease,
@@ -55,9 +74,11 @@ export function strategies(expiries: number): Table {
     xfetch(1),
     xfetch(2),
     xfetchLease(1),
+    shipped,
     fixedHeadStart(180, BUSY.ttlMs),
   ]
   return {
+    name: 'strategies',
     title: 'Strategies',
     setting: `One key, 1,000 requests/s, TTL 10 s, loads log-normal (mean 90 ms, sigma 0.5), cost estimated by \`LoadCost\`; ${expiries} expiries.`,
     header: ['strategy', 'loads/expiry', 'loads/TTL', 'peak loads', 'waited', 'p99.9 wait', 'mean age', 'oldest'],
@@ -66,7 +87,7 @@ export function strategies(expiries: number): Table {
       return [
         strategy.name,
         fixed(outcome.loadsPerExpiry),
-        fixed((outcome.loads.length * BUSY.ttlMs) / outcome.durationMs),
+        fixed(perTtl(outcome, BUSY)),
         whole(outcome.peakLoads),
         percent(outcome.waitedShare, 3),
         `${whole(outcome.p999WaitMs)} ms`,
@@ -77,8 +98,9 @@ export function strategies(expiries: number): Table {
   }
 }
 
-export function closedForm(expiries: number): Table {
+function closedForm(expiries: number): Table {
   return {
+    name: 'closed-form',
     title: 'Simulation against the closed form',
     setting: `XFetch without a lease, 2,000 requests/s, loads of 50 ms, exact estimate; ${expiries} expiries. Closed form: exp(D / (beta d)) and beta d (ln(r beta d) + 0.577).`,
     header: [
@@ -112,7 +134,7 @@ export function closedForm(expiries: number): Table {
 /** Rate at which even the lowest estimate below leaves enough requests in the last load time before expiry. */
 const SENSITIVITY_RATE = 20_000
 
-export function estimateError(expiries: number): Table {
+function estimateError(expiries: number): Table {
   const errors = [
     ['a third', 1 / 3],
     ['half', 1 / 2],
@@ -120,9 +142,10 @@ export function estimateError(expiries: number): Table {
     ['double', 2],
   ] as const
   return {
+    name: 'wrong-estimate',
     title: 'A wrong estimate',
-    setting: `Beta 1, 20,000 requests/s, loads of 50 ms; ${expiries} expiries. Last column: 20 requests/s, loads log-normal (mean 500 ms, sigma 0.5), so that a lease of three estimates may run out under its holder.`,
-    header: ['estimate', 'xfetch', 'closed form', 'xfetch + lease', 'slow loads, leased'],
+    setting: `Loads an expiry at beta 1, 20,000 requests/s, loads of 50 ms; ${expiries} expiries. As shipped: and how long a request waited at most. Last column: 20 requests/s, loads log-normal (mean 500 ms, sigma 0.5), so that a lease of three estimates may run out under its holder.`,
+    header: ['estimate', 'xfetch', 'closed form', 'xfetch + lease', 'as shipped', 'slow loads, leased'],
     rows: errors.map(([name, estimate]) => {
       const workload = { ...IDEAL, ratePerSecond: SENSITIVITY_RATE, estimate }
       const slow = { ...IDEAL, ratePerSecond: 20, meanLoadMs: 500, loadSigma: 0.5, estimate }
@@ -131,28 +154,78 @@ export function estimateError(expiries: number): Table {
         fixed(run(xfetch(1), workload, expiries).loadsPerExpiry),
         fixed(refreshesPerExpiry(1, 1, estimate)),
         fixed(run(xfetchLease(1), workload, expiries).loadsPerExpiry),
+        loadsAndWait(run(shipped, workload, expiries)),
         fixed(run(xfetchLease(1), slow, expiries).loadsPerExpiry),
       ]
     }),
   }
 }
 
-export const RATES = [0.1, 1, 10, 100, 1_000, 10_000]
+function loadsAndWait({ loadsPerExpiry, longestWaitMs }: Outcome): string {
+  return `${fixed(loadsPerExpiry)}; ${whole(longestWaitMs)} ms`
+}
 
-export function requestRate(expiries: number): Table {
-  const shown = [ttl, ttlLease, xfetch(1), xfetchLease(1)]
+export const RATES = [0.1, 1, 10, 100, 1_000, 10_000]
+const SHOWN = [ttl, ttlLease, staleWhileRevalidate, xfetch(1), xfetchLease(1), shipped]
+
+function requestRate(expiries: number): Table {
   return {
+    name: 'request-rate',
     title: 'Request rate',
-    setting: 'TTL 10 s, loads of 100 ms, exact estimate. In each cell: loads an expiry; share of requests that waited.',
-    header: ['requests/s', ...shown.map((strategy) => strategy.name)],
-    rows: RATES.map((ratePerSecond) => [
-      ratePerSecond.toLocaleString('en'),
-      ...shown.map((strategy) => {
-        const outcome = atRate(strategy, ratePerSecond, expiries)
-        return `${fixed(outcome.loadsPerExpiry)}; ${percent(outcome.waitedShare, 3)}`
+    setting: `TTL 10 s, loads of 100 ms, exact estimate; ${expiries} expiries. In each cell: loads an expiry; share of requests that waited.`,
+    header: ['requests/s', ...SHOWN.map((strategy) => strategy.name)],
+    rows: RATES.map((rate) => [
+      rate.toLocaleString('en'),
+      ...SHOWN.map((strategy) => loadsAndWaits(atRate(strategy, rate, expiries))),
+    ]),
+  }
+}
+
+function loadCost(expiries: number): Table {
+  return {
+    name: 'load-cost',
+    title: 'Load cost',
+    setting: `TTL 10 s, 1,000 requests/s, loads log-normal (sigma 0.3), cost estimated by \`LoadCost\`; ${expiries} expiries. In each cell: loads an expiry; share of requests that waited.`,
+    header: ['mean load', ...SHOWN.map((strategy) => strategy.name)],
+    rows: [5, 20, 100, 500, 1_000].map((meanLoadMs) => [
+      `${meanLoadMs} ms`,
+      ...SHOWN.map((strategy) => loadsAndWaits(run(strategy, { ...BUSY, loadSigma: 0.3, meanLoadMs }, expiries))),
+    ]),
+  }
+}
+
+function loadsAndWaits({ loadsPerExpiry, waitedShare }: Outcome): string {
+  return `${fixed(loadsPerExpiry)}; ${percent(waitedShare, 3)}`
+}
+
+/** What an earlier start buys under a lease, and what it costs. */
+function headStart(expiries: number): Table {
+  const workload = { ...BUSY, ttlMs: 2_000, meanLoadMs: 50, loadSigma: 0.3 }
+  const strategies = [
+    ...[0.5, 1, 2].map((beta): [string, string, Strategy] => [String(beta), 'none', xfetchLease(beta)]),
+    ...[1, 2, 4].flatMap((beta) =>
+      [1, 1.5, 2.5].map((most): [string, string, Strategy] => [String(beta), String(most), cappedLease(beta, most)]),
+    ),
+  ]
+  const rates = [20, 500, 5_000]
+  return {
+    name: 'head-start',
+    title: 'Beta and the cap on the head start, under a lease',
+    setting: `TTL 2 s, loads log-normal (mean 50 ms, sigma 0.3), cost estimated by \`LoadCost\`; ${expiries} expiries. In each cell: loads a TTL; share of requests that waited.`,
+    header: ['beta', '`maxLoads`', ...rates.map((rate) => `${rate.toLocaleString('en')} requests/s`)],
+    rows: strategies.map(([beta, most, strategy]) => [
+      beta,
+      most,
+      ...rates.map((ratePerSecond) => {
+        const outcome = run(strategy, { ...workload, ratePerSecond }, expiries)
+        return `${fixed(perTtl(outcome, workload))}; ${percent(outcome.waitedShare, 3)}`
       }),
     ]),
   }
+}
+
+function perTtl({ loads, durationMs }: Outcome, { ttlMs }: Workload): number {
+  return (loads.length * ttlMs) / durationMs
 }
 
 export function atRate(strategy: Strategy, ratePerSecond: number, expiries: number): Outcome {
@@ -160,13 +233,14 @@ export function atRate(strategy: Strategy, ratePerSecond: number, expiries: numb
   return run(strategy, workload, expiries)
 }
 
-export function idleKeys(expiries: number): Table {
+function idleKeys(expiries: number): Table {
   return {
+    name: 'idle-keys',
     title: 'Idle keys',
-    setting: `XFetch with beta 1 and lease, TTL 10 s, loads of 100 ms; ${expiries} expiries. Unread: the value was replaced or expired before anybody read it.`,
+    setting: `As shipped, TTL 10 s, loads of 100 ms; ${expiries} expiries. Unread: the value was replaced or expired before anybody read it.`,
     header: ['requests/s', 'loaded by a refresh', 'refreshes unread', 'loads unread', 'waited'],
     rows: [0.05, 0.2, 1, 5, 20, 100].map((rate) => {
-      const outcome = atRate(xfetchLease(1), rate, expiries)
+      const outcome = atRate(shipped, rate, expiries)
       return [
         String(rate),
         percent(outcome.refreshes / outcome.loads.length, 1),
@@ -178,24 +252,27 @@ export function idleKeys(expiries: number): Table {
   }
 }
 
-export function shortTtl(expiries: number): Table {
+function shortTtl(expiries: number): Table {
   const base: Workload = { ...IDEAL, ratePerSecond: 500, ttlMs: 1_000 }
   const lines: [string, Strategy, Workload][] = [
     ['xfetch, beta 1 + lease', xfetchLease(1), base],
-    ['the same, jitter 0.15', xfetchLease(1), { ...base, jitter: 0.15 }],
     ['xfetch, beta 0.5 + lease', xfetchLease(0.5), base],
+    ['as shipped', shipped, base],
+    ['as shipped, jitter 0.15', shipped, { ...base, jitter: 0.15 }],
+    ['as shipped, 5,000 requests/s', shipped, { ...base, ratePerSecond: 5_000 }],
     ['fixed head start of 60 ms + lease', fixedHeadStart(60, 1_000), base],
   ]
   return {
+    name: 'short-ttl',
     title: 'A short TTL',
-    setting: `TTL 1 s, loads of 50 ms, 500 requests/s; ${expiries} expiries. Refreshing early costs what is left of the TTL.`,
+    setting: `TTL 1 s, loads of 50 ms, exact estimate, 500 requests/s; ${expiries} expiries. Refreshing early costs what is left of the TTL.`,
     header: ['strategy', 'loads/expiry', 'loads/TTL', 'waited', 'oldest'],
     rows: lines.map(([name, strategy, workload]) => {
       const outcome = run(strategy, workload, expiries)
       return [
         name,
         fixed(outcome.loadsPerExpiry),
-        fixed((outcome.loads.length * workload.ttlMs) / outcome.durationMs),
+        fixed(perTtl(outcome, workload)),
         percent(outcome.waitedShare, 3),
         `${whole(outcome.maxAgeMs)} ms`,
       ]
@@ -203,9 +280,10 @@ export function shortTtl(expiries: number): Table {
   }
 }
 
-export function massExpiry(): Table {
-  const shown = [ttlLease, xfetchLease(1)]
+function massExpiry(): Table {
+  const shown = [ttlLease, shipped]
   return {
+    name: 'mass-expiry',
     title: '1,000 keys filled together',
     setting: 'Each read 10 times a second, TTL 60 s, loads of 50 ms, leased. Most loads at once when the TTL is over.',
     header: ['jitter', ...shown.map((strategy) => strategy.name)],
@@ -216,7 +294,7 @@ export function massExpiry(): Table {
   }
 }
 
-export function waiting(waiters: number): Table {
+function waiting(waiters: number): Table {
   const loads: [string, number, boolean, number][] = [
     ['always 50 ms', 0, true, 1],
     ['log-normal, mean 50 ms, sigma 0.2', 0.2, true, 1],
@@ -226,6 +304,7 @@ export function waiting(waiters: number): Table {
     ['sigma 0.2, thought twice as long', 0.2, true, 2],
   ]
   return {
+    name: 'waiting',
     title: "Waiting for another process' fill",
     setting: `Processes that arrive at any time of the load and poll; ${waiters.toLocaleString('en')} waits. Late: from the value being there to the poll that finds it.`,
     header: ['loads', 'polls a wait', 'late, median', 'late, p99'],
@@ -243,8 +322,9 @@ export function waiting(waiters: number): Table {
   }
 }
 
-export function slotSpread(keys: number): Table {
+function slotSpread(keys: number): Table {
   return {
+    name: 'copies',
     title: 'Copies of a hot key over the shards of a cluster',
     setting: `Shards reached and share of the reads on the busiest one, chosen suffixes / plain numbers; mean over ${keys.toLocaleString('en')} keys.`,
     header: ['copies', '3 shards', '6 shards', '12 shards', 'tries a copy'],

@@ -18,8 +18,9 @@ export interface Outcome {
   readonly waitedShare: number
   /** 99.9th percentile of the waits of all requests, most of which are 0. */
   readonly p999WaitMs: number
+  readonly longestWaitMs: number
   readonly pollsPerWaiter: number
-  /** Ages of what was served, since its fill. */
+  /** Ages of what was served, since the database was asked for it. */
   readonly meanAgeMs: number
   readonly maxAgeMs: number
   /** How long before expiry the first load began, where it did. */
@@ -100,6 +101,7 @@ export class Tally {
       peakLoads: this.#peakLoads,
       waitedShare: waits.length / this.#requests,
       p999WaitMs: waits[Math.floor(this.#requests / 1_000)] ?? 0,
+      longestWaitMs: waits[0] ?? 0,
       pollsPerWaiter: this.#polls / Math.max(1, waits.length),
       meanAgeMs: this.#ageSum / Math.max(1, this.#requests - waits.length),
       maxAgeMs: this.#maxAgeMs,

@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { meanHeadStartMs, refreshesPerExpiry } from '../../bench/simulator/closed-form.js'
 import { simulateMassExpiry } from '../../bench/simulator/many-keys.js'
 import { simulateKey, type Workload } from '../../bench/simulator/one-key.js'
 import { seededChance } from '../../bench/simulator/seeded-chance.js'
-import { staleWhileRevalidate, ttl, ttlLease, xfetch, xfetchLease } from '../../bench/simulator/strategies.js'
+import { shipped, staleWhileRevalidate, ttl, ttlLease, xfetch, xfetchLease } from '../../bench/simulator/strategies.js'
+import { toMarkdown, withTables } from '../../bench/simulator/table.js'
+import { allTables } from '../../bench/simulator/tables.js'
 
 /** Loads of 50 ms, an exact estimate, and a TTL so long that no cap on earliness shows. */
 const IDEAL: Workload = { ratePerSecond: 2_000, meanLoadMs: 50, loadSigma: 0, ttlMs: 60_000, jitter: 0, estimate: 1 }
@@ -67,6 +70,41 @@ describe('XFetch under a lease', () => {
   })
 })
 
+describe('what is shipped', () => {
+  /** The hot key of `npm run bench -- expiry`, whose loads are as steady as that of the benchmark. */
+  const HOT: Workload = {
+    ...IDEAL,
+    ratePerSecond: 500,
+    ttlMs: 1_000,
+    loadSigma: 0.05,
+    jitter: 0.15,
+    estimate: 'measured',
+  }
+  const loadsPerTtl = (workload: Workload) => {
+    const { loads, durationMs } = simulateKey(shipped, workload, { expiries: 1_000 }, seededChance(1))
+    return (loads.length * workload.ttlMs) / durationMs
+  }
+
+  it('loads hardly more than once a TTL of twenty loads, nobody waits and nothing is older than its TTL', () => {
+    const outcome = simulateKey(shipped, HOT, { expiries: 1_000 }, seededChance(1))
+    expect(loadsPerTtl(HOT)).toBeLessThan(1.1)
+    expect(outcome.waitedShare).toBe(0)
+    expect(outcome.maxAgeMs).toBeLessThanOrEqual(HOT.ttlMs)
+  })
+
+  it('loads no more often at ten times the rate', () => {
+    within(0.02, loadsPerTtl({ ...HOT, ratePerSecond: 5_000 }), loadsPerTtl(HOT))
+  })
+
+  it('makes readers wait for what a load takes longer than one and a half times the estimate', () => {
+    const misjudged = { ...HOT, ratePerSecond: 5_000, loadSigma: 0, estimate: 1 / 3 }
+    const outcome = simulateKey(shipped, misjudged, { expiries: 200 }, seededChance(1))
+    expect(outcome.loadsPerExpiry).toBe(1)
+    expect(outcome.longestWaitMs).toBeGreaterThan(20)
+    expect(outcome.longestWaitMs).toBeLessThan(35)
+  })
+})
+
 describe('what XFetch is compared with', () => {
   it('ttl: a stampede of r D loads at each expiry', () => {
     const outcome = simulateKey(ttl, IDEAL, { expiries: 50 }, seededChance(1))
@@ -98,6 +136,23 @@ describe('1,000 keys filled together', () => {
   it('cause hundreds of loads at once without jitter, and under 25 with 15 %', () => {
     expect(peak(0)).toBeGreaterThan(300)
     expect(peak(0.15)).toBeLessThan(25)
+  })
+})
+
+describe('docs/design/early-refresh.md', () => {
+  const [first] = allTables(0.002)
+  const place = `<!-- table: ${first?.name} -->\nold\n<!-- end -->`
+
+  it('has a place for every table, and no other', () => {
+    const page = readFileSync(new URL('../../docs/design/early-refresh.md', import.meta.url), 'utf8')
+    expect(() => withTables(page, allTables(0.002))).not.toThrow()
+  })
+
+  it('gets a table where its place is', () => {
+    const page = withTables(`before\n${place}\nafter`, first ? [first] : [])
+    expect(page).toBe(`before\n${place.replace('old', () => toMarkdown(first as never))}\nafter`)
+    expect(() => withTables('nowhere', first ? [first] : [])).toThrow('no place for strategies')
+    expect(() => withTables(place, [])).toThrow('which nobody makes')
   })
 })
 

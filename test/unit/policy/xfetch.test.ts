@@ -46,6 +46,13 @@ describe('shouldRefreshEarly', () => {
     expect(shouldRefreshEarly(5_001, slow, { beta: 1, maxEarliness: 0.5 }, drawing(ALMOST_ONE))).toBe(false)
   })
 
+  it('starts at most `maxLoads` load times before expiry, whatever is drawn', () => {
+    const rules = { beta: 2, maxLoads: 1.5 }
+    expect(shouldRefreshEarly(150, COST, rules, drawing(ALMOST_ONE))).toBe(true)
+    expect(shouldRefreshEarly(151, COST, rules, drawing(ALMOST_ONE))).toBe(false)
+    expect(shouldRefreshEarly(150, COST, rules, drawing(0.1)), 'within it the lot decides').toBe(false)
+  })
+
   it('is never early with beta 0', () => {
     for (const remainingMs of [1, 0, -1]) {
       expect(shouldRefreshEarly(remainingMs, COST, { beta: 0 }, drawing(ALMOST_ONE))).toBe(false)
@@ -67,8 +74,11 @@ describe('shouldRefreshEarly', () => {
 })
 
 describe('longestHeadStartMs', () => {
-  it('is the smaller of the two caps', () => {
+  it('is the smallest of the caps', () => {
     expect(longestHeadStartMs(COST, { beta: 2 })).toBe(2_800)
     expect(longestHeadStartMs({ loadMs: 100, freshMs: 4_000 }, { beta: 2 })).toBe(1_000)
+    expect(longestHeadStartMs(COST, { beta: 2, maxLoads: 1.5 })).toBe(150)
+    expect(longestHeadStartMs(COST, { beta: 0.1, maxLoads: 1.5 })).toBe(140)
+    expect(longestHeadStartMs({ loadMs: 100, freshMs: 400 }, { beta: 2, maxLoads: 1.5 })).toBe(100)
   })
 })
