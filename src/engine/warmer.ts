@@ -81,6 +81,7 @@ export class Warmer<Id, Value> {
       return 'filled'
     }
     const epoch = this.#parts.epoch()
+    const askedMs = clock.monotonicMs()
     let loaded: LoadedValue<Value>
     try {
       loaded = await this.#source.load(id)
@@ -90,7 +91,7 @@ export class Warmer<Id, Value> {
       await store.release({ key, token, failure: failureCode(error) })
       return 'failed'
     }
-    const made = this.#sealer.seal({ ...loaded, epoch })
+    const made = this.#sealer.seal({ ...loaded, epoch, ageMs: clock.monotonicMs() - askedMs })
     if ('uncacheable' in made) {
       emit({ type: 'entry.uncacheable', entity, property: made.uncacheable, found: made.found })
       await store.release({ key, token, failure: null })
