@@ -1,9 +1,9 @@
 import { type AccessMode, type IsolationLevel, type Kysely, sql, type Transaction } from 'kysely'
 import { realTable } from './adapters/postgres/real-names.js'
-import { commitStatus, outcomeIsUnknown } from './adapters/postgres/row-writer.js'
+import { type AnyDatabase, commitStatus, outcomeIsUnknown } from './adapters/postgres/row-writer.js'
 import { captureWrites } from './adapters/postgres/write-capture.js'
 import type { Change } from './core/change.js'
-import { ConfigError } from './core/errors.js'
+import { ConfigError, SourceError } from './core/errors.js'
 import { isMark } from './core/key.js'
 import type { Fencer, FenceState } from './engine/fencer.js'
 import { type Session, type SessionLog, sessionLog } from './session.js'
@@ -49,12 +49,23 @@ export interface TransactionParts<DB> {
   readonly watch: WatchParts
 }
 
+/** SQLSTATE of every statement that follows the one which aborted its transaction. */
+const IN_FAILED_TRANSACTION = '25P02'
+
+/** How far a transaction had come. */
+interface WriteMark {
+  readonly changes: number
+  readonly unseen: number
+  readonly isTold: boolean
+}
+
 /** What a transaction has written so far. Nothing of it leaves before the outermost commit. */
 export class WriteLog implements WatchedLog {
   #changes: Change[] = []
   #unseen: UnseenWrite[] = []
   #xid: string | null = null
   #isTold = false
+  #failure: unknown
   #ended = false
 
   get changes(): readonly Change[] {
@@ -76,6 +87,11 @@ export class WriteLog implements WatchedLog {
     return this.#isTold ? [] : this.#unseen
   }
 
+  /** What a statement failed with that may have aborted the transaction: the last of them. */
+  get failure(): unknown {
+    return this.#failure
+  }
+
   add(changes: readonly Change[], xid: string | undefined): void {
     for (const change of changes) this.#changes.push(change)
     this.#xid = xid ?? this.#xid
@@ -89,14 +105,19 @@ export class WriteLog implements WatchedLog {
     this.#isTold = true
   }
 
-  mark(): { readonly changes: number; readonly unseen: number } {
-    return { changes: this.#changes.length, unseen: this.#unseen.length }
+  statementFailed(error: unknown): void {
+    if ((error as { code?: unknown } | null)?.code !== IN_FAILED_TRANSACTION) this.#failure = error
+  }
+
+  mark(): WriteMark {
+    return { changes: this.#changes.length, unseen: this.#unseen.length, isTold: this.#isTold }
   }
 
   /** Forgets what was written since `mark`: the savepoint was rolled back, so those versions never existed. */
-  rewind(mark: { readonly changes: number; readonly unseen: number }): void {
+  rewind(mark: WriteMark): void {
     this.#changes.length = mark.changes
     this.#unseen.length = mark.unseen
+    this.#isTold = mark.isTold
   }
 
   end(): void {
@@ -125,7 +146,8 @@ export function writeLogOf(tx: object): WriteLog {
  * Rolled back: the cache hears nothing. Committed: floors, fences, messages, in this order. Connection lost during COMMIT: it
  * counts as committed, and is checked.
  *
- * @throws whatever `work` or the database threw, untouched.
+ * @throws whatever `work` or the database threw, untouched. SourceError when a statement failed, `work` went on as if it had not, and
+ * the database can therefore only roll back.
  */
 export async function runTransaction<DB, Value>(
   { db, fencer, watch }: TransactionParts<DB>,
@@ -144,6 +166,7 @@ export async function runTransaction<DB, Value>(
     if (options.accessMode) builder = builder.setAccessMode(options.accessMode)
     value = await builder.execute(async (transaction) => {
       const result = await work(track(transaction, log, watch))
+      await assertCommittable(transaction, log)
       workIsDone = true
       return result
     })
@@ -159,6 +182,17 @@ export async function runTransaction<DB, Value>(
   }
   for (const write of log.unseen) watch.emit({ type: 'write.unseen', ...write })
   return { value, fence: await tellCache(fencer, session, log.changes) }
+}
+
+/** Of an aborted transaction Postgres makes a rollback when it is told to commit, and calls that a success. */
+async function assertCommittable(transaction: AnyDatabase, log: WriteLog): Promise<void> {
+  const { failure } = log
+  if (failure === undefined) return
+  try {
+    await sql`select 1`.execute(transaction.withoutPlugins())
+  } catch {
+    throw new SourceError('commit of a transaction in which a statement had failed', failure)
+  }
 }
 
 /**
@@ -181,8 +215,8 @@ function track<DB>(transaction: Transaction<DB>, log: WriteLog, parts: WatchPart
   const watch = new TableWatch(parts, transaction, log)
   const tx: CorralTransaction<DB> = Object.assign(captureWrites(transaction, watch), {
     async touched(table: keyof DB & string, ids: readonly unknown[] = []): Promise<void> {
-      log.told()
       await watch.touched(realTable(transaction, table), ids)
+      log.told()
     },
     async savepoint<Value>(work: (tx: CorralTransaction<DB>) => Promise<Value>): Promise<Value> {
       const name = sql.id(`corral_${++savepoints}`)

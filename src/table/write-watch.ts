@@ -29,6 +29,7 @@ export type UnseenWrite = Omit<CorralEvent & { type: 'write.unseen' }, 'type'>
 export interface WatchedLog {
   add(changes: readonly Change[], xid: string | undefined): void
   addUnseen(write: UnseenWrite): void
+  statementFailed(error: unknown): void
 }
 
 /** One transaction's own statements: what they write, as changes for its log. */
@@ -76,6 +77,10 @@ export class TableWatch implements WriteWatch {
 
   unseen(word: string): void {
     this.#log.addUnseen({ statement: word, entity: undefined })
+  }
+
+  failed(error: unknown): void {
+    this.#log.statementFailed(error)
   }
 
   /** The application says what it has written: whole tables for queries, and rows by their ids for repositories. */

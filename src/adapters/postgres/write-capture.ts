@@ -34,6 +34,8 @@ export interface WriteWatch {
   happened(writes: readonly DoneWrite[]): void
   /** Called after raw SQL that may have written what nobody can tell. */
   unseen(word: string): void
+  /** Called after a statement that failed. */
+  failed(error: unknown): void
 }
 
 /**
@@ -70,6 +72,24 @@ class WatchedConnection implements DatabaseConnection {
   }
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    try {
+      return await this.#execute<Row>(query)
+    } catch (error) {
+      this.#watch.failed(error)
+      throw error
+    }
+  }
+
+  async *streamQuery<Row>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<Row>> {
+    try {
+      yield* this.#stream<Row>(query, chunkSize)
+    } catch (error) {
+      this.#watch.failed(error)
+      throw error
+    }
+  }
+
+  async #execute<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
     const followed = await this.#follow(query)
     if (followed === undefined) return this.#connection.executeQuery(query)
     const result = await this.#connection.executeQuery<Row>(followed.query)
@@ -79,7 +99,7 @@ class WatchedConnection implements DatabaseConnection {
     return told && !followed.returnsRows ? { ...result, rows: [] } : result
   }
 
-  async *streamQuery<Row>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<Row>> {
+  async *#stream<Row>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<Row>> {
     const followed = await this.#follow(query)
     if (followed === undefined) {
       yield* this.#connection.streamQuery<Row>(query, chunkSize)

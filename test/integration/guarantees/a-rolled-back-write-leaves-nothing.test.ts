@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { ShopLab, type ShopProcess, untilFilled } from '../../support/shop-lab.js'
 
@@ -102,4 +103,80 @@ describe('a rolled-back write leaves nothing', () => {
     expect(writer.events.count('fence'), 'the server has said no, so nothing is unknown').toBe(0)
     for (const { products } of [writer, reader]) expect((await products.find(id))?.price).toBe(1)
   })
+
+  describe('of a COMMIT that the server turned into a rollback, because a statement had failed and nobody minded', () => {
+    type Tx = Parameters<Parameters<ShopProcess['corral']['transaction']>[0]>[0]
+    const FAILING: Record<string, (writer: ShopProcess, tx: Tx, id: number) => Promise<unknown>> = {
+      'through the repository': (writer, tx, id) => writer.products.in(tx).update(id, { slug: 'occupied' }),
+      'made with the transaction': (_, tx, id) =>
+        tx.updateTable('products').set({ slug: 'occupied' }).where('id', '=', id).execute(),
+      'in raw SQL': (_, tx) => sql`select 1 / 0`.execute(tx),
+      'in a savepoint that nobody rolled back': async (_, tx) => {
+        await sql`savepoint mine`.execute(tx)
+        await sql`select 1 / 0`.execute(tx)
+      },
+    }
+
+    it.each(Object.entries(FAILING))('%s', async (_, fail) => {
+      const [writer, reader] = [shop.start(), shop.start()]
+      await shop.run(`insert into products (slug) values ('occupied') on conflict do nothing`)
+      const id = await cachedProduct(writer, reader)
+      writer.events.story()
+      const session = writer.corral.session()
+      const before = session.token
+      const swallowing = writer.corral.transaction(
+        async (tx) => {
+          await writer.products.in(tx).update(id, { price: 2 })
+          await fail(writer, tx, id).catch(() => {})
+          return 'done'
+        },
+        { session },
+      )
+      await expect(swallowing).rejects.toMatchObject({ code: 'SOURCE_FAILED', cause: { severity: 'ERROR' } })
+      expect(writer.events.count('fence'), 'nothing is said of what never was').toBe(0)
+      expect(session.token).toBe(before)
+      for (const { products } of [writer, reader]) expect((await products.find(id))?.price).toBe(1)
+      expect(writer.events.count('floor.reset')).toBe(0)
+    })
+
+    it.each<[string, (writer: ShopProcess, tx: Tx, id: number) => Promise<unknown>]>([
+      [
+        'a savepoint was rolled back to',
+        (writer, tx) => tx.savepoint((inner) => writer.products.in(inner).insert({ slug: 'occupied' })),
+      ],
+      [
+        'a savepoint was rolled back to by hand',
+        async (_, tx) => {
+          await sql`savepoint mine`.execute(tx)
+          await sql`select 1 / 0`.execute(tx).catch(() => {})
+          await sql`rollback to savepoint mine`.execute(tx)
+        },
+      ],
+      [
+        'the statement never reached the server',
+        (_, tx) => tx.insertInto('products').values({ details: circular() }).execute(),
+      ],
+      [
+        'it was refused here',
+        (writer, tx, id) => writer.products.in(tx).update(id, { price: 3 }, { expectVersion: '1' }),
+      ],
+    ])('but not where %s', async (_, fail) => {
+      const [writer, reader] = [shop.start(), shop.start()]
+      await shop.run(`insert into products (slug) values ('occupied') on conflict do nothing`)
+      const id = await cachedProduct(writer, reader)
+      const { value, fence } = await writer.corral.transaction(async (tx) => {
+        await writer.products.in(tx).update(id, { price: 2 })
+        await fail(writer, tx, id).catch(() => {})
+        return 'done'
+      })
+      expect([value, fence]).toEqual(['done', 'fenced'])
+      for (const { products } of [writer, reader]) expect((await products.find(id))?.price).toBe(2)
+    })
+  })
 })
+
+function circular(): object {
+  const loop: { self?: object } = {}
+  loop.self = loop
+  return loop
+}
