@@ -1,5 +1,6 @@
 import { freezeRow, handOut } from './adapters/codec/read-only.js'
 import { type AnyDatabase, commitStatus, outcomeIsUnknown, type Written } from './adapters/postgres/row-writer.js'
+import { watchSending } from './adapters/postgres/sent-statements.js'
 import type { Change } from './core/change.js'
 import type { Clock } from './core/clock.js'
 import { ConfigError, KeyError, StaleWriteError } from './core/errors.js'
@@ -105,13 +106,11 @@ export class TableRepository {
   }
 
   insert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
-    return this.#write(values, undefined, {}, options, (table) => table.writer.insert(this.#parts.db, values))
+    return this.#write(values, undefined, {}, options, (table, db) => table.writer.insert(db, values))
   }
 
   upsert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
-    return this.#write(values, undefined, upsertOf(values), options, (table) =>
-      table.writer.upsert(this.#parts.db, values),
-    )
+    return this.#write(values, undefined, upsertOf(values), options, (table, db) => table.writer.upsert(db, values))
   }
 
   async update(id: unknown, patch: object, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
@@ -119,10 +118,16 @@ export class TableRepository {
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
     const expected = expectedVersion(table, options)
-    return this.#write(patch, canonical, { touched: Object.keys(patch), formerId: canonical }, options, async () => {
-      const written = await table.writer.update(this.#parts.db, canonical, patch, expected)
-      return written ?? refuseStale(table, this.#parts.db, canonical, expected)
-    })
+    return this.#write(
+      patch,
+      canonical,
+      { touched: Object.keys(patch), formerId: canonical },
+      options,
+      async (_, db) => {
+        const written = await table.writer.update(db, canonical, patch, expected)
+        return written ?? refuseStale(table, db, canonical, expected)
+      },
+    )
   }
 
   async delete(id: unknown, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
@@ -130,9 +135,9 @@ export class TableRepository {
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
     const expected = expectedVersion(table, options)
-    return this.#write({}, canonical, { wasDeleted: true }, options, async () => {
-      const written = await table.writer.delete(this.#parts.db, canonical, expected)
-      return written ?? refuseStale(table, this.#parts.db, canonical, expected)
+    return this.#write({}, canonical, { wasDeleted: true }, options, async (_, db) => {
+      const written = await table.writer.delete(db, canonical, expected)
+      return written ?? refuseStale(table, db, canonical, expected)
     })
   }
 
@@ -215,16 +220,17 @@ export class TableRepository {
     id: CanonicalId | undefined,
     details: ChangeDetails,
     options: WriteOptions,
-    write: (table: CachedTable) => Promise<Written | undefined>,
+    write: (table: CachedTable, db: AnyDatabase) => Promise<Written | undefined>,
   ): Promise<WriteResult<object> | undefined> {
     const { fencer, db, watch } = this.#parts
     const table = await this.#parts.table()
     const session = sessionLog(options.session)
+    const sending = watchSending(db)
     let written: Written | undefined
     try {
-      written = await write(table)
+      written = await write(table, sending.db)
     } catch (error) {
-      if (outcomeIsUnknown(error) && !(error instanceof StaleWriteError)) {
+      if (sending.wasSent() && outcomeIsUnknown(error) && !(error instanceof StaleWriteError)) {
         const changes: Change[] = table.unknownChanges(id, values)
         session?.wrote(changes)
         await fencer.afterUnknownCommit(changes, null, (xid) => commitStatus(db, xid))

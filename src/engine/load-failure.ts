@@ -17,9 +17,13 @@ export function inRecovery(entity: string): SourceError {
   return new SourceError(`load of ${entity}`, cause)
 }
 
-/** What is told of a failed load to those who wait for it: a SQLSTATE or an error code of ours; never a message. */
-export function failureCode(error: unknown): string {
-  const cause = isCorralError(error, 'SOURCE_FAILED') ? error.cause : error
+/**
+ * What is told of a failed load to those who wait for it in other processes: a SQLSTATE or a code of the driver's; never a message.
+ * Null: nothing. The database was not asked, because this process has too much to do or refuses the load; others will do it themselves.
+ */
+export function failureCode(error: unknown): string | null {
+  if (isCorralError(error) && error.code !== 'SOURCE_FAILED') return null
+  const cause = isCorralError(error) ? error.cause : error
   const code = (cause as { code?: unknown } | null | undefined)?.code
   return typeof code === 'string' && /^[A-Z0-9_]{1,40}$/.test(code) ? code : 'UNKNOWN'
 }

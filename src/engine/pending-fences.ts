@@ -117,11 +117,21 @@ export class PendingFences {
 }
 
 /**
- * One fence that invalidates what either would: an unknown version drops everything, so it wins. It replaces nothing: by the
- * time it arrives, the row may be another one.
+ * One fence that invalidates what either would: an unknown version drops everything, so it wins. Of two transactions the higher stands
+ * for both: a standby's snapshot is new enough only if all that it fences are below it. It replaces nothing: by the time it arrives,
+ * the row may be another one.
  */
 function merge(a: OrderedFence, b: OrderedFence): OrderedFence {
-  const newer =
-    a.version === null || b.version === null ? null : compareVersions(a.version, b.version) > 0 ? a.version : b.version
-  return { ...b, version: newer, replacement: null }
+  return {
+    ...b,
+    version: a.version === null || b.version === null ? null : highest(a.version, b.version),
+    xid: a.xid === null || b.xid === null ? (a.xid ?? b.xid) : highest(a.xid, b.xid),
+    keepMs: Math.max(a.keepMs, b.keepMs),
+    rememberAlways: a.rememberAlways || b.rememberAlways,
+    replacement: null,
+  }
+}
+
+function highest<Stamp extends string>(a: Stamp, b: Stamp): Stamp {
+  return compareVersions(a, b) > 0 ? a : b
 }

@@ -91,8 +91,9 @@ export class TableChanges {
     if (formerKey !== undefined && formerKey !== key) {
       changes.push({ key: formerKey, version, xid, absent: true, hasFloor: true })
     }
-    // An insert sets every column.
-    return [...changes, ...this.#lookups(written.row, xid, mayReplace ? undefined : touched)]
+    // An insert sets every column, and a trigger may.
+    const mayRewrite = mayReplace || (this.#relation()?.rewrites ?? true)
+    return [...changes, ...this.#lookups(written.row, xid, mayRewrite ? undefined : touched)]
   }
 
   /** The same for a write whose outcome is unknown: whatever is stored under these keys goes. */

@@ -61,6 +61,24 @@ describe('one load per key per fleet', () => {
     expect(errors.at(-1).cause, 'of another process only the code is told').not.toBe(driver)
   })
 
+  it('but the failure of a process that is overloaded is its own: whoever waits for it loads instead', async () => {
+    const fleet = new Fleet()
+    fleet.table.put('42', 1)
+    fleet.table.slowDown(80, fleet.clock)
+    const busy = fleet.start({ load: { concurrency: 1, queue: 1_000, queueMs: 10 } })
+    const idle = fleet.start()
+    const other = busy.read('7')
+    await settle()
+    const refused = busy.read('42').catch((error) => error)
+    await settle()
+    const waiting = idle.read('42')
+    await fleet.clock.advance(500)
+    expect(await refused).toMatchObject({ code: 'OVERLOADED' })
+    expect((await waiting)?.price).toBe(1)
+    expect(fleet.table.loads, 'one of each').toEqual(['7', '42'])
+    await other
+  })
+
   it('also while loads go on failing: one at a time', async () => {
     const { fleet, processes } = open(30)
     fleet.table.failLoads(new Error('the database is away'))

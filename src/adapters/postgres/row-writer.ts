@@ -33,26 +33,23 @@ export class RowWriter {
     this.#facts = facts
   }
 
+  /** With no values at all: a row of defaults. */
   async insert(db: AnyDatabase, values: object): Promise<Written> {
-    const query = db.insertInto(this.#facts.table).values(values)
-    return this.#written(await this.#returning(query).executeTakeFirstOrThrow())
+    return this.#written(await this.#returning(this.#insertion(db, values)).executeTakeFirstOrThrow())
   }
 
   /** Inserts, or where the key exists sets every column that `values` names. */
   async upsert(db: AnyDatabase, values: object): Promise<Written> {
     const key = this.#facts.key.map((column) => column.property)
-    const rest = Object.keys(values).filter((property) => !key.includes(property))
-    const query = db
-      .insertInto(this.#facts.table)
-      .values(values)
-      .onConflict((conflict) => {
-        const target = conflict.columns(key)
-        // With nothing else to set, the key is set to itself: DO NOTHING would return no row.
-        const columns = rest.length > 0 ? rest : key
-        return target.doUpdateSet((excluded) =>
-          Object.fromEntries(columns.map((property) => [property, excluded.ref(`excluded.${property}`)])),
-        )
-      })
+    const rest = given(values).filter((property) => !key.includes(property))
+    const query = this.#insertion(db, values).onConflict((conflict) => {
+      const target = conflict.columns(key)
+      // With nothing else to set, the key is set to itself: DO NOTHING would return no row.
+      const columns = rest.length > 0 ? rest : key
+      return target.doUpdateSet((excluded) =>
+        Object.fromEntries(columns.map((property) => [property, excluded.ref(`excluded.${property}`)])),
+      )
+    })
     return this.#written(await this.#returning(query).executeTakeFirstOrThrow())
   }
 
@@ -82,6 +79,11 @@ export class RowWriter {
     const version = sql`${sql.ref(property)}::text`.as(VERSION)
     const row = await this.#byKey(db.selectFrom(this.#facts.table).select(version), id).executeTakeFirst()
     return row && toVersion((row as Record<string, unknown>)[VERSION])
+  }
+
+  #insertion(db: AnyDatabase, values: object) {
+    const insertion = db.insertInto(this.#facts.table)
+    return given(values).length > 0 ? insertion.values(values) : insertion.defaultValues()
   }
 
   #versionProperty(): string {
@@ -118,6 +120,11 @@ export class RowWriter {
   }
 }
 
+/** The properties that have a value: what is undefined is left to the database. */
+function given(values: object): string[] {
+  return Object.entries(values).flatMap(([property, value]) => (value === undefined ? [] : [property]))
+}
+
 function keyAlias(at: number): string {
   return KEY + 'x'.repeat(at)
 }
@@ -129,8 +136,9 @@ function take(row: Record<string, unknown>, property: string): unknown {
 }
 
 /**
- * Whether a failed statement may have been committed after all: the connection broke before the server answered. An
- * answer of the server (it carries a severity) settles it, unless the answer is that the server itself is going away.
+ * Whether a statement that was sent and failed may have been committed after all: the connection broke before the server answered, or
+ * its answer could not be read. An error of the server (it carries a severity) settles it, unless it says that the server itself is
+ * going away. What was never sent, see `watchSending`, is settled as well.
  */
 export function outcomeIsUnknown(error: unknown): boolean {
   const { severity, code } = (error ?? {}) as { severity?: unknown; code?: unknown }

@@ -72,6 +72,24 @@ describe('PendingFences', () => {
     ])
   })
 
+  it('and the highest transaction, which stands for all before it: of a standby, only what is below every one of them is new enough', async () => {
+    const { pending, sent } = open()
+    pending.add([fence('a', null, '900'), fence('a', null, '1100'), fence('a', null, '1000'), fence('a', null, null)])
+    pending.add([fence('b', null, null), fence('b', null, '7')])
+    await pending.flush()
+    expect(sent.flat().map(({ key, xid }) => [key, xid])).toEqual([
+      ['a', '1100'],
+      ['b', '7'],
+    ])
+  })
+
+  it('and as long and as surely remembered as any of them asks for', async () => {
+    const { pending, sent } = open()
+    pending.add([{ ...fence('a'), keepMs: 90_000, rememberAlways: true }, fence('a', '6')])
+    await pending.flush()
+    expect(sent.flat()).toMatchObject([{ version: '6', keepMs: 90_000, rememberAlways: true }])
+  })
+
   it('give up the oldest when there are too many, and say so', () => {
     const { pending, events } = open(3)
     pending.add([fence('a'), fence('b'), fence('c')])

@@ -1,0 +1,114 @@
+import type { KyselyPlugin } from 'kysely'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { QueryLab } from '../support/query-lab.js'
+import { waitUntil } from '../support/servers/wait.js'
+import { freshNamespace } from '../support/services.js'
+import { ShopLab, untilFilled } from '../support/shop-lab.js'
+import { TcpProxy } from '../support/tcp-proxy.js'
+
+describe('writes of a repository', () => {
+  let shop: ShopLab
+  let tables: QueryLab
+  beforeAll(async () => {
+    shop = await ShopLab.open()
+    tables = await QueryLab.open()
+  })
+
+  it.each<[string, object]>([
+    ['nothing', {}],
+    ['nothing but what is undefined', { price: undefined, slug: undefined }],
+  ])('insert a row of defaults when they are given %s', async (_, values) => {
+    const { corral, products, events } = shop.start()
+    const { row, fence, version } = await products.insert(values)
+    expect(row).toMatchObject({ slug: null, price: 0, details: { tags: ['new'] } })
+    expect([fence, version]).toEqual(['fenced', row.corral_version])
+    expect(await products.find(row.id)).toEqual(row)
+    const upserted = await products.upsert(values)
+    expect(upserted.row).toMatchObject({ slug: null, price: 0 })
+    expect(upserted.row.id).not.toBe(row.id)
+    const { value } = await corral.transaction(async (tx) => (await products.in(tx).insert(values)).row)
+    expect(await products.find(value.id)).toEqual(value)
+    expect(events.of('fence').every(({ outcome }) => outcome === 'fenced')).toBe(true)
+  })
+
+  describe('that fail here and not at the database', () => {
+    /** A process whose plugin fails on the way to the database or back, while it is told to. */
+    function start() {
+      let fails: 'out' | 'back' | undefined
+      const fail = (way: 'out' | 'back') => {
+        if (fails === way) throw new TypeError(`the plugin fails on the way ${way}`)
+      }
+      const plugin: KyselyPlugin = {
+        transformQuery: ({ node }) => {
+          fail('out')
+          return node
+        },
+        transformResult: async ({ result }) => {
+          fail('back')
+          return result
+        },
+      }
+      const process = tables.start({ plugins: [plugin] })
+      const failing = async (way: typeof fails, write: () => Promise<unknown>) => {
+        fails = way
+        await expect(write()).rejects.toThrow(`the way ${way}`)
+        fails = undefined
+      }
+      return { process, failing }
+    }
+
+    it('before anything was sent are no reason for a fence', async () => {
+      const { process, failing } = start()
+      await process.products.find(1)
+      await failing('out', () => process.products.update(1, { price: 50 }))
+      await failing('out', () => process.products.insert({ id: 50, name: 'x', price: 1 }))
+      await failing('out', () => process.products.delete(1))
+      expect(process.events.count('fence')).toBe(0)
+      expect((await process.products.find(1))?.price).not.toBe(50)
+    })
+
+    it('because there is no way to it are none either', async () => {
+      const database = new URL(shop.databaseUrl)
+      const proxy = await TcpProxy.start({ host: database.hostname, port: Number(database.port) })
+      onTestFinished(() => proxy.close())
+      const { products, events } = shop.start({ databaseUrl: proxy.through(shop.databaseUrl) })
+      const { row } = await products.insert({ price: 1 })
+      const before = events.count('fence')
+      proxy.set({ refuse: true })
+      proxy.reset()
+      await waitUntil('its connections are gone', 5_000, () => proxy.connections === 0)
+      await expect(products.update(row.id, { price: 2 })).rejects.toThrow()
+      expect(events.count('fence')).toBe(before)
+    })
+
+    it('after it was carried out count as written', async () => {
+      const { process, failing } = start()
+      const reader = tables.start()
+      await process.products.find(2)
+      await expect.poll(() => process.events.count('fill')).toBe(1)
+      await failing('back', () => process.products.update(2, { price: 51 }))
+      expect(process.events.count('fence')).toBe(1)
+      for (const { products } of [process, reader]) expect((await products.find(2))?.price).toBe(51)
+    })
+  })
+
+  it('know what a trigger has made of a unique column', async () => {
+    await shop.run(`
+      create function shout() returns trigger language plpgsql as $$ begin
+        if new.price >= 1000 then new.slug := 'expensive-' || new.price; end if; return new; end $$;
+      create trigger shout before insert or update on products for each row execute function shout()`)
+    const namespace = freshNamespace()
+    const [writer, reader] = [shop.start({ namespace }), shop.start({ namespace })]
+    const { row } = await writer.products.insert({ price: 1 })
+    expect(await reader.products.findBy({ slug: 'expensive-1001' })).toBeUndefined()
+    expect(await reader.products.findBy({ slug: 'expensive-1002' })).toBeUndefined()
+    await untilFilled(reader, 2)
+    await writer.products.update(row.id, { price: 1001 })
+    expect((await reader.products.findBy({ slug: 'expensive-1001' }))?.id).toBe(row.id)
+    await writer.corral.transaction((tx) =>
+      tx.updateTable('products').set({ price: 1002 }).where('id', '=', row.id).execute(),
+    )
+    expect((await reader.products.findBy({ slug: 'expensive-1002' }))?.id).toBe(row.id)
+    expect(await reader.products.findBy({ slug: 'expensive-1001' })).toBeUndefined()
+  })
+})
