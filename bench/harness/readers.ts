@@ -1,4 +1,5 @@
 import type { OptionGroups } from '../../src/config.js'
+import type { CorralEvent } from '../../src/index.js'
 import { type Connections, connect } from './connect.js'
 import { DEADLINE_MS, openPeer, type PeerChoice } from './peers.js'
 import type { Place } from './place.js'
@@ -7,6 +8,8 @@ import { openCorral, type Product } from './shop.js'
 /** A way to read one row, and to write it, in a process of a fleet. */
 export interface RowReader {
   readonly connections: Connections
+  /** So far, if the choice asked for them. */
+  readonly hits?: { readonly l1: number; readonly l2: number }
   find(id: number): Promise<Product | undefined>
   /** Commits, and tells the cache in the way of its kind. */
   update(id: number, stock: number): Promise<unknown>
@@ -25,6 +28,10 @@ export interface ReaderChoice {
   readonly l1: boolean
   /** Corral only: beside its defaults. */
   readonly groups?: OptionGroups
+  /** Corral only: see `onWrite`. Default `drop`. */
+  readonly onWrite?: 'drop' | 'publish'
+  /** Corral only: count hits by tier, which costs each hit an event. */
+  readonly countHits?: boolean
   readonly peer?: PeerChoice
 }
 
@@ -42,12 +49,19 @@ export function openReader(place: Place, choice: ReaderChoice): RowReader {
   }
 }
 
-function corralReader(place: Place, { freshMs, l1, groups }: ReaderChoice, connections: Connections): RowReader {
+function corralReader(place: Place, choice: ReaderChoice, connections: Connections): RowReader {
+  const { freshMs, l1, groups, onWrite = 'drop', countHits = false } = choice
   const { db, redis } = connections
-  const table = { ttl: { freshMs }, ...(l1 ? {} : { l1: false as const }) }
-  const { corral, products } = openCorral({ db, redis, namespace: place.namespace, ...groups }, table)
+  const table = { ttl: { freshMs }, onWrite, ...(l1 ? {} : { l1: false as const }) }
+  const hits = { l1: 0, l2: 0 }
+  const onEvent = (event: CorralEvent) => {
+    if (event.type === 'hit') hits[event.tier === 'l1' ? 'l1' : 'l2']++
+  }
+  const watch = countHits ? { onEvent } : {}
+  const { corral, products } = openCorral({ db, redis, namespace: place.namespace, ...groups, ...watch }, table)
   return {
     connections,
+    hits,
     find: (id) => products.find(id),
     update: (id, stock) => products.update(id, { stock }),
     close: async () => {

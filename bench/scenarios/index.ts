@@ -3,6 +3,7 @@ import { bulkExpiry } from './bulk-expiry.js'
 import { celebrity } from './celebrity.js'
 import { expiry } from './expiry.js'
 import { fleetStampede } from './fleet-stampede.js'
+import { hitRatio } from './hit-ratio.js'
 import { l1 } from './l1.js'
 import { l2 } from './l2.js'
 import { layout } from './layout.js'
@@ -53,6 +54,7 @@ export const SCENARIOS: readonly Scenario[] = [
   outage,
   scale,
   load10x,
+  hitRatio,
   propagation,
   withPeers(
     write,

@@ -43,12 +43,12 @@ async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
   const rounds = setting.quick ? 2 : 6
   let id = 1
   const results = new Map<string, number[]>(readers.map(({ name }) => [name, []]))
-  let raced = 0
+  let repeated = 0
   for (let round = 1; round <= rounds; round++) {
     for (const { name, choice } of readers) {
       setting.note(`${name}, round ${round} of ${rounds}`)
       const outcome = await runRound(place, table, `stale-${name}-${round}`, choice, () => id++)
-      raced += outcome.raced
+      repeated += outcome.repeated
       results.get(name)?.push(outcome.stale)
     }
   }
@@ -67,7 +67,7 @@ async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
       `stale of ${all} trials each: ${Object.entries(stale)
         .map(([name, count]) => `${name} ${count}`)
         .join(', ')}`,
-      `in ${raced} of ${all * readers.length} trials the write was acknowledged while the reader's SELECT was under way`,
+      `in every trial the write was acknowledged while the reader's SELECT was under way; ${repeated} batches of ${ROWS_AT_ONCE} where it was not were repeated`,
     ],
     cannot,
   }
@@ -88,16 +88,21 @@ async function runRound(
       reader.ask('open', { ...table.place, namespace }, choice, nextId()),
       writer.ask('open', { ...placeOnly(place), namespace }, choice, nextId()),
     ])
-    const outcome = { stale: 0, raced: 0 }
-    for (let trials = 0; trials < TRIALS_A_ROUND; trials += ROWS_AT_ONCE) {
+    const outcome = { stale: 0, repeated: 0 }
+    for (let trials = 0; trials < TRIALS_A_ROUND; ) {
       const ids = Array.from({ length: ROWS_AT_ONCE }, nextId)
-      outcome.raced += await race(reader, writer, ids)
+      const raced = await race(reader, writer, ids)
       await sleep(SETTLE_MS)
       const served = [await writer.ask('read', ids), await reader.ask('read', ids)]
+      // On a busy machine a write can come too late to overtake every SELECT: that proves nothing about anybody.
+      if (raced < ids.length) {
+        if (++outcome.repeated > TRIALS_A_ROUND)
+          throw new Error('the machine is too busy: hardly a write overtakes a SELECT')
+        continue
+      }
       outcome.stale += ids.filter((_, at) => served.some(({ stocks }) => stocks[at] !== WRITTEN)).length
+      trials += ids.length
     }
-    if (outcome.raced < TRIALS_A_ROUND * 0.9)
-      throw new Error(`only ${outcome.raced} of ${TRIALS_A_ROUND} trials were a race`)
     await Promise.all([reader.ask('close'), writer.ask('close')])
     return outcome
   } finally {
