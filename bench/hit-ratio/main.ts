@@ -52,6 +52,7 @@ function showTrace(file: string): void {
 function tableOf(title: string, outcomes: readonly StrategyOutcome[]): Table {
   const [first] = outcomes
   return {
+    name: title,
     title,
     setting: `${first?.outcome.reads.toLocaleString('en')} reads, ${first?.outcome.writes.toLocaleString('en')} writes; TTL ${FLEET.ttlMs / 1_000} s, loads of ${FLEET.loadMs} ms.`,
     header: ['strategy', 'hits', 'in L1', 'in L2', 'loads/s', 'waited', 'p99 wait, ms', 'stale', 'oldest stale, ms'],
