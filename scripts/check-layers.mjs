@@ -34,6 +34,7 @@ const LAYERS = {
 
   session: { layers: ['core', 'policy'], packages: [] },
   config: { layers: ['core', 'policy'], packages: [] },
+  'log-events': { layers: ['core'], packages: [] },
   migrations: { layers: ['core', 'adapters/postgres'], packages: [] },
   table: { layers: [...BELOW_TABLE, 'table'], packages: ['kysely', 'node:util'] },
 
@@ -56,7 +57,10 @@ const LAYERS = {
     packages: ['kysely', 'pg', 'ioredis', 'node:util', 'node:process'],
   },
   index: {
-    layers: ['core', 'config', 'session', 'table', 'transaction', 'repository', 'query', 'client'],
+    layers: [
+      ...['core', 'config', 'session', 'table', 'transaction', 'repository', 'query', 'client'],
+      ...['adapters/otel', 'log-events'],
+    ],
     packages: [],
   },
 }

@@ -7,6 +7,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
+import { ATTRIBUTES, type AttributeDefinition, type AttributeKey } from '../src/adapters/otel/attribute-names.js'
+import {
+  DURATION_BUCKETS,
+  METRICS,
+  type MetricDefinition,
+  SPANS,
+  type SpanDefinition,
+} from '../src/adapters/otel/names.js'
 import { DEFAULTS } from '../src/config.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -21,6 +29,8 @@ export function referencePages(): Page[] {
     { path: 'docs/reference/options.md', text: optionsPage() },
     { path: 'docs/reference/errors.md', text: errorsPage() },
     { path: 'docs/reference/events.md', text: eventsPage() },
+    { path: 'docs/reference/metrics.md', text: metricsPage() },
+    { path: 'docs/reference/spans.md', text: spansPage() },
   ]
 }
 
@@ -67,17 +77,22 @@ function optionsPage(): string {
     ])
     return `## ${name}\n\n${docOf(group)}\n\n${table(['option', 'default', 'what it changes'], rows)}\n`
   })
-  const own = (name: string, skip: ReadonlySet<string>) =>
+  const describe = (declaration: ts.InterfaceDeclaration, skip: ReadonlySet<string>) =>
     table(
       ['option', 'what it is'],
-      properties(client.get(name) as ts.InterfaceDeclaration)
+      properties(declaration)
         .filter((row) => !skip.has(row.name))
         .map((row) => [`\`${row.name}\``, row.doc]),
     )
+  const own = (name: string, skip: ReadonlySet<string>) => describe(client.get(name) as ts.InterfaceDeclaration, skip)
+  const telemetry = interfaces(parse('src/adapters/otel/telemetry-options.ts')).get(
+    'TelemetryOptions',
+  ) as ts.InterfaceDeclaration
   return page('Options', [
     'Unknown options, wrong types and values out of range are refused at start with a message that names the option, what was expected and what was found. Times are milliseconds.',
     `## createCorral\n\n${own('CorralOptions', groupNames)}\n`,
     ...groups,
+    `## telemetry\n\n${docOf(telemetry)}\n\n${describe(telemetry, new Set())}\n`,
     `## corral.repository\n\n${own('RepositoryOptions', new Set())}\n`,
   ])
 }
@@ -117,6 +132,45 @@ function eventsPage(): string {
     'Everything Corral reports, to `onEvent` of `createCorral`. One closed union: a `switch` over `type` can be exhaustive. Keys appear where an operator needs them; values never do. A listener is called synchronously and must not wait; what it throws is dropped.',
     table(['type', 'fields', 'meaning'], rows),
   ])
+}
+
+function metricsPage(): string {
+  const metrics: readonly MetricDefinition[] = Object.values(METRICS)
+  const rows = metrics.map(({ name, kind, unit, attributes, description }) => [
+    `\`${name}\``,
+    kind,
+    unit,
+    namesOf(attributes),
+    description,
+  ])
+  return page('Metrics', [
+    `Of the meter \`corral\`. No key and no value is ever an attribute: what varies is tables, queries and the words below. Every metric also has \`${ATTRIBUTES.namespace.name}\`. See [observability](../guides/observability.md).`,
+    table(['name', 'instrument', 'unit', 'attributes', 'what it says'], rows),
+    `\`observed\` ones are read when metrics are collected. Histograms have the bounds ${DURATION_BUCKETS.join(', ')} s, unless a view says otherwise. An exporter for Prometheus writes \`cache.load.duration\` as \`cache_load_duration_seconds\`, and a counter with \`_total\`.`,
+    attributesTable(metrics.flatMap(({ attributes }) => attributes)),
+  ])
+}
+
+function spansPage(): string {
+  const spans: readonly SpanDefinition[] = Object.values(SPANS)
+  const rows = spans.map(({ name, attributes, description }) => [`\`${name}\``, namesOf(attributes), description])
+  return page('Spans', [
+    "Of the tracer `corral`. The span's name is followed by the name of the table or query, where there is one. All are of kind INTERNAL, so the instrumentations of pg and ioredis keep their CLIENT spans, which become children of these. Messages of errors are left out: drivers quote values in them. See [observability](../guides/observability.md).",
+    table(['name', 'attributes', 'what it covers'], rows),
+    attributesTable(spans.flatMap(({ attributes }) => attributes)),
+  ])
+}
+
+function namesOf(attributes: readonly AttributeKey[]): string {
+  return attributes.map((key) => `\`${ATTRIBUTES[key].name}\``).join('<br>')
+}
+
+function attributesTable(keys: readonly AttributeKey[]): string {
+  const rows = [...new Set(keys)].map((key) => {
+    const { name, values, description }: AttributeDefinition = ATTRIBUTES[key]
+    return [`\`${name}\``, (values ?? []).map((value) => `\`${value}\``).join(', '), description]
+  })
+  return `## Attributes\n\n${table(['name', 'values', 'meaning'], rows)}`
 }
 
 /** The comment above a member of a union, where the compiler keeps none. */

@@ -1,6 +1,8 @@
 import { envelope } from './adapters/codec/envelope.js'
 import { IntervalClass } from './adapters/codec/interval-class.js'
 import { MemoryStore } from './adapters/memory/memory-store.js'
+import { OtelTelemetry } from './adapters/otel/otel-telemetry.js'
+import { resolveTelemetry, type TelemetryOptions } from './adapters/otel/telemetry-options.js'
 import { type Durability, readDurability, readEpoch } from './adapters/postgres/durability.js'
 import { OutboxFeed } from './adapters/postgres/outbox-feed.js'
 import { RelationDirectory } from './adapters/postgres/relation-directory.js'
@@ -13,6 +15,7 @@ import type { Settings } from './config.js'
 import { type Chance, type Clock, systemChance, systemClock } from './core/clock.js'
 import type { EmitEvent } from './core/events.js'
 import type { CacheStore, Channel } from './core/ports.js'
+import { NO_TELEMETRY, type Telemetry } from './core/telemetry.js'
 import { Background } from './engine/background.js'
 import { BatchedStore } from './engine/batched-store.js'
 import { Bus } from './engine/bus.js'
@@ -47,6 +50,8 @@ export interface AssemblyOptions {
   readonly settings: Settings
   /** Processes of the namespace load from a standby; this one from `db`, if it is given. Undefined: none does. */
   readonly replica?: { readonly db?: AnyDatabase } | undefined
+  /** Default: `true`. @throws ConfigError for bad ones. */
+  readonly telemetry?: boolean | TelemetryOptions | undefined
   /** Runs a relay. Default: none. */
   readonly relays?: boolean
   /** Undefined: nobody listens. */
@@ -60,6 +65,7 @@ export interface Assembly {
   readonly gate: LoadGate
   readonly pending: PendingFences
   readonly store: GuardedStore
+  readonly telemetry: Telemetry
   /** Undefined: this process runs none. */
   readonly relay: Relay | undefined
   /** Of each opened table. */
@@ -75,7 +81,12 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const { db, redis, namespace, settings, onEvent, secret } = options
   const clock = seams.clock ?? systemClock
   const chance = seams.chance ?? systemChance
-  const emit = onEvent ?? (() => {})
+  const traced = resolveTelemetry(options.telemetry)
+  const telemetry = traced ? new OtelTelemetry({ ...traced, clock, namespace, secret }) : NO_TELEMETRY
+  const emit: EmitEvent = (event) => {
+    telemetry.onEvent(event)
+    onEvent?.(event)
+  }
 
   const inner = seams.store ?? openStore(options, clock)
   const { fenceMs: keepMs, maxFloors, maxPendingFences: maxKeys } = settings.cache
@@ -92,9 +103,10 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const background = new Background(emit)
   const gate = new LoadGate({ clock, ...settings.load })
 
+  const onReturn: Telemetry['busDelay'] = (delayMs) => telemetry.busDelay(delayMs)
   const channel = seams.channel === undefined && redis ? openChannel(redis, namespace, inner) : seams.channel
   const bus = channel
-    ? new Bus({ channel, clock, chance, invalidation, settings: settings.bus, emit, secret })
+    ? new Bus({ channel, clock, chance, invalidation, settings: settings.bus, emit, secret, onReturn })
     : undefined
   const announce: Bus['announce'] = (changes) => bus?.announce(changes)
   const pending = new PendingFences({ store, clock, maxKeys, emit, announce })
@@ -104,12 +116,13 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const fencer = new Fencer({
     ...{ store, clock, invalidation, pending, background, keepMs, emit, announce, copiesOf },
     rememberAlways,
+    telemetry,
   })
   const lookEveryMs = settings.bus.heartbeatMs
   const epoch = new Epoch({ namespace, store, clock, invalidation, flights, lookEveryMs, emit, announce })
   const fence: Fencer['afterCommit'] = (changes) => fencer.afterCommit(changes)
   const feed = new OutboxFeed({ db, clock, namespace })
-  const parts = { feed, namespace, clock, chance, emit, settings: settings.relay, fence, epoch }
+  const parts = { feed, namespace, clock, chance, emit, settings: settings.relay, telemetry, fence, epoch }
   const relay = options.relays ? new Relay(parts) : undefined
   const durability = new Map<string, Durability>()
   // Without a bus there is no other process, and every write of this one is applied as it is made.
@@ -121,6 +134,13 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const replica = replicaLoads && openReplica(options, { clock, isLive, background, emit })
   if (replica) invalidation.register(replica)
   let ready: Promise<void> | undefined
+  telemetry.watchInstance(() => ({
+    breaker: store.breakerState,
+    pendingFences: pending.size,
+    loads: { running: gate.running, waiting: gate.waiting },
+    hotKeys: hotKeys.hotByEntity(),
+    relay: relay && { ...relay.figures, leads: relay.role === 'leader' },
+  }))
   bus?.start()
   relay?.start()
 
@@ -129,6 +149,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     gate,
     pending,
     store,
+    telemetry,
     relay,
     durability,
     ready() {
@@ -162,12 +183,13 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       chance,
       emit,
       onHit: onEvent,
-      store: new BatchedStore(store, clock),
+      store: new BatchedStore(store, clock, (act) => telemetry.bind(act)),
       codec: envelope,
       intervals: new IntervalClass(),
       epoch: epoch.text,
       isPending: pending.has,
       hotKeys,
+      telemetry,
       relations: new RelationDirectory({ db, clock, behind: (read) => background.run('catalog', read) }),
       replica,
       replicaLoads,
@@ -183,6 +205,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       pending.stop()
       await bus?.close()
       await store.close()
+      telemetry.close()
     },
   }
 }

@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import type { TelemetryOptions } from './adapters/otel/telemetry-options.js'
 import type { Durability } from './adapters/postgres/durability.js'
 import { assertRedisClient, type RedisClient } from './adapters/redis/connection.js'
 import { assemble, type Seams } from './assembly.js'
@@ -49,6 +50,8 @@ export interface CorralOptions<DB> extends Omit<OptionGroups, 'relay'> {
    * namespace: `{}` where nothing is loaded from a standby, so that fences are remembered for those who do. Default: none.
    */
   readonly replica?: { readonly db?: Kysely<DB> }
+  /** Spans and metrics by `@opentelemetry/api`: they cost little without an SDK. `false`: none. See docs/guides/observability.md. */
+  readonly telemetry?: boolean | TelemetryOptions
   /** Runs a relay in this process, which keeps one connection of `db`. See docs/guides/outbox.md. Default: none. */
   readonly relay?: boolean | RelayOptions
 }
@@ -157,7 +160,7 @@ export interface Corral<DB> {
   close(): Promise<void>
 }
 
-const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', 'replica', ...Object.keys(DEFAULTS)]
+const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', 'replica', 'telemetry', ...Object.keys(DEFAULTS)]
 /**
  * Assembles an instance. Connects nothing by itself but the connections it opens from `redis`, in the background.
  *
@@ -169,11 +172,12 @@ export function createCorral<DB>(options: CorralOptions<DB>): Corral<DB> {
 
 /** `createCorral` for tests and simulations, which bring their own clock, chance, store or channel. */
 export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): Corral<DB> {
-  const { db, redis, namespace, secret, onEvent, replica, relay = false, ...groups } = checked(options)
+  const { db, redis, namespace, secret, onEvent, replica, telemetry, relay = false, ...groups } = checked(options)
   const settings = resolveSettings(typeof relay === 'object' ? { ...groups, relay } : groups)
   const sink = onEvent && safely(onEvent)
   const relays = relay !== false
-  const assembly = assemble({ db, redis, namespace, secret, settings, replica, relays, onEvent: sink }, seams)
+  const chosen = { settings, replica, relays, telemetry, onEvent: sink }
+  const assembly = assemble({ db, redis, namespace, secret, ...chosen }, seams)
   const { fencer, gate, pending, store } = assembly
   const tables = new OpenTables<CachedTable>()
   const watch = { ...assembly.table, tables }
@@ -197,11 +201,20 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       }
       const opener = openOnce(open, assertOpen)
       tables.add(opener)
-      return new TableRepository({ db, fencer, watch, unique, clock: assembly.table.clock, ...opener }) as never
+      return new TableRepository({
+        db,
+        fencer,
+        watch,
+        unique,
+        clock: assembly.table.clock,
+        telemetry: assembly.telemetry,
+        ...opener,
+      }) as never
     },
     async transaction(work, transactionOptions = {}) {
       assertOpen()
-      return runTransaction({ db, fencer, watch }, transactionOptions, work)
+      const run = () => runTransaction({ db, fencer, watch }, transactionOptions, work)
+      return assembly.telemetry.write('transaction', undefined).run(run)
     },
     query(name, build, queryOptions = {}) {
       assertOpen()

@@ -1,3 +1,4 @@
+export type { TelemetryOptions } from './adapters/otel/telemetry-options.js'
 export { type Corral, type CorralOptions, type CorralStats, createCorral, type RepositoryOptions } from './client.js'
 export {
   type BusOptions,
@@ -12,6 +13,7 @@ export {
 } from './config.js'
 export { CorralError, type ErrorCode, isCorralError, StaleWriteError } from './core/errors.js'
 export type { CorralEvent } from './core/events.js'
+export { type EventLevel, type EventLogger, logEvents } from './log-events.js'
 export type { CacheableQuery, CachedQuery, QueryOptions, QueryReadOptions } from './query.js'
 export type {
   ReadOptions,

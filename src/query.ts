@@ -130,7 +130,8 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     const session = sessionLog(read.session)
     const mustLoad = session !== undefined && marks.some((mark) => session.demandOf(mark) !== undefined)
     const consistency = mustLoad && asked === 'cached' ? 'primary' : asked
-    return withSignal(read.signal, reader.read({ key, dependencies, run }, consistency))
+    const span = parts.telemetry.read('query', name)
+    return span.run(() => withSignal(read.signal, reader.read({ key, dependencies, run }, consistency, span)))
   }
 }
 

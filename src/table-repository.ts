@@ -5,6 +5,7 @@ import type { Change } from './core/change.js'
 import type { Clock } from './core/clock.js'
 import { ConfigError, KeyError, StaleWriteError } from './core/errors.js'
 import type { CanonicalId } from './core/ports.js'
+import type { Telemetry, WriteCall } from './core/telemetry.js'
 import { toVersion } from './core/version.js'
 import type { ReadOptions, UpdateOptions, WriteOptions } from './repository.js'
 import { sessionLog } from './session.js'
@@ -25,7 +26,10 @@ export interface RepositoryParts extends TransactionParts<any> {
   /** The declared `unique` option, for finding the one a `findBy` names. */
   readonly unique: readonly (readonly string[])[]
   readonly clock: Clock
+  readonly telemetry: Telemetry
 }
+
+const NO_ROW: Promise<undefined> = Promise.resolve(undefined)
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
 type AnyTransaction = CorralTransaction<any>
@@ -47,8 +51,8 @@ export class TableRepository {
   find(id: unknown, options?: ReadOptions): Promise<object | undefined> {
     try {
       const table = options === undefined ? this.#parts.opened() : undefined
-      // The shortest way there is: a hit waits for nothing but its row.
-      return table ? table.find(id) : this.#find(id, options ?? {})
+      // The shortest way there is: a hit waits for nothing but its row, and is not traced but counted.
+      return table ? (table.recall(id) ?? this.#findIn(table, id)) : this.#find(id, options ?? {})
     } catch (error) {
       return Promise.reject(error)
     }
@@ -71,26 +75,46 @@ export class TableRepository {
     const session = sessionLog(options.session)
     const table = await this.#parts.table()
     const canonical = table.idOf(id)
-    return canonical && withSignal(options.signal, table.readAs(canonical, consistency, session))
+    if (canonical === undefined) return undefined
+    const span = this.#parts.telemetry.read('find', table.facts.entity)
+    return span.run(() => withSignal(options.signal, table.readAs(canonical, consistency, session, span)))
+  }
+
+  #findIn(table: CachedTable, id: unknown): Promise<object | undefined> {
+    const canonical = table.idOf(id)
+    if (canonical === undefined) return NO_ROW
+    const span = this.#parts.telemetry.read('find', table.facts.entity)
+    return span.run(() => table.read(canonical, span))
   }
 
   async findMany(ids: readonly unknown[], options?: ReadOptions): Promise<(object | undefined)[]> {
     const table = this.#parts.opened() ?? (await this.#parts.table())
-    if (options === undefined) return Promise.all(ids.map((id) => table.find(id)))
+    const begin = () => this.#parts.telemetry.read('findMany', table.facts.entity, ids.length)
+    if (options === undefined) {
+      const held = ids.map((id) => table.recall(id))
+      if (!held.includes(undefined)) return Promise.all(held)
+      const span = begin()
+      const read = (id: unknown) => {
+        const canonical = table.idOf(id)
+        return canonical && table.read(canonical, span)
+      }
+      return span.run(() => Promise.all(ids.map((id, at) => held[at] ?? read(id))))
+    }
     const consistency = consistencyOf(options)
     const session = sessionLog(options.session)
+    const span = begin()
     // An id that is asked for twice is read once.
     const answers = new Map<string, Promise<object | undefined>>()
     const read = (id: CanonicalId) => {
       const name = id.join('\0')
       const answer = answers.get(name)
       if (answer !== undefined) return answer.then((row) => row && handOut(row))
-      const asked = table.readAs(id, consistency, session)
+      const asked = table.readAs(id, consistency, session, span)
       answers.set(name, asked)
       return asked
     }
     const canonical = ids.map((id) => table.idOf(id))
-    return withSignal(options.signal, Promise.all(canonical.map((id) => id && read(id))))
+    return span.run(() => withSignal(options.signal, Promise.all(canonical.map((id) => id && read(id)))))
   }
 
   async findBy(lookup: object, options: ReadOptions = {}): Promise<object | undefined> {
@@ -98,7 +122,8 @@ export class TableRepository {
     const consistency = consistencyOf(options)
     const session = sessionLog(options.session)
     const table = await this.#parts.table()
-    return withSignal(options.signal, table.readBy(at, lookup, consistency, session))
+    const span = this.#parts.telemetry.read('findBy', table.facts.entity)
+    return span.run(() => withSignal(options.signal, table.readBy(at, lookup, consistency, session, span)))
   }
 
   warm(source: WarmUpSource, options: WarmUpOptions = {}): Promise<WarmProgress> {
@@ -106,11 +131,15 @@ export class TableRepository {
   }
 
   insert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
-    return this.#write(values, undefined, {}, options, (table, db) => table.writer.insert(db, values))
+    return this.#traced('insert', () =>
+      this.#write(values, undefined, {}, options, (table, db) => table.writer.insert(db, values)),
+    )
   }
 
   upsert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
-    return this.#write(values, undefined, upsertOf(values), options, (table, db) => table.writer.upsert(db, values))
+    return this.#traced('upsert', () =>
+      this.#write(values, undefined, upsertOf(values), options, (table, db) => table.writer.upsert(db, values)),
+    )
   }
 
   async update(id: unknown, patch: object, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
@@ -118,16 +147,12 @@ export class TableRepository {
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
     const expected = expectedVersion(table, options)
-    return this.#write(
-      patch,
-      canonical,
-      { touched: Object.keys(patch), formerId: canonical },
-      options,
-      async (_, db) => {
-        const written = await table.writer.update(db, canonical, patch, expected)
-        return written ?? refuseStale(table, db, canonical, expected)
-      },
-    )
+    const details = { touched: Object.keys(patch), formerId: canonical }
+    const update = async (_: CachedTable, db: AnyDatabase) => {
+      const written = await table.writer.update(db, canonical, patch, expected)
+      return written ?? refuseStale(table, db, canonical, expected)
+    }
+    return this.#traced('update', () => this.#write(patch, canonical, details, options, update))
   }
 
   async delete(id: unknown, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
@@ -135,10 +160,11 @@ export class TableRepository {
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
     const expected = expectedVersion(table, options)
-    return this.#write({}, canonical, { wasDeleted: true }, options, async (_, db) => {
+    const remove = async (_: CachedTable, db: AnyDatabase) => {
       const written = await table.writer.delete(db, canonical, expected)
       return written ?? refuseStale(table, db, canonical, expected)
-    })
+    }
+    return this.#traced('delete', () => this.#write({}, canonical, { wasDeleted: true }, options, remove))
   }
 
   async mutate(
@@ -146,16 +172,18 @@ export class TableRepository {
     decide: (row: object, tx: AnyTransaction) => object | undefined | Promise<object | undefined>,
     options: WriteOptions = {},
   ): Promise<WriteResult<object> | undefined> {
-    const { value, fence } = await runTransaction(this.#parts, options, async (tx) => {
-      const inside = this.in(tx)
-      const row = await inside.lock(id)
-      if (row === undefined) return undefined
-      const patch = await decide(row, tx)
-      if (patch !== undefined && Object.keys(patch).length > 0) return inside.update(id, patch)
-      const table = await this.#parts.table()
-      return { row, version: versionIn(table, row), fence: 'at-commit' as const }
+    return this.#traced('mutate', async () => {
+      const { value, fence } = await runTransaction(this.#parts, options, async (tx) => {
+        const inside = this.in(tx)
+        const row = await inside.lock(id)
+        if (row === undefined) return undefined
+        const patch = await decide(row, tx)
+        if (patch !== undefined && Object.keys(patch).length > 0) return inside.update(id, patch)
+        const table = await this.#parts.table()
+        return { row, version: versionIn(table, row), fence: 'at-commit' as const }
+      })
+      return value && { ...value, fence }
     })
-    return value && { ...value, fence }
   }
 
   in(tx: AnyTransaction) {
@@ -212,6 +240,12 @@ export class TableRepository {
         })
       },
     }
+  }
+
+  /** As one span: the statement, and what follows its commit. */
+  async #traced(call: WriteCall, write: () => Promise<WriteResult<object> | undefined>) {
+    const { facts } = await this.#parts.table()
+    return this.#parts.telemetry.write(call, facts.entity).run(write)
   }
 
   /** One statement outside a transaction: it commits by itself, so what follows a commit follows it. */

@@ -114,6 +114,8 @@ export type CorralEvent =
       readonly lagMs: number
       readonly durationMs: number
     }
+  /** Cached rows were compared with the database; `differing` had another version, or were only in one of the two. */
+  | { readonly type: 'compared'; readonly entity: string; readonly rows: number; readonly differing: number }
   /** The relay lost its database or could not read the outbox. It goes on by itself; what came meanwhile is carried then. */
   | { readonly type: 'relay.failed'; readonly error: unknown }
   /** Everything stored until now is a miss: a table was emptied, a statement changed too many rows, or history is another. */

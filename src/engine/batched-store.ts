@@ -28,7 +28,9 @@ export class BatchedStore {
   readonly #store: CacheStore
   #departures = 0
 
-  constructor(store: CacheStore, clock: Pick<Clock, 'endOfTick'>) {
+  /** @param bind see `TickBatch`. */
+  constructor(store: CacheStore, clock: Pick<Clock, 'endOfTick'>, bind?: (act: () => void) => () => void) {
+    const inTurn = { inTurn: true, ...(bind && { bind }) }
     this.#store = store
     this.#reads = new TickBatch({
       clock,
@@ -41,10 +43,10 @@ export class BatchedStore {
     this.#leases = new TickBatch({
       clock,
       maxSize: MAX_LEASES,
-      inTurn: true,
+      ...inTurn,
       send: (requests) => store.lease(requests),
     })
-    this.#fills = new TickBatch({ clock, maxSize: MAX_FILLS, inTurn: true, send: (requests) => store.fill(requests) })
+    this.#fills = new TickBatch({ clock, maxSize: MAX_FILLS, ...inTurn, send: (requests) => store.fill(requests) })
   }
 
   /** How many batches of reads have left. Reads without a departure between them look at the cache together, after all of them began. */

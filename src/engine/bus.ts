@@ -42,6 +42,7 @@ export class Bus {
   readonly #invalidation: Invalidation
   readonly #settings: BusSettings
   readonly #emit: EmitEvent
+  readonly #onReturn: (delayMs: number) => void
   readonly #codec: BusMessageCodec
   readonly #publisher: string
   readonly #others = new Publishers()
@@ -67,12 +68,15 @@ export class Bus {
     emit: EmitEvent
     /** Shared by the fleet: messages without its HMAC are refused. */
     secret: string | undefined
+    /** A heartbeat has come back, so long after it was sent. Default: nobody wants to know. */
+    onReturn?: (delayMs: number) => void
   }) {
     this.#channel = options.channel
     this.#clock = options.clock
     this.#invalidation = options.invalidation
     this.#settings = options.settings
     this.#emit = options.emit
+    this.#onReturn = options.onReturn ?? (() => {})
     this.#codec = new BusMessageCodec(options.secret)
     this.#publisher = options.chance.token()
     this.#patience = this.#firstPatience
@@ -201,6 +205,7 @@ export class Bus {
     const sentMs = this.#beatsSent.get(number)
     if (sentMs === undefined || !this.#subscribed) return
     for (const sent of this.#beatsSent.keys()) if (sent <= number) this.#beatsSent.delete(sent)
+    this.#onReturn(this.#clock.monotonicMs() - sentMs)
     const { trustMs } = this.#settings
     // Asked here and not by a timer: what the others said before this heartbeat has been heard by now.
     if (this.#others.someAreSilent(sentMs - trustMs)) this.#flush('silent')

@@ -4,6 +4,7 @@ import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import { isMark } from '../core/key.js'
 import type { CacheStore } from '../core/ports.js'
+import { NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Background } from './background.js'
 import type { AnnouncedChange } from './bus-message.js'
 import { inOrder, type OrderedFence } from './fence-order.js'
@@ -47,6 +48,7 @@ export class Fencer {
   readonly #announce: (changes: readonly AnnouncedChange[]) => void
   readonly #copiesOf: (key: CacheKey) => readonly CacheKey[]
   readonly #rememberAlways: boolean
+  readonly #telemetry: Telemetry
 
   constructor(options: {
     store: CacheStore
@@ -63,6 +65,8 @@ export class Fencer {
     copiesOf: (key: CacheKey) => readonly CacheKey[]
     /** Some process loads rows from a standby: it has to find their fences though nothing was cached. Default: false. */
     rememberAlways?: boolean
+    /** Left out: nobody listens. */
+    telemetry?: Telemetry
   }) {
     this.#store = options.store
     this.#clock = options.clock
@@ -74,10 +78,15 @@ export class Fencer {
     this.#announce = options.announce
     this.#copiesOf = options.copiesOf
     this.#rememberAlways = options.rememberAlways ?? false
+    this.#telemetry = options.telemetry ?? NO_TELEMETRY
   }
 
   async afterCommit(changes: readonly Change[]): Promise<FenceState> {
     if (changes.length === 0) return 'fenced'
+    return this.#telemetry.fence(changes.length).run(() => this.#follow(changes))
+  }
+
+  async #follow(changes: readonly Change[]): Promise<FenceState> {
     for (const change of changes) this.#invalidation.apply(change)
     const startedMs = this.#clock.monotonicMs()
     // Several writes of one transaction to one key are one fence: the last stamp is the highest.

@@ -1,6 +1,7 @@
 import { SourceError } from '../core/errors.js'
 import type { CacheKey } from '../core/key.js'
 import type { StoredBytes } from '../core/ports.js'
+import { type FillSpan, NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
 import { type LoadCost, leaseMs } from '../policy/load-cost.js'
 import type { Floor } from '../policy/verdict.js'
@@ -58,6 +59,7 @@ export class Filler<Id, Value> {
   readonly #tier: NearTier<Id, Value> | undefined
   readonly #sealer: Sealer<Value>
   readonly #replica: ReplicaFill<Id, Value> | undefined
+  readonly #telemetry: Telemetry
 
   constructor(options: {
     parts: EngineParts
@@ -73,6 +75,7 @@ export class Filler<Id, Value> {
     this.#tier = options.tier
     this.#sealer = new Sealer(options)
     this.#replica = ReplicaFill.of(options.parts, options.source, this.#sealer)
+    this.#telemetry = options.parts.telemetry ?? NO_TELEMETRY
   }
 
   /**
@@ -93,18 +96,24 @@ export class Filler<Id, Value> {
     let held = seen
     let waitedFor: string | null = null
     let polls = 0
+    let waited: ReturnType<Telemetry['waitForLease']> | undefined
     const fromPrimary = seen.fromPrimary === true
-    const loadOnly = () => this.loadOnly(key, id, progress, fromPrimary)
+    const loadOnly = () => {
+      waited?.('gave-up')
+      return this.loadOnly(key, id, progress, fromPrimary)
+    }
     for (let changes = 0; changes < MAX_CHANGES; ) {
       const token = this.#parts.chance.token()
       progress.asks()
       const reply = await this.#lease(key, token, held.bytes, waitedFor)
       switch (reply.outcome) {
         case 'leased':
+          waited?.('took-over')
           return this.#answer({ key, id, token, useless: held.useless, reason: 'miss' }, fromPrimary, progress)
         case 'changed': {
           const judged = judge(reply.bytes)
           if ('value' in judged) {
+            waited?.('answered')
             const waitedMs = clock.monotonicMs() - startedMs
             if (polls > 0) emit({ type: 'coalesced', entity: this.#source.entity, scope: 'fleet', waitedMs })
             return judged.value
@@ -115,10 +124,12 @@ export class Filler<Id, Value> {
           break
         }
         case 'failed':
+          waited?.('failed')
           throw new SourceError(`load of ${this.#source.entity}`, new RemoteFailure(reply.code))
         case 'held': {
           const pauseMs = this.#pauseMs(clock.monotonicMs() - startedMs, polls, reply.remainingMs)
           if (pauseMs === undefined) return loadOnly()
+          waited ??= this.#telemetry.waitForLease(this.#source.entity)
           waitedFor = reply.token
           polls++
           await clock.sleep(pauseMs)
@@ -146,7 +157,16 @@ export class Filler<Id, Value> {
   async loadOnly(key: CacheKey, id: Id, progress?: FlightProgress, fromPrimary = false): Promise<Value | undefined> {
     progress?.asks()
     const before = this.#parts.floors.get(key)
-    return this.#accept(key, id, await this.#load(id, fromPrimary), before)
+    const span = this.#telemetry.load(this.#source.entity, key)
+    if (progress) progress.span = span
+    try {
+      return await this.#accept(key, id, await span.within(() => this.#load(id, fromPrimary)), before)
+    } catch (error) {
+      span.failed(error)
+      throw error
+    } finally {
+      span.end('')
+    }
   }
 
   /** How long to wait until the next poll; undefined when this reader has waited long enough. */
@@ -181,9 +201,13 @@ export class Filler<Id, Value> {
     const before = this.#parts.floors.get(key)
     const generation = this.#tier?.generation(id)
     progress?.asks()
+    const span = this.#telemetry.fill(this.#source.entity, key, fill.reason === 'refresh' ? 'refresh' : 'miss')
+    if (progress) progress.span = span
     const startedMs = this.#parts.clock.monotonicMs()
-    const filled = fromPrimary || !this.#replica ? undefined : await this.#replica.attempt(fill)
-    if (filled === undefined) return this.#loadAndStore(fill, fromPrimary, progress)
+    const replica = fromPrimary ? undefined : this.#replica
+    const filled = replica && (await span.within(() => replica.attempt(fill)))
+    if (filled === undefined) return this.#loadAndStore(fill, fromPrimary, span, progress)
+    span.end('filled')
     if (progress) progress.landed = Promise.resolve(true)
     this.#cost.record(this.#parts.clock.monotonicMs() - startedMs)
     if (generation !== undefined) this.#tier?.remember(id, filled.fresh, generation)
@@ -193,6 +217,7 @@ export class Filler<Id, Value> {
   async #loadAndStore(
     fill: LeasedFill<Id>,
     fromPrimary: boolean,
+    span: FillSpan,
     progress?: FlightProgress,
   ): Promise<Value | undefined> {
     const { key, id, token, reason } = fill
@@ -204,13 +229,15 @@ export class Filler<Id, Value> {
     progress?.asks()
     let loaded: LoadedValue<Value>
     try {
-      loaded = await this.#load(id, fromPrimary)
+      loaded = await span.within(() => this.#load(id, fromPrimary))
     } catch (error) {
+      span.failed(error)
       this.#cost.recordFailure()
       background.run('release', () => this.#parts.store.release({ key, token, failure: failureCode(error) }))
       throw error
     }
     if (loaded.loadedFrom !== 'primary') {
+      span.failed(inRecovery(this.#source.entity))
       // A primary that was demoted, or has not been promoted yet: nobody knows how far behind it is.
       background.run('release', () => this.#parts.store.release({ key, token, failure: null }))
       return this.#accept(key, id, loaded, before)
@@ -218,7 +245,8 @@ export class Filler<Id, Value> {
     // The caller has what it asked for; storing it is not its business. The fill leaves before any later read of this
     // process does, because batches of one connection keep their order.
     const made = { ...loaded, epoch, ageMs: clock.monotonicMs() - startedMs, isRefresh: reason === 'refresh' }
-    const landed = this.#store(fill, made).then((fresh) => {
+    const stored = span.within(() => this.#store(fill, made, span))
+    const landed = stored.then((fresh) => {
       this.#cost.record(clock.monotonicMs() - startedMs)
       const isShowable = !isBelowFloor(floors.get(key), loaded)
       if (fresh && generation !== undefined && isShowable) this.#tier?.remember(id, fresh, generation)
@@ -229,6 +257,7 @@ export class Filler<Id, Value> {
       try {
         await landed
       } catch (error) {
+        span.failed(error)
         // It never came to a fill. Those who wait for this lease must not wait for its end.
         await this.#parts.store.release({ key, token, failure: null })
         throw error
@@ -241,6 +270,7 @@ export class Filler<Id, Value> {
   async #store(
     { key, token, useless, reason }: LeasedFill<Id>,
     loaded: LoadedValue<Value> & { readonly epoch: string; readonly ageMs: number; readonly isRefresh: boolean },
+    span: FillSpan,
   ): Promise<FreshValue<Value> | undefined> {
     const { store, emit, clock } = this.#parts
     const { entity } = this.#source
@@ -248,6 +278,7 @@ export class Filler<Id, Value> {
     if ('uncacheable' in made) {
       emit({ type: 'entry.uncacheable', entity, property: made.uncacheable, found: made.found })
       emit({ type: 'fill', entity, key, reason, outcome: 'uncacheable' })
+      span.end('uncacheable')
       this.#source.doubtShape()
       await store.release({ key, token, failure: null })
       return undefined
@@ -258,6 +289,7 @@ export class Filler<Id, Value> {
     const sentMs = clock.monotonicMs()
     const outcome = await store.fill(request).catch(() => 'unavailable' as const)
     emit({ type: 'fill', entity, key, reason, outcome })
+    span.end(outcome)
     // A fill that was lost has left its lease behind, for which others would wait. One that is only late finds it gone.
     if (outcome === 'unavailable') await store.release({ key, token, failure: null }).catch(() => {})
     if (outcome !== 'filled') return undefined

@@ -1,5 +1,6 @@
 import type { CacheKey } from '../core/key.js'
 import type { StoredBytes } from '../core/ports.js'
+import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import { jittered } from '../policy/jitter.js'
 import type { EngineParts, NearTier, Seen } from './filler.js'
 import type { HotKeys } from './hot-keys.js'
@@ -67,10 +68,10 @@ export class HotCopies<Id, Value> {
   }
 
   /** `Reader.read`, by way of a copy if the key is hot. */
-  async read(key: CacheKey, id: Id): Promise<Value | undefined> {
+  async read(key: CacheKey, id: Id, span: ReadSpan = UNTOLD): Promise<Value | undefined> {
     const copy = this.#hotKeys.copyFor(key, this.#settings.copies)
     const isSpread = copy !== undefined && this.#mayUse(copy, key)
-    const value = await (isSpread ? this.#readCopy(copy, key, id) : this.#reader.read(key, id))
+    const value = await (isSpread ? this.#readCopy(copy, key, id, span) : this.#reader.read(key, id, span))
     if (value === undefined && this.#settings.copies > 0) this.#noteAbsence(key)
     return value
   }
@@ -86,11 +87,14 @@ export class HotCopies<Id, Value> {
     return (this.#absentUntilMs.get(key) ?? 0) <= this.#parts.clock.monotonicMs()
   }
 
-  async #readCopy(copy: CacheKey, key: CacheKey, id: Id): Promise<Value | undefined> {
+  async #readCopy(copy: CacheKey, key: CacheKey, id: Id, span: ReadSpan): Promise<Value | undefined> {
     const { readers, answer } = this.#looks.join(copy, (readers) => this.#look(copy, key, id, readers))
     const found = await answer
-    if ('value' in found) return readers.count > 1 ? this.#reader.share(found.value) : found.value
-    const read = this.#reader.read(key, id)
+    if ('value' in found) {
+      span.answered(ANSWERED.copied)
+      return readers.count > 1 ? this.#reader.share(found.value) : found.value
+    }
+    const read = this.#reader.read(key, id, span)
     if (found.seen !== undefined) this.#makeBehind(copy, key, found.seen, read)
     return read
   }

@@ -94,6 +94,15 @@ export class HotKeys {
     return repositories.flatMap(({ copies }) => copySuffixes(key, copies).map((suffix) => copyKey(key, suffix)))
   }
 
+  /** How many keys are hot now, of each entity that is counted. */
+  hotByEntity(): ReadonlyMap<string, number> {
+    const counts = new Map([...this.#repositories.values()].flat().map(({ entity }) => [entity, 0]))
+    for (const { entity, hotSinceMs } of this.report(0)) {
+      if (hotSinceMs !== undefined) counts.set(entity, (counts.get(entity) ?? 0) + 1)
+    }
+    return counts
+  }
+
   /** The `limit` keys read most as of the last full second, and those beyond them that are hot; most read first. */
   report(limit = 10): HotKey[] {
     if (!this.#reads || !this.#looks) return []

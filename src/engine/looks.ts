@@ -1,4 +1,5 @@
 import type { CacheKey } from '../core/key.js'
+import type { Answered, FillSpan } from '../core/telemetry.js'
 import type { EngineParts } from './filler.js'
 
 /** Reads of one key that look at the cache at the same moment. */
@@ -6,6 +7,9 @@ export interface Readers {
   /** When the last of them began, on the scale of `Singleflight.now`. Settled once the look has left. */
   startedAt: number
   count: number
+  /** How they were answered, once they are; undefined as long as it takes a fill. */
+  answered?: Answered
+  fill?: FillSpan | undefined
 }
 
 /** One look at the cache and what follows from it: judgement, lease, load, and the time limits on these. */

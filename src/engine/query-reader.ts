@@ -1,4 +1,5 @@
 import type { CacheKey } from '../core/key.js'
+import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import type { LoadCost } from '../policy/load-cost.js'
 import type { BatchedStore } from './batched-store.js'
 import { type EngineParts, Filler, type FillSettings, type LoadedValue, type ReadSource } from './filler.js'
@@ -82,16 +83,21 @@ export class QueryReader {
    * @param consistency `primary` passes the cache by, `refresh` brings it up to the database.
    * @throws SourceError, FillTimeoutError or OverloadedError if a needed load fails.
    */
-  async read(call: QueryCall, consistency: 'cached' | 'primary' | 'refresh'): Promise<readonly object[]> {
+  async read(
+    call: QueryCall,
+    consistency: 'cached' | 'primary' | 'refresh',
+    span: ReadSpan = UNTOLD,
+  ): Promise<readonly object[]> {
     this.#entries.expect(call.key, call.dependencies)
-    const result = await this.#ask(call, consistency)
+    if (consistency !== 'cached') span.answered(ANSWERED.bypassed)
+    const result = await this.#ask(call, consistency, span)
     return (result as Result).rows
   }
 
-  #ask(call: QueryCall, consistency: 'cached' | 'primary' | 'refresh'): Promise<Result | undefined> {
+  #ask(call: QueryCall, consistency: 'cached' | 'primary' | 'refresh', span: ReadSpan): Promise<Result | undefined> {
     switch (consistency) {
       case 'cached':
-        return this.#reader.read(call.key, call)
+        return this.#reader.read(call.key, call, span)
       case 'primary':
         return this.#reader.loadOnly(call.key, call)
       case 'refresh':

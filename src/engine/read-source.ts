@@ -2,6 +2,7 @@ import type { Chance, Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { EntryCodec } from '../core/ports.js'
+import type { Telemetry } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
 import type { Background } from './background.js'
 import type { BatchedStore } from './batched-store.js'
@@ -50,6 +51,8 @@ export interface EngineParts {
   readonly floors: Floors
   readonly background: Background
   readonly emit: EmitEvent
+  /** Left out: nobody listens. */
+  readonly telemetry?: Telemetry
   /** `emit` for hits, or undefined when nobody listens: a hit must not even build an event then. */
   readonly onHit: EmitEvent | undefined
   readonly epoch: () => string

@@ -3,6 +3,7 @@ import { FillTimeoutError } from '../core/errors.js'
 import type { CorralEvent, MissReason } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { StoredBytes } from '../core/ports.js'
+import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
 import { type Demands, type Floor, judge, type Verdict } from '../policy/verdict.js'
 import type { EngineParts, Filler, Judge, NearTier, ReadSource, Seen } from './filler.js'
@@ -83,9 +84,11 @@ export class Reader<Id, Value> {
     this.#tier = options.tier
   }
 
-  read(key: CacheKey, id: Id): Promise<Value | undefined> {
+  /** @param span is told how the key was answered. */
+  read(key: CacheKey, id: Id, span: ReadSpan = UNTOLD): Promise<Value | undefined> {
     const { readers, answer } = this.#looks.join(key, (readers) => this.#pass(key, id, readers))
     return answer.then((value) => {
+      span.answered(readers.answered ?? ANSWERED.missed, readers.fill)
       if (value === MISSED_A_WRITE) return this.#readAgain(key, id, readers.startedAt)
       return readers.count > 1 ? this.share(value) : value
     })
@@ -153,6 +156,7 @@ export class Reader<Id, Value> {
     if (held.verdict === 'stale') {
       return this.#fillOrServeStale(key, id, held, bytes as StoredBytes, readers) //      5 fill, or help out
     }
+    readers.answered = held.value === undefined ? ANSWERED.negative : ANSWERED.hit
     if (generation !== undefined) this.remember(id, held, generation)
     if (held.verdict === 'early') this.#refresh(key, id, bytes as StoredBytes) //         4 serve and refresh
     return held.value //                                                                  3 serve
@@ -200,6 +204,7 @@ export class Reader<Id, Value> {
 
   #loadWithoutCache(key: CacheKey, id: Id, readers: Readers): Promise<Answer<Value>> {
     this.#tell(readers, { type: 'miss', entity: this.#source.entity, reason: 'unavailable' })
+    readers.answered = ANSWERED.bypassed
     return this.#withinHardTimeout(this.#join(key, readers, (progress) => this.#filler.loadOnly(key, id, progress)))
   }
 
@@ -229,15 +234,13 @@ export class Reader<Id, Value> {
     readers: Readers,
     fill: (progress: FlightProgress) => Promise<Value | undefined>,
   ): Promise<Answer<Value>> {
-    const flight = this.#flights.current(key)
+    const current = this.#flights.current(key)
     const coalesced = { type: 'coalesced', entity: this.#source.entity, scope: 'process', waitedMs: 0 } as const
-    if (flight === undefined) {
-      this.#tell({ count: readers.count - 1 }, coalesced)
-      return this.share(await this.#flights.start(key, fill).value)
-    }
-    this.#tell(readers, coalesced)
+    this.#tell(current ? readers : { count: readers.count - 1 }, coalesced)
+    const flight = current ?? this.#flights.start(key, fill)
     const value = await flight.value
-    const isLate = readers.startedAt >= flight.askedAt
+    readers.fill = flight.span
+    const isLate = current !== undefined && readers.startedAt >= flight.askedAt
     return !isLate || (await flight.landed) ? this.share(value, isLate) : MISSED_A_WRITE
   }
 
@@ -277,6 +280,7 @@ export class Reader<Id, Value> {
     if (this.#verdict(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill)
     // The fill goes on behind; its failure has been reported by the load.
     fill.catch(() => {})
+    readers.answered = ANSWERED.stale
     return held.value
   }
 

@@ -1,4 +1,5 @@
 import type { CacheKey } from '../core/key.js'
+import type { FillSpan } from '../core/telemetry.js'
 
 /** A fill under way, and what somebody who joins it may conclude. */
 export interface Flight<Value> {
@@ -13,6 +14,8 @@ export interface Flight<Value> {
    * begun after a write that the answer does not show.
    */
   readonly askedAt: number
+  /** What is traced of it, once there is something. */
+  readonly span: FillSpan | undefined
 }
 
 /** What a fill reports about itself while it is under way. */
@@ -21,6 +24,7 @@ export interface FlightProgress {
   asks(): void
   /** Set by a fill that stores something; what is served from the cache, or not stored at all, needs no waiting for. */
   landed: Promise<boolean>
+  span?: FillSpan
 }
 
 /**
@@ -59,6 +63,9 @@ export class Singleflight<Value> {
       ),
       get askedAt() {
         return askedAt
+      },
+      get span() {
+        return progress.span
       },
     }
     this.#flights.set(key, flight)

@@ -11,6 +11,8 @@ export class TickBatch<Request, Reply> {
   readonly #send: (requests: Request[]) => Promise<readonly Reply[]>
   readonly #maxSize: number
   readonly #inTurn: boolean
+  readonly #bind: (act: () => void) => () => void
+  #depart = () => this.#leave()
   #isUnderWay = false
   #requests: Request[] = []
   #waiting: { resolve: (reply: Reply) => void; reject: (error: unknown) => void }[] = []
@@ -24,17 +26,23 @@ export class TickBatch<Request, Reply> {
      * the batch before, and each batch can keep its deadline. Default: false.
      */
     inTurn?: boolean
+    /** Has a batch that waits for its turn leave as if from where its first request was made, not from where the one before was answered. */
+    bind?: (act: () => void) => () => void
     send: (requests: Request[]) => Promise<readonly Reply[]>
   }) {
     this.#clock = options.clock
     this.#send = options.send
     this.#maxSize = options.maxSize
     this.#inTurn = options.inTurn ?? false
+    this.#bind = options.bind ?? ((act) => act)
   }
 
   ask(request: Request): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      if (this.#requests.push(request) === 1) this.#clock.endOfTick(() => this.#leave())
+      if (this.#requests.push(request) === 1) {
+        if (this.#isUnderWay && this.#inTurn) this.#depart = this.#bind(() => this.#leave())
+        this.#clock.endOfTick(() => this.#leave())
+      }
       this.#waiting.push({ resolve, reject })
       if (this.#requests.length === this.#maxSize) this.#leave()
     })
@@ -59,6 +67,6 @@ export class TickBatch<Request, Reply> {
 
   #arrive(): void {
     this.#isUnderWay = false
-    if (this.#inTurn) this.#leave()
+    if (this.#inTurn) this.#depart()
   }
 }

@@ -2,7 +2,9 @@ import type { Change } from '../core/change.js'
 import type { Chance, Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { ChangeFeed, ChangePage, ChangeSource } from '../core/ports.js'
+import { NO_TELEMETRY, type RelayFigures, type Telemetry } from '../core/telemetry.js'
 import type { FenceState } from '../engine/fencer.js'
+import { RelayProgress } from './relay-progress.js'
 import { relayedChanges } from './relayed-changes.js'
 
 export interface RelaySettings {
@@ -33,6 +35,7 @@ export class Relay {
   readonly #closing = new AbortController()
   #running: Promise<void> | undefined
   #leads = false
+  #progress: RelayProgress | undefined
 
   constructor(options: RelayOptions) {
     this.#options = options
@@ -41,6 +44,11 @@ export class Relay {
   /** `leader`: this process does the work. `standby`: another one does, or none can. */
   get role(): 'leader' | 'standby' {
     return this.#leads ? 'leader' : 'standby'
+  }
+
+  /** How far this process is behind with it; zeros where another one does it. */
+  get figures(): RelayFigures {
+    return (this.#leads && this.#progress?.figures) || { pending: 0, ageMs: 0 }
   }
 
   start(): void {
@@ -72,6 +80,8 @@ export class Relay {
 
   async #lead(source: ChangeSource): Promise<void> {
     const { emit, clock, settings, epoch } = this.#options
+    const progress = new RelayProgress(clock)
+    this.#progress = progress
     this.#leads = true
     emit({ type: 'relay.leader', state: 'gained' })
     try {
@@ -80,8 +90,11 @@ export class Relay {
       let prunedAtMs = clock.monotonicMs()
       while (!this.#isClosing) {
         const startedMs = clock.monotonicMs()
+        progress.asks()
         const page = await source.read()
-        await this.#pass(source, page, startedMs)
+        progress.carries(page)
+        await this.#traced(page, () => this.#pass(source, page, startedMs))
+        progress.carried(page)
         const nowMs = clock.monotonicMs()
         if (!page.hasMore && (page.changes.length > 0 || page.isGap || nowMs - settledAtMs >= SETTLE_EVERY_MS)) {
           await source.settle()
@@ -101,6 +114,12 @@ export class Relay {
       this.#leads = false
       emit({ type: 'relay.leader', state: 'lost' })
     }
+  }
+
+  /** A page without changes is not worth a trace. */
+  #traced(page: ChangePage, pass: () => Promise<void>): Promise<void> {
+    const { telemetry = NO_TELEMETRY } = this.#options
+    return page.changes.length === 0 ? pass() : telemetry.relayBatch(page.changes.length).run(pass)
   }
 
   /** Resolves when the cache has acknowledged everything on the page. */
@@ -149,6 +168,8 @@ export interface RelayOptions {
   readonly chance: Chance
   readonly emit: EmitEvent
   readonly settings: RelaySettings
+  /** Left out: nobody listens. */
+  readonly telemetry?: Telemetry
   /** What follows a commit: forgets, fences and announces. `pending`: not all of it has arrived. */
   readonly fence: (changes: readonly Change[]) => Promise<FenceState>
   /** The namespace's epoch as this process knows it, and a way to tell everybody of a later one. */

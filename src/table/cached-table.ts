@@ -6,6 +6,7 @@ import { type AnyDatabase, RowWriter, type Written } from '../adapters/postgres/
 import type { Change } from '../core/change.js'
 import type { CacheKey } from '../core/key.js'
 import type { CanonicalId, LoadedRow } from '../core/ports.js'
+import { ANSWERED, type ReadSpan } from '../core/telemetry.js'
 import { compareVersions, toVersion, type Version } from '../core/version.js'
 import { Filler, type NearTier, type ReadSource } from '../engine/filler.js'
 import type { HotCopies } from '../engine/hot-copies.js'
@@ -117,52 +118,52 @@ export class CachedTable {
     return near?.trusted ? near.value : undefined
   }
 
-  /** The row through the cache, by the id as the caller gave it. @throws KeyError, not as a rejection. */
-  find(id: unknown): Promise<object | undefined> {
-    const held = this.recall(id)
-    if (held !== undefined) return held
-    const canonical = this.idOf(id)
-    return canonical === undefined ? NO_ROW : this.read(canonical)
-  }
-
   /** The row through the cache. */
-  read(id: CanonicalId): Promise<object | undefined> {
+  read(id: CanonicalId, span: ReadSpan): Promise<object | undefined> {
     const held = this.#tier && this.recall(this.#tier.slotOf(id))
-    return held ?? (this.#hot ?? this.#rows).read(this.#changes.rowKey(id), id)
+    return held ?? (this.#hot ?? this.#rows).read(this.#changes.rowKey(id), id, span)
   }
 
   /** The row as `consistency` asks; under a session never older than what that knows, and the session knows it afterwards. */
-  readAs(id: CanonicalId, consistency: Consistency, session: SessionLog | undefined): Promise<object | undefined> {
-    const read = () => this.#readAs(id, consistency)
+  readAs(
+    id: CanonicalId,
+    consistency: Consistency,
+    session: SessionLog | undefined,
+    span: ReadSpan,
+  ): Promise<object | undefined> {
+    const read = () => this.#readAs(id, consistency, span)
     if (session === undefined) return read()
     const key = this.#changes.rowKey(id)
     return readUnder(session, {
       key,
       heed: (floor) => this.#heed(key, floor),
       read,
-      primary: consistency === 'cached' ? () => this.#readAs(id, 'primary') : read,
+      primary: consistency === 'cached' ? () => this.#readAs(id, 'primary', span) : read,
       versionOf: (row) => this.#versionIn(row),
     })
   }
 
-  #readAs(id: CanonicalId, consistency: Consistency): Promise<object | undefined> {
+  #readAs(id: CanonicalId, consistency: Consistency, span: ReadSpan): Promise<object | undefined> {
     switch (consistency) {
       case 'cached':
-        return this.read(id)
+        return this.read(id, span)
       case 'verified':
-        return this.#readVerified(id)
+        return this.#readVerified(id, span)
       case 'primary':
+        span.answered(ANSWERED.bypassed)
         return this.#rows.loadOnly(this.#changes.rowKey(id), id)
       case 'refresh':
+        span.answered(ANSWERED.bypassed)
         return this.#reload(id)
     }
   }
 
   /** The row through the cache, its stamp compared with the row's: what differs is read anew, and into the cache. */
-  async #readVerified(id: CanonicalId): Promise<object | undefined> {
-    if (this.facts.version === undefined) return this.#reload(id)
-    const [row, version] = await Promise.all([this.read(id), this.#versions.ask(id)])
+  async #readVerified(id: CanonicalId, span: ReadSpan): Promise<object | undefined> {
+    if (this.facts.version === undefined) return this.#readAs(id, 'refresh', span)
+    const [row, version] = await Promise.all([this.read(id, span), this.#versions.ask(id)])
     const isSame = row === undefined ? version === undefined : version !== undefined && this.#versionIn(row) === version
+    this.#parts.emit({ type: 'compared', entity: this.facts.entity, rows: 1, differing: isSame ? 0 : 1 })
     return isSame ? row : this.#reload(id)
   }
 
@@ -177,8 +178,14 @@ export class CachedTable {
   }
 
   /** The row that has these values in the `at`-th list of unique columns. */
-  readBy(at: number, values: unknown, consistency: Consistency, session?: SessionLog): Promise<object | undefined> {
-    return (this.#lookups[at] as RowLookups).find(values, consistency, session)
+  readBy(
+    at: number,
+    values: unknown,
+    consistency: Consistency,
+    session: SessionLog | undefined,
+    span: ReadSpan,
+  ): Promise<object | undefined> {
+    return (this.#lookups[at] as RowLookups).find(values, consistency, session, span)
   }
 
   /** Rows inside a transaction: from the database only, and never a fill, because it may see what nobody else may. */
@@ -255,7 +262,7 @@ export class CachedTable {
       keyOf: (value) => this.#changes.lookupKey(at, value),
       rows: {
         keyOf: (id) => this.#changes.rowKey(id),
-        read: (id, consistency, session) => this.readAs(id, consistency, session),
+        read: (id, consistency, session, span) => this.readAs(id, consistency, session, span),
         versionOf: (row) => this.#versionIn(row),
         floorOf: (key) => this.#parts.floors.get(key),
         heed: (key, floor) => this.#heed(key, floor),
@@ -277,6 +284,7 @@ export class CachedTable {
     const takeOver: Reader<CanonicalId, object>['takeOver'] = (...published) => this.#rows.takeOver(...published)
     const tier: RowTier = new RowTier({ l1, prefix: this.#changes.rowPrefix, key: facts.key, clock, isLive, takeOver })
     invalidation.register(tier)
+    this.#parts.telemetry.watchNear(facts.entity, tier)
     return tier
   }
 
@@ -314,5 +322,3 @@ export class CachedTable {
     })
   }
 }
-
-const NO_ROW: Promise<undefined> = Promise.resolve(undefined)

@@ -2,6 +2,7 @@ import type { IntervalClass } from '../adapters/codec/interval-class.js'
 import type { TableRequest } from '../adapters/postgres/catalog.js'
 import type { RelationDirectory } from '../adapters/postgres/relation-directory.js'
 import type { AnyDatabase } from '../adapters/postgres/row-writer.js'
+import type { Telemetry } from '../core/telemetry.js'
 import type { BatchedStore } from '../engine/batched-store.js'
 import type { EngineParts, FillSettings } from '../engine/filler.js'
 import type { HotKeys } from '../engine/hot-keys.js'
@@ -39,6 +40,7 @@ export interface TableParts extends EngineParts {
   readonly intervals: IntervalClass
   readonly hotKeys: HotKeys
   readonly relations: RelationDirectory
+  readonly telemetry: Telemetry
   /** Whether what this process holds may be trusted at this monotonic time. */
   readonly isLive: (nowMs: number) => boolean
 }

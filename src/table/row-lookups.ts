@@ -2,6 +2,7 @@ import { handOut } from '../adapters/codec/read-only.js'
 import { canonicalId, IMPOSSIBLE, idFromRow, type KeyColumn } from '../adapters/postgres/key-column.js'
 import type { CacheKey } from '../core/key.js'
 import type { CanonicalId } from '../core/ports.js'
+import { ANSWERED, type ReadSpan } from '../core/telemetry.js'
 import { compareVersions, type Version } from '../core/version.js'
 import type { Reader } from '../engine/reader.js'
 import type { Floor } from '../policy/verdict.js'
@@ -12,7 +13,12 @@ import type { Found } from './sources.js'
 /** What there is to know of a table's rows to look them up. */
 export interface LookedUpRows {
   keyOf(id: CanonicalId): CacheKey
-  read(id: CanonicalId, consistency: Consistency, session: SessionLog | undefined): Promise<object | undefined>
+  read(
+    id: CanonicalId,
+    consistency: Consistency,
+    session: SessionLog | undefined,
+    span: ReadSpan,
+  ): Promise<object | undefined>
   versionOf(row: object): Version | undefined
   floorOf(key: CacheKey): Floor | undefined
   /** This process may show nothing older from now on, wherever it holds it. */
@@ -24,6 +30,7 @@ interface Search {
   readonly key: CacheKey
   readonly value: CanonicalId
   readonly session: SessionLog | undefined
+  readonly span: ReadSpan
 }
 
 const OUT_OF_DATE = Symbol('the pointer is out of date')
@@ -60,10 +67,15 @@ export class RowLookups {
   }
 
   /** @throws KeyError for values that no row could have in these columns, whatever the table holds. */
-  async find(values: unknown, consistency: Consistency, session?: SessionLog): Promise<object | undefined> {
+  async find(
+    values: unknown,
+    consistency: Consistency,
+    session: SessionLog | undefined,
+    span: ReadSpan,
+  ): Promise<object | undefined> {
     const value = canonicalId(this.columns, values)
     if (value === IMPOSSIBLE) return undefined
-    const search = { key: this.#keyOf(value), value, session }
+    const search = { key: this.#keyOf(value), value, session, span }
     const read = () => this.#find(search, consistency)
     if (session === undefined) return read()
     // What the session knows of a value it knows as of a row: the stamp of the one it was led to, or that there is none any more.
@@ -77,30 +89,32 @@ export class RowLookups {
   }
 
   async #find(search: Search, consistency: Consistency): Promise<object | undefined> {
-    const { key, value } = search
+    const { key, value, span } = search
     if (consistency === 'primary') return this.#load(search)
     if (consistency !== 'refresh') {
-      const found = await this.#reader.read(key, value)
+      const found = await this.#reader.read(key, value, span)
       const row = await this.#follow(found, search, consistency)
       // That there is no such row, only the database can verify.
       if (row !== OUT_OF_DATE && (row !== undefined || consistency === 'cached')) return row
     }
+    span.answered(ANSWERED.bypassed)
     const row = await this.#follow(await this.#reader.reload(key, value), search, consistency)
     // The row changed hands between two statements just now. One statement says who has it.
     return row === OUT_OF_DATE ? this.#load(search) : row
   }
 
   /** The row by one statement of the database's, which leaves the cache alone. */
-  async #load({ key, value, session }: Search): Promise<object | undefined> {
+  async #load({ key, value, session, span }: Search): Promise<object | undefined> {
+    span.answered(ANSWERED.bypassed)
     const found = await this.#reader.loadOnly(key, value)
     return this.#show(found, session)
   }
 
   async #follow(found: Found | undefined, search: Search, consistency: Consistency) {
     if (found === undefined) return undefined
-    const { session, value } = search
+    const { session, value, span } = search
     if (consistency === 'cached' && this.#isAsNewAsKnown(found, session)) return this.#show(found, session)
-    const row = await this.#rows.read(found.id, consistency, session)
+    const row = await this.#rows.read(found.id, consistency, session, span)
     const now = row && idFromRow(this.columns, row)
     return now?.every((part, at) => part === value[at]) ? row : OUT_OF_DATE
   }

@@ -3,6 +3,7 @@ import type { KeyColumn } from '../adapters/postgres/key-column.js'
 import type { Clock } from '../core/clock.js'
 import { type CacheKey, cacheKey } from '../core/key.js'
 import type { CanonicalId, StoredBytes } from '../core/ports.js'
+import type { NearFigures } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
 import type { AnnouncedChange } from '../engine/bus-message.js'
 import type { NearTier } from '../engine/filler.js'
@@ -25,13 +26,14 @@ const SURELY_SHORT = 22
  * A slot is what callers usually hold: for an integer key the number, for a text or uuid key the canonical string. Only
  * other spellings of an id, and composite ids, have to be brought into that form first.
  */
-export class RowTier implements NearTier<CanonicalId, object>, Holder {
+export class RowTier implements NearTier<CanonicalId, object>, Holder, NearFigures {
   readonly prefix: string
   readonly #l1: L1<object>
   readonly #clock: Pick<Clock, 'monotonicMs'>
   readonly #isLive: (nowMs: number) => boolean
   readonly #takeOver: TakeOver | undefined
   readonly #isNumeric: boolean
+  #hits = 0
 
   constructor(options: {
     l1: L1<object>
@@ -64,13 +66,29 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder {
   /** The answer that is held, if it may be trusted now: asked at every read, because a process may have been stopped since the last. */
   recall(slot: L1Slot): Promise<object | undefined> | undefined {
     const nowMs = this.#clock.monotonicMs()
-    return this.#isLive(nowMs) ? this.#l1.recall(slot, nowMs) : undefined
+    if (!this.#isLive(nowMs)) return undefined
+    const answer = this.#l1.recall(slot, nowMs)
+    if (answer !== undefined) this.#hits++
+    return answer
   }
 
   /** What is held, and whether it may be trusted now; without a promise, and without counting as a use. */
   look(slot: L1Slot): { readonly trusted: boolean; readonly held: boolean; readonly value: object | undefined } {
     const nowMs = this.#clock.monotonicMs()
     return { trusted: this.#isLive(nowMs), ...this.#l1.peek(slot, nowMs) }
+  }
+
+  /** Reads that were answered here. A plain number, because counting must not cost more than answering. */
+  get hits(): number {
+    return this.#hits
+  }
+
+  get entries(): number {
+    return this.#l1.entries
+  }
+
+  get bytes(): number {
+    return this.#l1.bytes
   }
 
   generation(id: CanonicalId): number {

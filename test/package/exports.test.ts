@@ -11,10 +11,21 @@ import { packed } from './packed.js'
  */
 const DOORS: Readonly<Record<string, { readonly values: readonly string[]; readonly types: readonly string[] }>> = {
   corral: {
-    values: ['CorralError', 'DEFAULTS', 'StaleWriteError', 'createCorral', 'isCorralError'],
+    values: ['CorralError', 'DEFAULTS', 'StaleWriteError', 'createCorral', 'isCorralError', 'logEvents'],
     types: [
       ...['BusOptions', 'CacheOptions', 'Consistency', 'Corral', 'CorralEvent', 'CorralOptions', 'CorralStats'],
-      ...['CorralTransaction', 'ErrorCode', 'Explanation', 'L1Options', 'LeaseOptions', 'LoadOptions', 'ReadOptions'],
+      ...[
+        'CorralTransaction',
+        'ErrorCode',
+        'EventLevel',
+        'EventLogger',
+        'TelemetryOptions',
+        'Explanation',
+        'L1Options',
+        'LeaseOptions',
+        'LoadOptions',
+        'ReadOptions',
+      ],
       ...[
         'RefreshOptions',
         'RelayOptions',

@@ -74,6 +74,8 @@ function told(event: CorralEvent): Field[] {
       return [event.reason]
     case 'write.unseen':
       return [event.entity ?? event.statement]
+    case 'compared':
+      return [`${event.differing} of ${event.rows} differ`]
     case 'relay.batch':
       return [`${event.changes} change${event.changes === 1 ? '' : 's'}`]
     case 'relay.leader':

@@ -1,0 +1,102 @@
+import type { CorralEvent } from '../../core/events.js'
+import { errorType, named } from './attributes.js'
+import type { Instruments } from './instruments.js'
+
+/** Counts what events tell. What belongs to a call under way is counted where that ends. */
+export class EventMetrics {
+  readonly #instruments: Instruments
+  readonly #namespace: string
+
+  constructor(instruments: Instruments, namespace: string) {
+    this.#instruments = instruments
+    this.#namespace = namespace
+  }
+
+  count(event: CorralEvent): void {
+    const instruments = this.#instruments
+    const namespace = this.#namespace
+    switch (event.type) {
+      case 'coalesced': {
+        const { entity: name, scope } = event
+        instruments.add('coalesced', 1, named({ namespace, name, scope }))
+        break
+      }
+      case 'load': {
+        const { entity: name, error, ids, durationMs } = event
+        const failure = error === undefined ? {} : { errorType: errorType(error) }
+        instruments.record('loadDuration', durationMs / 1_000, named({ namespace, name, ...failure }))
+        instruments.add('loadRows', ids, named({ namespace, name }))
+        break
+      }
+      case 'fill': {
+        const { entity: name, outcome: fillOutcome } = event
+        if (fillOutcome !== 'filled') instruments.add('fillRejected', 1, named({ namespace, name, fillOutcome }))
+        break
+      }
+      case 'fence': {
+        const { outcome: fenceOutcome, keys, durationMs } = event
+        instruments.add('fencedKeys', keys, named({ namespace, fenceOutcome }))
+        if (fenceOutcome === 'fenced') this.#lag('write', durationMs)
+        break
+      }
+      case 'fence.settled': {
+        const fenceOutcome = event.outcome === 'fenced' ? 'settled' : 'dropped'
+        instruments.add('fencedKeys', event.keys, named({ namespace, fenceOutcome }))
+        break
+      }
+      case 'relay.batch':
+        instruments.add('relayChanges', event.changes, named({ namespace }))
+        // `lagMs` is of when the page was read; what it took to fence it comes on top.
+        this.#lag('outbox', event.lagMs + event.durationMs)
+        break
+      case 'bus.flush':
+        if (event.reason === 'gap') instruments.add('busGap', 1, named({ namespace }))
+        instruments.add('busResync', 1, named({ namespace, flushReason: event.reason }))
+        break
+      case 'bus.refused':
+        instruments.add('busRefused', 1, named({ namespace, refusedReason: event.reason }))
+        break
+      case 'bus.unsent':
+        instruments.add('busUnsent', 1, named({ namespace }))
+        break
+      case 'compared': {
+        const { entity: name, rows, differing } = event
+        instruments.add('driftChecked', rows, named({ namespace, name }))
+        instruments.add('driftFound', differing, named({ namespace, name }))
+        break
+      }
+      case 'replica.skipped': {
+        const { entity: name, reason: skipReason } = event
+        instruments.add('replicaSkipped', 1, named({ namespace, name, skipReason }))
+        break
+      }
+      case 'entry.unreadable':
+      case 'entry.uncacheable':
+      case 'write.unseen':
+      case 'ttl.refused':
+      case 'shape.changed':
+      case 'floor.reset':
+      case 'cache.unavailable':
+      case 'relay.failed':
+      case 'primary.recovering':
+      case 'epoch':
+      case 'background.failed':
+        instruments.add('incidents', 1, named({ namespace, incident: event.type }))
+        break
+      // Told at the end of a call, or as a state.
+      case 'hit':
+      case 'miss':
+      case 'breaker':
+      case 'relay.leader':
+      case 'started':
+      case 'durability':
+        break
+      default:
+        event satisfies never
+    }
+  }
+
+  #lag(cause: 'write' | 'outbox', lagMs: number): void {
+    this.#instruments.record('invalidationLag', lagMs / 1_000, named({ namespace: this.#namespace, cause }))
+  }
+}

@@ -1,0 +1,80 @@
+import type { CorralEvent } from './core/events.js'
+
+/** A logger as pino, bunyan or the console is one: fields first, then a message. */
+export type EventLogger = {
+  readonly [Level in EventLevel]: (fields: Readonly<Record<string, unknown>>, message: string) => void
+}
+
+export type EventLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/**
+ * An `onEvent` that logs every event on a level of its own: `createCorral({ …, onEvent: logEvents(logger) })`. The message is the
+ * event's type, its other properties are the fields. Of an error only class and code are logged: drivers quote values in messages.
+ *
+ * Hits, misses, loads and what else belongs to normal reading and writing are on `debug`. What the logger throws is dropped.
+ */
+export function logEvents(logger: EventLogger): (event: CorralEvent) => void {
+  return (event) => {
+    const { type, ...fields } = event
+    const failure = 'error' in fields ? { error: errorFields(fields.error) } : {}
+    logger[levelOf(event)]({ ...fields, ...failure }, `corral ${type}`)
+  }
+}
+
+function levelOf(event: CorralEvent): EventLevel {
+  switch (event.type) {
+    case 'hit':
+    case 'miss':
+    case 'coalesced':
+    case 'relay.batch':
+      return 'debug'
+    case 'load':
+      return event.error === undefined ? 'debug' : 'warn'
+    case 'fill':
+      return event.outcome === 'unavailable' ? 'warn' : 'debug'
+    case 'fence':
+      return event.outcome === 'fenced' ? 'debug' : 'warn'
+    case 'fence.settled':
+      return event.outcome === 'fenced' ? 'info' : 'error'
+    case 'compared':
+      return event.differing === 0 ? 'debug' : 'warn'
+    case 'bus.flush':
+      return event.reason === 'subscribed' ? 'info' : 'warn'
+    case 'breaker':
+      return event.state === 'open' ? 'warn' : 'info'
+    case 'replica.skipped':
+      return event.reason === 'failed' ? 'warn' : 'debug'
+    case 'started':
+    case 'relay.leader':
+    case 'shape.changed':
+    case 'durability':
+      return 'info'
+    case 'entry.unreadable':
+    case 'entry.uncacheable':
+    case 'write.unseen':
+    case 'ttl.refused':
+    case 'floor.reset':
+    case 'cache.unavailable':
+    case 'bus.refused':
+    case 'bus.unsent':
+    case 'epoch':
+    case 'primary.recovering':
+      return 'warn'
+    case 'relay.failed':
+    case 'background.failed':
+      return 'error'
+    default:
+      return event satisfies never
+  }
+}
+
+function errorFields(error: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (error === undefined) return undefined
+  const { cause } = (error ?? {}) as { cause?: unknown }
+  return { ...classAndCode(error), ...(cause === undefined ? {} : { cause: classAndCode(cause) }) }
+}
+
+function classAndCode(error: unknown): Readonly<Record<string, unknown>> {
+  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown }
+  return { name, code }
+}
