@@ -30,9 +30,12 @@ interface Side {
 let clock = new ManualClock()
 let hub = new MemoryHub(clock)
 const open: Side[] = []
+/** How long heartbeats took to come back. */
+let returns: number[] = []
 
 function fresh(): void {
   clock = new ManualClock()
+  returns = []
   hub = new MemoryHub(clock)
 }
 
@@ -57,6 +60,7 @@ function start(name: string, { secret, ...settings }: Partial<BusSettings> & { s
     settings: { ...SETTINGS, ...settings },
     emit: events.emit,
     secret,
+    onReturn: (delayMs) => returns.push(delayMs),
   })
   bus.start()
   const side: Side = {
@@ -295,9 +299,11 @@ describe('Bus: trust', () => {
     fresh()
     const a = start('a', { heartbeatMs: 2_000 })
     a.channel.breakNext({ delayMs: 2_500 }, 'lost')
+    returns = []
     await clock.advance(4_499)
     expect(a.isLive(), 'of the first proof, sent at 0 s, nothing is left').toBe(false)
     await clock.advance(1)
+    expect(returns).toEqual([2_500])
     expect(a.isLive(), 'the second one, sent at 2 s, is here').toBe(true)
     await clock.advance(499)
     expect(a.isLive()).toBe(true)

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks'
 import { describe, expect, it } from 'vitest'
 import { TickBatch } from '../../../src/engine/tick-batch.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
@@ -127,6 +128,36 @@ describe('TickBatch', () => {
         [6, 7],
       ])
       expect(await Promise.all(asked)).toHaveLength(8)
+    })
+
+    it('a batch that had to wait leaves as if from where its first request was made', async () => {
+      const storage = new AsyncLocalStorage<string>()
+      const left: (string | undefined)[] = []
+      const answers: (() => void)[] = []
+      const batch = new TickBatch<number, number>({
+        clock: new ManualClock(),
+        maxSize: 100,
+        inTurn: true,
+        bind: (act) => AsyncResource.bind(act),
+        send: async (requests) => {
+          left.push(storage.getStore())
+          await new Promise<void>((resolve) => answers.push(resolve))
+          return requests
+        },
+      })
+      const asked: Promise<number>[] = []
+      for (const caller of ['a', 'b', 'c']) {
+        await storage.run(caller, async () => {
+          asked.push(batch.ask(1))
+          await settle()
+        })
+      }
+      for (let answer = 0; answer < 2; answer++) {
+        answers[answer]?.()
+        await settle()
+      }
+      expect(await Promise.all(asked)).toHaveLength(3)
+      expect(left).toEqual(['a', 'b'])
     })
 
     it('goes on after a batch that failed', async () => {

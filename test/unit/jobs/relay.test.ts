@@ -94,10 +94,14 @@ describe('the relay', () => {
     lab.pages.push({ ...EMPTY, changes: changed('a', 'b'), lagMs: 12 })
     expect(await lab.after(100)).toEqual(['fence a b pending'])
     expect(await lab.after(5_000)).not.toContain('settle')
+    expect(lab.relay.figures).toEqual({ pending: 2, ageMs: 5_100 })
     lab.fences = 'fenced'
     expect(await lab.after(1_000)).toEqual(expect.arrayContaining(['fence a b fenced', 'settle']))
     expect(lab.events.of('relay.batch')).toMatchObject([{ changes: 2, keys: 4, lagMs: 12 }])
+    expect(lab.relay.figures.pending).toBe(0)
+    expect(lab.relay.figures.ageMs).toBeLessThanOrEqual(100)
     await close(lab)
+    expect(lab.relay.figures).toEqual({ pending: 0, ageMs: 0 })
   })
 
   it('settles after the last page of what it found, not between', async () => {
