@@ -21,6 +21,8 @@ export async function buildWorkers(): Promise<void> {
   await build({
     config: false,
     silent: true,
+    // Theirs are the only instances that know one another.
+    external: [/^@opentelemetry\//],
     entry: files
       .filter((file) => /-(worker|contenders)\.ts$/.test(file) && !file.includes('node_modules'))
       .map((file) => join(BENCH, file)),

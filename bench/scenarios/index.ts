@@ -15,6 +15,7 @@ import { propagation } from './propagation.js'
 import { scale } from './scale.js'
 import { staleSet } from './stale-set.js'
 import { stampede } from './stampede.js'
+import { telemetry } from './telemetry.js'
 import { burstsBeside, expiryBeside, throughputBeside, withPeers } from './with-peers.js'
 import { write } from './write.js'
 
@@ -70,4 +71,5 @@ export const SCENARIOS: readonly Scenario[] = [
     }),
   ),
   layout,
+  telemetry,
 ]

@@ -15,6 +15,7 @@ export class EventMetrics {
   count(event: CorralEvent): void {
     const instruments = this.#instruments
     const namespace = this.#namespace
+    if (!instruments.areHeard) return
     switch (event.type) {
       case 'coalesced': {
         const { entity: name, scope } = event

@@ -32,22 +32,29 @@ export class OtelFillSpan implements FillSpan {
 
   /** The read that began this fill is its parent, which says it all. */
   linkFrom(reader: TimedSpan): void {
-    if (reader.context.spanId !== this.#parentId) reader.link(this.#span.context)
+    if (reader.context?.spanId !== this.#parentId) reader.link(this.#span.context)
   }
 
   end(outcome: string): void {
     const fillOutcome = this.#options.reason && outcome
-    this.#record(this.#span.end(named({ fillOutcome })), outcome)
+    this.#record(
+      this.#span.end(() => named({ fillOutcome })),
+      outcome,
+    )
   }
 
   failed(error: unknown): void {
     const fillOutcome = this.#options.reason && 'failed'
-    this.#record(this.#span.fail(error, named({ fillOutcome })), 'failed', errorType(error))
+    this.#record(
+      this.#span.fail(error, () => named({ fillOutcome })),
+      'failed',
+      errorType(error),
+    )
   }
 
   #record(seconds: number | undefined, fillOutcome: string, error?: string): void {
     const { instruments, namespace, entity: name, reason: fillReason } = this.#options
-    if (seconds === undefined || fillReason === undefined) return
+    if (seconds === undefined || fillReason === undefined || !instruments.areHeard) return
     const labels = named({ namespace, name, fillReason, fillOutcome, errorType: error })
     instruments.record('fillDuration', seconds, labels)
   }

@@ -1,10 +1,11 @@
-import type {
-  Attributes,
-  BatchObservableResult,
-  Counter,
-  Histogram,
-  MeterProvider,
-  Observable,
+import {
+  type Attributes,
+  type BatchObservableResult,
+  type Counter,
+  createNoopMeter,
+  type Histogram,
+  type MeterProvider,
+  type Observable,
 } from '@opentelemetry/api'
 import { DURATION_BUCKETS, METRICS, type MetricDefinition, type MetricKey, SCOPE } from './names.js'
 
@@ -35,6 +36,8 @@ export class Instruments {
   readonly #counters = new Map<MetricKey, Counter>()
   readonly #observables = new Map<ObservedKey, Observable>()
   readonly #observed = new Set<Observed>()
+  /** False: no SDK is registered, so there is no need to say anything. */
+  readonly areHeard: boolean
   /** What counters of instances that are closed had come to, because a counter does not go down, and zero for all else: what is not observed again keeps its last value. */
   #retired: Observation[] = []
 
@@ -48,6 +51,7 @@ export class Instruments {
 
   private constructor(provider: MeterProvider) {
     const meter = provider.getMeter(SCOPE)
+    this.areHeard = meter !== createNoopMeter()
     for (const key of Object.keys(METRICS) as MetricKey[]) {
       const { name, kind, unit, description } = METRICS[key]
       const options = { unit, description }

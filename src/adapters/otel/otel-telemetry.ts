@@ -1,18 +1,19 @@
 import { createHmac } from 'node:crypto'
-import { type Attributes, context, metrics, type Tracer, trace } from '@opentelemetry/api'
+import { type Attributes, context, metrics, ProxyTracerProvider, type Tracer, trace } from '@opentelemetry/api'
 import type { Clock } from '../../core/clock.js'
 import type { CorralEvent } from '../../core/events.js'
 import type { CacheKey } from '../../core/key.js'
-import type {
-  FillSpan,
-  InstanceFigures,
-  NearFigures,
-  ReadCall,
-  ReadSpan,
-  Telemetry,
-  WorkSpan,
-  WriteCall,
-  WriteSpan,
+import {
+  type FillSpan,
+  type InstanceFigures,
+  type NearFigures,
+  NO_TELEMETRY,
+  type ReadCall,
+  type ReadSpan,
+  type Telemetry,
+  type WorkSpan,
+  type WriteCall,
+  type WriteSpan,
 } from '../../core/telemetry.js'
 import { ATTRIBUTES } from './attribute-names.js'
 import { errorType, named } from './attributes.js'
@@ -31,39 +32,48 @@ export interface OtelTelemetryOptions extends TelemetryOptions {
   readonly secret: string | undefined
 }
 
+interface Head {
+  readonly name: string
+  readonly attributes: Attributes
+}
+
 /** `Telemetry` by `@opentelemetry/api`: spans of kind INTERNAL, and metrics of which none has a key or a value in it. */
 export class OtelTelemetry implements Telemetry {
   readonly #options: OtelTelemetryOptions
-  readonly #tracer: Tracer
+  #tracer: Tracer | undefined
   readonly #instruments: Instruments
   readonly #events: EventMetrics
   readonly #counts = new RequestCounts()
   readonly #near: { readonly entity: string; readonly figures: NearFigures }[] = []
   readonly #unobserve: () => void
+  readonly #heads = new Map<string, Map<string, Head>>()
   #instance: (() => InstanceFigures) | undefined
 
   constructor(options: OtelTelemetryOptions) {
     this.#options = options
-    this.#tracer = (options.tracerProvider ?? trace.getTracerProvider()).getTracer(SCOPE)
     this.#instruments = Instruments.of(options.meterProvider ?? metrics.getMeterProvider())
     this.#events = new EventMetrics(this.#instruments, options.namespace)
     this.#unobserve = this.#instruments.observe(() => this.#observations())
   }
 
   read(call: ReadCall, entity: string, keys?: number): ReadSpan {
+    if (!this.#isHeard) return NO_TELEMETRY.read(call, entity)
     const { namespace } = this.#options
-    const span = this.#open(SPANS[call], entity, named({ operation: call, keys }))
+    const span = this.#open(SPANS[call], entity, call)
+    if (keys !== undefined) span.set(named({ keys }))
     return new OtelReadSpan({ span, instruments: this.#instruments, counts: this.#counts, namespace, call, entity })
   }
 
   write(call: WriteCall, entity: string | undefined): WriteSpan {
-    const span = this.#open(SPANS.write, entity, named({ operation: call }))
+    if (!this.#isHeard) return NO_TELEMETRY.write(call, entity)
+    const span = this.#open(SPANS.write, entity, call)
     return {
       run: (work) =>
         span.run(work, (outcome) => {
           const failure = 'error' in outcome ? { errorType: errorType(outcome.error) } : {}
           const result = 'error' in outcome ? 'error' : (outcome.value?.fence ?? 'none')
-          const seconds = 'error' in outcome ? span.fail(outcome.error, named({ result })) : span.end(named({ result }))
+          const seconds =
+            'error' in outcome ? span.fail(outcome.error, () => named({ result })) : span.end(() => named({ result }))
           const labels = this.#labels({ name: entity, operation: call, result, ...failure })
           if (seconds !== undefined) this.#instruments.record('operationDuration', seconds, labels)
         }),
@@ -71,11 +81,13 @@ export class OtelTelemetry implements Telemetry {
   }
 
   fill(entity: string, key: CacheKey, reason: 'miss' | 'refresh'): FillSpan {
+    if (!this.#isHeard) return NO_TELEMETRY.fill(entity, key, reason)
     const definition = reason === 'refresh' ? SPANS.refresh : SPANS.fill
     return this.#fillSpan(definition, entity, key, reason)
   }
 
   load(entity: string, key: CacheKey): FillSpan {
+    if (!this.#isHeard) return NO_TELEMETRY.load(entity, key)
     return this.#fillSpan(SPANS.load, entity, key, undefined)
   }
 
@@ -89,11 +101,11 @@ export class OtelTelemetry implements Telemetry {
   }
 
   fence(changes: number): WorkSpan {
-    return work(this.#open(SPANS.fence, undefined, named({ keys: changes })))
+    return this.#work(SPANS.fence, changes, false)
   }
 
   relayBatch(changes: number): WorkSpan {
-    return work(this.#open(SPANS.relayBatch, undefined, named({ keys: changes }), true))
+    return this.#work(SPANS.relayBatch, changes, true)
   }
 
   busDelay(delayMs: number): void {
@@ -120,20 +132,63 @@ export class OtelTelemetry implements Telemetry {
     this.#unobserve()
   }
 
-  #open(definition: SpanDefinition, entity: string | undefined, attributes: Attributes, root = false): TimedSpan {
-    return new TimedSpan({
-      tracer: this.#tracer,
-      clock: this.#options.clock,
-      name: entity === undefined ? definition.name : `${definition.name} ${entity}`,
-      attributes: { ...this.#labels({ name: entity }), ...attributes },
-      root,
-    })
+  /** Asked each time until there is one: an SDK may be registered after this instance was made. */
+  get #heardTracer(): Tracer | undefined {
+    if (this.#tracer !== undefined) return this.#tracer
+    const provider = this.#options.tracerProvider ?? trace.getTracerProvider()
+    const isProxy = provider instanceof ProxyTracerProvider
+    this.#tracer = isProxy ? provider.getDelegateTracer(SCOPE) : provider.getTracer(SCOPE)
+    return this.#tracer
+  }
+
+  get #isHeard(): boolean {
+    return this.#instruments.areHeard || this.#heardTracer !== undefined
+  }
+
+  #open(definition: SpanDefinition, entity = '', operation: ReadCall | WriteCall | '' = '', root = false): TimedSpan {
+    const { name, attributes } = this.#headOf(definition, entity, operation)
+    return new TimedSpan({ tracer: this.#heardTracer, clock: this.#options.clock, name, attributes, root })
+  }
+
+  /** What spans of one kind and table begin with: made once, because a span is begun at every read. */
+  #headOf(definition: SpanDefinition, entity: string, operation: ReadCall | WriteCall | ''): Head {
+    const kind = operation || definition.name
+    let ofKind = this.#heads.get(kind)
+    if (ofKind === undefined) {
+      ofKind = new Map()
+      this.#heads.set(kind, ofKind)
+    }
+    let head = ofKind.get(entity)
+    if (head === undefined) {
+      head = {
+        name: entity === '' ? definition.name : `${definition.name} ${entity}`,
+        attributes: this.#labels({ name: entity || undefined, operation: operation || undefined }),
+      }
+      ofKind.set(entity, head)
+    }
+    return head
+  }
+
+  #work(definition: SpanDefinition, changes: number, root: boolean): WorkSpan {
+    const span = this.#open(definition, '', '', root)
+    span.set(named({ keys: changes }))
+    return {
+      run: (work) =>
+        span.run(work, (outcome) => {
+          if ('error' in outcome) span.fail(outcome.error, () => ({}))
+          else span.end(() => named({ fenceOutcome: typeof outcome.value === 'string' ? outcome.value : undefined }))
+        }),
+    }
   }
 
   #fillSpan(definition: SpanDefinition, entity: string, key: CacheKey, reason: 'miss' | 'refresh' | undefined) {
     const { namespace, keys } = this.#options
-    const attributes = named({ fillReason: reason, keyHash: keys === 'hashed' ? this.#hash(key) : undefined })
-    const open = () => this.#open(definition, entity, attributes)
+    const open = () => {
+      const span = this.#open(definition, entity)
+      if (span.isTraced)
+        span.set(named({ fillReason: reason, keyHash: keys === 'hashed' ? this.#hash(key) : undefined }))
+      return span
+    }
     return new OtelFillSpan({ open, instruments: this.#instruments, namespace, entity, reason })
   }
 
@@ -176,15 +231,5 @@ export class OtelTelemetry implements Telemetry {
     yield observation('relayLeader', relay.leads ? 1 : 0)
     yield observation('outboxPending', relay.pending)
     yield observation('outboxAge', relay.ageMs / 1_000)
-  }
-}
-
-function work(span: TimedSpan): WorkSpan {
-  return {
-    run: (work) =>
-      span.run(work, (outcome) => {
-        if ('error' in outcome) span.fail(outcome.error, {})
-        else span.end(named({ fenceOutcome: typeof outcome.value === 'string' ? outcome.value : undefined }))
-      }),
   }
 }

@@ -39,13 +39,14 @@ export class OtelReadSpan implements ReadSpan {
   run<Result>(work: () => Promise<Result>): Promise<Result> {
     const { span, namespace, call, entity, instruments } = this.#options
     return span.run(work, (outcome) => {
-      const failure = 'error' in outcome ? { errorType: errorType(outcome.error) } : {}
       const result = 'error' in outcome ? 'error' : this.#result
       const tier = this.#tier
-      const told = named({ result, tier, hit: result !== 'miss' && result !== 'bypass' && result !== 'error' })
+      const told = () => named({ result, tier, hit: result !== 'miss' && result !== 'bypass' && result !== 'error' })
       const seconds = 'error' in outcome ? span.fail(outcome.error, told) : span.end(told)
+      if (seconds === undefined || !instruments.areHeard) return
+      const failure = 'error' in outcome ? { errorType: errorType(outcome.error) } : {}
       const labels = named({ namespace, name: entity, operation: call, result, tier, ...failure })
-      if (seconds !== undefined) instruments.record('operationDuration', seconds, labels)
+      instruments.record('operationDuration', seconds, labels)
     })
   }
 }

@@ -14,7 +14,8 @@ import type { Clock } from '../../core/clock.js'
 import { errorType, named } from './attributes.js'
 
 export interface TimedSpanOptions {
-  readonly tracer: Tracer
+  /** Undefined: nobody traces. */
+  readonly tracer: Tracer | undefined
   readonly clock: Pick<Clock, 'monotonicMs'>
   readonly name: string
   readonly attributes: Attributes
@@ -24,7 +25,7 @@ export interface TimedSpanOptions {
 
 /** A span that also tells how long it took, whether anybody traces or not. */
 export class TimedSpan {
-  readonly #span: Span
+  readonly #span: Span | undefined
   readonly #clock: Pick<Clock, 'monotonicMs'>
   readonly #startedMs: number
   /** Undefined: nobody traces, so nothing has to be carried along. */
@@ -32,16 +33,21 @@ export class TimedSpan {
   #ended = false
 
   constructor({ tracer, clock, name, attributes, root = false }: TimedSpanOptions) {
-    const span = tracer.startSpan(name, { kind: SpanKind.INTERNAL, attributes, root })
+    const span = tracer?.startSpan(name, { kind: SpanKind.INTERNAL, attributes, root })
     this.#span = span
     // Also of a trace that is not sampled: what begins inside must not begin one of its own.
-    this.#inside = isSpanContextValid(span.spanContext()) ? trace.setSpan(context.active(), span) : undefined
+    const isTraced = span !== undefined && isSpanContextValid(span.spanContext())
+    this.#inside = isTraced ? trace.setSpan(context.active(), span) : undefined
     this.#clock = clock
     this.#startedMs = clock.monotonicMs()
   }
 
-  get context(): SpanContext {
-    return this.#span.spanContext()
+  get isTraced(): boolean {
+    return this.#inside !== undefined
+  }
+
+  get context(): SpanContext | undefined {
+    return this.#span?.spanContext()
   }
 
   /** Runs `work` inside, and what it begins, as far as a context manager can follow it. */
@@ -70,23 +76,28 @@ export class TimedSpan {
     }, failed)
   }
 
-  link(to: SpanContext): void {
-    if (this.#inside !== undefined && isSpanContextValid(to)) this.#span.addLink({ context: to })
+  set(attributes: Attributes): void {
+    this.#span?.setAttributes(attributes)
   }
 
-  /** Ends it and returns how many seconds it took; undefined when it had ended before. */
-  end(attributes: Attributes): number | undefined {
+  link(to: SpanContext | undefined): void {
+    if (to !== undefined && isSpanContextValid(to)) this.#span?.addLink({ context: to })
+  }
+
+  /** Ends it and returns how many seconds it took; undefined when it had ended before. Attributes are only asked for where somebody traces. */
+  end(attributes: () => Attributes): number | undefined {
     if (this.#ended) return undefined
     this.#ended = true
     const seconds = (this.#clock.monotonicMs() - this.#startedMs) / 1_000
-    this.#span.setAttributes(attributes)
-    this.#span.end()
+    if (this.#inside === undefined) return seconds
+    this.#span?.setAttributes(attributes())
+    this.#span?.end()
     return seconds
   }
 
   /** The same for work that failed. The error's message stays out of it: it may quote values. */
-  fail(error: unknown, attributes: Attributes): number | undefined {
-    if (!this.#ended) this.#span.setStatus({ code: SpanStatusCode.ERROR })
-    return this.end({ ...attributes, ...named({ errorType: errorType(error) }) })
+  fail(error: unknown, attributes: () => Attributes): number | undefined {
+    if (!this.#ended) this.#span?.setStatus({ code: SpanStatusCode.ERROR })
+    return this.end(() => ({ ...attributes(), ...named({ errorType: errorType(error) }) }))
   }
 }

@@ -1,0 +1,39 @@
+import { openPlace } from '../harness/place.js'
+import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { measureThroughput, speeds } from '../harness/throughput.js'
+import { IN_FLIGHT } from './telemetry-contenders.js'
+
+const FAR = `in Redis, ${IN_FLIGHT} in flight`
+
+/** What it costs to be watched: without an SDK, with metrics, with metrics and every trace; against `telemetry: false`. */
+export const telemetry: Scenario = {
+  name: 'telemetry',
+  title: 'hits with `telemetry: false`, without an OpenTelemetry SDK, with metrics, with metrics and traces',
+  unit: 'reads per second of processor time',
+  async run(setting) {
+    const place = await openPlace({ rows: 1_000 })
+    try {
+      const throughput = await measureThroughput({
+        place,
+        setting,
+        module: new URL('telemetry-contenders.ts', import.meta.url),
+        contenders: ['off', 'no SDK', 'metrics', 'metrics and traces'],
+        workloads: ['in memory', FAR],
+        crews: setting.quick ? 2 : 5,
+        rounds: setting.quick ? 5 : 9,
+        sliceMs: setting.quick ? 100 : 150,
+      })
+      const near = speeds(throughput, 'in memory', 'perCpuSecond', 'off')
+      const far = speeds(throughput, FAR, 'perCpuSecond', 'off')
+      return {
+        comparisons: [near, far],
+        targets: [
+          atLeast('in memory, no SDK / off', 0.95, ratioOf(near, 'no SDK') ?? 0),
+          atLeast('in memory, metrics / off', 0.95, ratioOf(near, 'metrics') ?? 0),
+        ],
+      }
+    } finally {
+      await place.close()
+    }
+  },
+}
