@@ -43,7 +43,7 @@ export class HotCopies<Id, Value> {
   readonly #settings: CopySettings
   readonly #tier: NearTier<Id, Value> | undefined
   readonly #entity: string
-  readonly #looks: Looks<Found<Value>>
+  readonly #looks: Looks<{ readonly key: CacheKey; readonly id: Id }, Found<Value>>
   /** Copies that this process is making. */
   readonly #making = new Set<CacheKey>()
   /** Until when keys whose row was just seen to be absent are not read from copies, which may still hold the row. */
@@ -64,7 +64,11 @@ export class HotCopies<Id, Value> {
     this.#settings = options.settings
     this.#tier = options.tier
     // A copy is answered by a look alone, which no load joins: when its readers began matters to nobody.
-    this.#looks = new Looks(options.parts, () => 0)
+    this.#looks = new Looks({
+      parts: options.parts,
+      now: () => 0,
+      pass: (copy, { key, id }, readers) => this.#look(copy, key, id, readers),
+    })
   }
 
   /** `Reader.read`, by way of a copy if the key is hot. */
@@ -88,11 +92,11 @@ export class HotCopies<Id, Value> {
   }
 
   async #readCopy(copy: CacheKey, key: CacheKey, id: Id, span: ReadSpan): Promise<Value | undefined> {
-    const { readers, answer } = this.#looks.join(copy, (readers) => this.#look(copy, key, id, readers))
-    const found = await answer
+    const look = this.#looks.join(copy, { key, id })
+    const found = await look.answer
     if ('value' in found) {
       span.answered(ANSWERED.copied)
-      return readers.count > 1 ? this.#reader.share(found.value) : found.value
+      return look.count > 1 ? this.#reader.share(found.value) : found.value
     }
     const read = this.#reader.read(key, id, span)
     if (found.seen !== undefined) this.#makeBehind(copy, key, found.seen, read)

@@ -59,7 +59,7 @@ export class Reader<Id, Value> {
   readonly #source: ReadSource<Id, Value>
   readonly #filler: Filler<Id, Value>
   readonly #flights: Singleflight<Value | undefined>
-  readonly #looks: Looks<Answer<Value>>
+  readonly #looks: Looks<Id, Answer<Value>>
   readonly #settings: ReadSettings
   readonly #tier: NearTier<Id, Value> | undefined
   /** Keys whose refresh was drawn from a copy in this process and is under way. */
@@ -79,18 +79,22 @@ export class Reader<Id, Value> {
     this.#source = options.source
     this.#filler = options.filler
     this.#flights = options.flights as Singleflight<Value | undefined>
-    this.#looks = new Looks(options.parts, () => this.#flights.now())
+    this.#looks = new Looks({
+      parts: options.parts,
+      now: () => this.#flights.now(),
+      pass: (key, id, readers) => this.#pass(key, id, readers),
+    })
     this.#settings = options.settings
     this.#tier = options.tier
   }
 
   /** @param span is told how the key was answered. */
   read(key: CacheKey, id: Id, span: ReadSpan = UNTOLD): Promise<Value | undefined> {
-    const { readers, answer } = this.#looks.join(key, (readers) => this.#pass(key, id, readers))
-    return answer.then((value) => {
-      span.answered(readers.answered ?? ANSWERED.missed, readers.fill)
-      if (value === MISSED_A_WRITE) return this.#readAgain(key, id, readers.startedAt)
-      return readers.count > 1 ? this.share(value) : value
+    const look = this.#looks.join(key, id)
+    return look.answer.then((value) => {
+      span.answered(look.answered ?? ANSWERED.missed, look.fill)
+      if (value === MISSED_A_WRITE) return this.#readAgain(key, id, look.startedAt)
+      return look.count > 1 ? this.share(value) : value
     })
   }
 

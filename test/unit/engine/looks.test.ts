@@ -11,23 +11,30 @@ describe('Looks', () => {
     const store = { departures: 0 }
     let now = 0
     const passes: Readers[] = []
-    const looks = new Looks<string>({ store: store as never, isPending: (key) => pending.has(key) }, () => ++now)
-    const join = (key: CacheKey) =>
-      looks.join(key, async (readers) => {
+    const looks = new Looks<string, string>({
+      parts: { store: store as never, isPending: (key) => pending.has(key) },
+      now: () => ++now,
+      pass: async (_, id, readers) => {
         passes.push(readers)
-        return `pass ${passes.length}`
-      })
+        return `pass ${passes.length} for ${id}`
+      },
+    })
+    const join = (key: CacheKey, id = 'a row') => looks.join(key, id)
     return { store, pending, passes, join }
   }
 
   it('are joined by readers of the same key until they leave', async () => {
     const { store, passes, join } = open()
-    const [first, second, other] = [join(KEY), join(KEY), join(OTHER)]
+    const [first, second, other] = [join(KEY), join(KEY), join(OTHER, 'another')]
     expect(second).toBe(first)
     expect(other).not.toBe(first)
     store.departures++
     const late = join(KEY)
-    expect(await Promise.all([first, other, late].map(({ answer }) => answer))).toEqual(['pass 1', 'pass 2', 'pass 3'])
+    expect(await Promise.all([first, other, late].map(({ answer }) => answer))).toEqual([
+      'pass 1 for a row',
+      'pass 2 for another',
+      'pass 3 for a row',
+    ])
     expect(passes.map(({ count }) => count)).toEqual([2, 1, 1])
   })
 
