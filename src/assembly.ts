@@ -19,6 +19,7 @@ import { NO_TELEMETRY, type Telemetry } from './core/telemetry.js'
 import { Background } from './engine/background.js'
 import { BatchedStore } from './engine/batched-store.js'
 import { Bus } from './engine/bus.js'
+import { Calls } from './engine/calls.js'
 import { CircuitBreaker } from './engine/circuit-breaker.js'
 import { Epoch } from './engine/epoch.js'
 import { Fencer } from './engine/fencer.js'
@@ -102,6 +103,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const invalidation = new Invalidation({ floors, flights })
   const background = new Background(emit)
   const gate = new LoadGate({ clock, ...settings.load })
+  const calls = new Calls()
 
   const onReturn: Telemetry['busDelay'] = (delayMs) => telemetry.busDelay(delayMs)
   const channel = seams.channel === undefined && redis ? openChannel(redis, namespace, inner) : seams.channel
@@ -190,12 +192,15 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       isPending: pending.has,
       hotKeys,
       telemetry,
+      calls,
       relations: new RelationDirectory({ db, clock, behind: (read) => background.run('catalog', read) }),
       replica,
       replicaLoads,
       isLive,
     },
     async close() {
+      // The database is not ours to close, but may be closed by whoever waits for this.
+      await calls.idle(clock, settings.load.hardTimeoutMs)
       await relay?.close()
       replica?.close()
       epoch.close()

@@ -156,11 +156,15 @@ export interface Corral<DB> {
   stats(): CorralStats
   /** The keys this process reads most, of repositories with `hotKeys`: the first `limit` (default 10), and all hot ones beyond. */
   hotKeys(limit?: number): HotKey[]
-  /** Waits for work in the background, tries pending fences a last time, and closes what Corral itself opened. */
+  /**
+   * Waits for calls under way (for `load.hardTimeoutMs` at most) and for work in the background, tries pending fences a last time, and
+   * closes what Corral itself opened. Calls made from now on reject with `CLOSED`.
+   */
   close(): Promise<void>
 }
 
 const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', 'replica', 'telemetry', ...Object.keys(DEFAULTS)]
+
 /**
  * Assembles an instance. Connects nothing by itself but the connections it opens from `redis`, in the background.
  *
@@ -172,15 +176,26 @@ export function createCorral<DB>(options: CorralOptions<DB>): Corral<DB> {
 
 /** `createCorral` for tests and simulations, which bring their own clock, chance, store or channel. */
 export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): Corral<DB> {
-  const { db, redis, namespace, secret, onEvent, replica, telemetry, relay = false, ...groups } = checked(options)
+  const {
+    db,
+    redis,
+    namespace,
+    secret,
+    onEvent,
+    replica,
+    telemetry: traces,
+    relay = false,
+    ...groups
+  } = checked(options)
   const settings = resolveSettings(typeof relay === 'object' ? { ...groups, relay } : groups)
   const sink = onEvent && safely(onEvent)
   const relays = relay !== false
-  const chosen = { settings, replica, relays, telemetry, onEvent: sink }
+  const chosen = { settings, replica, relays, telemetry: traces, onEvent: sink }
   const assembly = assemble({ db, redis, namespace, secret, ...chosen }, seams)
   const { fencer, gate, pending, store } = assembly
   const tables = new OpenTables<CachedTable>()
   const watch = { ...assembly.table, tables }
+  const { calls, clock, telemetry } = assembly.table
   let closing: Promise<void> | undefined
   const assertOpen = () => {
     if (closing) throw new ClosedError()
@@ -201,33 +216,25 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       }
       const opener = openOnce(open, assertOpen)
       tables.add(opener)
-      return new TableRepository({
-        db,
-        fencer,
-        watch,
-        unique,
-        clock: assembly.table.clock,
-        telemetry: assembly.telemetry,
-        ...opener,
-      }) as never
+      return new TableRepository({ db, fencer, watch, calls, unique, clock, telemetry, ...opener }) as never
     },
     async transaction(work, transactionOptions = {}) {
       assertOpen()
-      const run = () => runTransaction({ db, fencer, watch }, transactionOptions, work)
-      return assembly.telemetry.write('transaction', undefined).run(run)
+      const run = () => runTransaction({ db, fencer, watch, calls }, transactionOptions, work)
+      return telemetry.write('transaction', undefined).run(run)
     },
     query(name, build, queryOptions = {}) {
       assertOpen()
       const own = resolveSettings(queryOptions.ttl ? { ttl: queryOptions.ttl } : {}, settings)
       const run = openQuery(watch, own, name, build as never, queryOptions)
-      return (async (...call: Parameters<typeof run>) => {
+      const runWhenReady = async (...call: Parameters<typeof run>) => {
         assertOpen()
         await assembly.ready()
         return run(...call)
-      }) as never
+      }
+      return ((...call: Parameters<typeof run>) => calls.count(runWhenReady(...call))) as never
     },
     session(token, { invalid = 'throw' } = {}) {
-      const clock = assembly.table.clock
       try {
         return new SessionLog({ clock, secret, token })
       } catch (error) {

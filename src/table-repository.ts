@@ -52,7 +52,9 @@ export class TableRepository {
     try {
       const table = options === undefined ? this.#parts.opened() : undefined
       // The shortest way there is: a hit waits for nothing but its row, and is not traced but counted.
-      return table ? (table.recall(id) ?? this.#findIn(table, id)) : this.#find(id, options ?? {})
+      return table
+        ? (table.recall(id) ?? this.#findIn(table, id))
+        : this.#parts.calls.count(this.#find(id, options ?? {}))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -84,10 +86,14 @@ export class TableRepository {
     const canonical = table.idOf(id)
     if (canonical === undefined) return NO_ROW
     const span = this.#parts.telemetry.read('find', table.facts.entity)
-    return span.run(() => table.read(canonical, span))
+    return this.#parts.calls.count(span.run(() => table.read(canonical, span)))
   }
 
-  async findMany(ids: readonly unknown[], options?: ReadOptions): Promise<(object | undefined)[]> {
+  findMany(ids: readonly unknown[], options?: ReadOptions): Promise<(object | undefined)[]> {
+    return this.#parts.calls.count(this.#findMany(ids, options))
+  }
+
+  async #findMany(ids: readonly unknown[], options?: ReadOptions): Promise<(object | undefined)[]> {
     const table = this.#parts.opened() ?? (await this.#parts.table())
     const begin = () => this.#parts.telemetry.read('findMany', table.facts.entity, ids.length)
     if (options === undefined) {
@@ -117,7 +123,11 @@ export class TableRepository {
     return span.run(() => withSignal(options.signal, Promise.all(canonical.map((id) => id && read(id)))))
   }
 
-  async findBy(lookup: object, options: ReadOptions = {}): Promise<object | undefined> {
+  findBy(lookup: object, options: ReadOptions = {}): Promise<object | undefined> {
+    return this.#parts.calls.count(this.#findBy(lookup, options))
+  }
+
+  async #findBy(lookup: object, options: ReadOptions): Promise<object | undefined> {
     const at = this.#lookupAt(lookup)
     const consistency = consistencyOf(options)
     const session = sessionLog(options.session)
@@ -131,18 +141,26 @@ export class TableRepository {
   }
 
   insert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
-    return this.#traced('insert', () =>
-      this.#write(values, undefined, {}, options, (table, db) => table.writer.insert(db, values)),
-    )
+    const insert = (table: CachedTable, db: AnyDatabase) => table.writer.insert(db, values)
+    const run = () => this.#write(values, undefined, {}, options, insert)
+    return this.#parts.calls.count(this.#traced('insert', run))
   }
 
   upsert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
-    return this.#traced('upsert', () =>
-      this.#write(values, undefined, upsertOf(values), options, (table, db) => table.writer.upsert(db, values)),
-    )
+    const upsert = (table: CachedTable, db: AnyDatabase) => table.writer.upsert(db, values)
+    const run = () => this.#write(values, undefined, upsertOf(values), options, upsert)
+    return this.#parts.calls.count(this.#traced('upsert', run))
   }
 
-  async update(id: unknown, patch: object, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
+  update(id: unknown, patch: object, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
+    return this.#parts.calls.count(this.#update(id, patch, options))
+  }
+
+  delete(id: unknown, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
+    return this.#parts.calls.count(this.#delete(id, options))
+  }
+
+  async #update(id: unknown, patch: object, options: UpdateOptions): Promise<WriteResult<object> | undefined> {
     const table = await this.#parts.table()
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
@@ -155,7 +173,7 @@ export class TableRepository {
     return this.#traced('update', () => this.#write(patch, canonical, details, options, update))
   }
 
-  async delete(id: unknown, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
+  async #delete(id: unknown, options: UpdateOptions): Promise<WriteResult<object> | undefined> {
     const table = await this.#parts.table()
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined

@@ -5,6 +5,7 @@ import { captureWrites } from './adapters/postgres/write-capture.js'
 import type { Change } from './core/change.js'
 import { ConfigError, SourceError } from './core/errors.js'
 import { isMark } from './core/key.js'
+import type { Calls } from './engine/calls.js'
 import type { Fencer, FenceState } from './engine/fencer.js'
 import { type Session, type SessionLog, sessionLog } from './session.js'
 import { TableWatch, type UnseenWrite, type WatchedLog, type WatchParts } from './table/write-watch.js'
@@ -47,6 +48,7 @@ export interface TransactionParts<DB> {
   readonly db: Kysely<DB>
   readonly fencer: Fencer
   readonly watch: WatchParts
+  readonly calls: Calls
 }
 
 /** SQLSTATE of every statement that follows the one which aborted its transaction. */
@@ -149,7 +151,15 @@ export function writeLogOf(tx: object): WriteLog {
  * @throws whatever `work` or the database threw, untouched. SourceError when a statement failed, `work` went on as if it had not, and
  * the database can therefore only roll back.
  */
-export async function runTransaction<DB, Value>(
+export function runTransaction<DB, Value>(
+  parts: TransactionParts<DB>,
+  options: TransactionOptions,
+  work: (tx: CorralTransaction<DB>) => Promise<Value>,
+): Promise<TransactionResult<Value>> {
+  return parts.calls.count(run(parts, options, work))
+}
+
+async function run<DB, Value>(
   { db, fencer, watch }: TransactionParts<DB>,
   options: TransactionOptions,
   work: (tx: CorralTransaction<DB>) => Promise<Value>,

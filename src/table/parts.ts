@@ -4,6 +4,7 @@ import type { RelationDirectory } from '../adapters/postgres/relation-directory.
 import type { AnyDatabase } from '../adapters/postgres/row-writer.js'
 import type { Telemetry } from '../core/telemetry.js'
 import type { BatchedStore } from '../engine/batched-store.js'
+import type { Calls } from '../engine/calls.js'
 import type { EngineParts, FillSettings } from '../engine/filler.js'
 import type { HotKeys } from '../engine/hot-keys.js'
 import type { Invalidation } from '../engine/invalidation.js'
@@ -41,6 +42,7 @@ export interface TableParts extends EngineParts {
   readonly hotKeys: HotKeys
   readonly relations: RelationDirectory
   readonly telemetry: Telemetry
+  readonly calls: Calls
   /** Whether what this process holds may be trusted at this monotonic time. */
   readonly isLive: (nowMs: number) => boolean
 }

@@ -20,7 +20,7 @@ it('gives each event a level, its type as the message and the rest as fields', (
       { type: 'breaker', state: 'open' },
       { type: 'breaker', state: 'closed' },
       { type: 'floor.reset', entity: 'public.products', key },
-      { type: 'fence', outcome: 'pending', keys: 1, durationMs: 200 },
+      { type: 'fence', outcome: 'pending', keys: 1, replaced: 0, durationMs: 200 },
       { type: 'fence.settled', outcome: 'dropped', keys: 1 },
     ),
   ).toEqual([
@@ -28,7 +28,7 @@ it('gives each event a level, its type as the message and the rest as fields', (
     ['warn', 'corral breaker', { state: 'open' }],
     ['info', 'corral breaker', { state: 'closed' }],
     ['warn', 'corral floor.reset', { entity: 'public.products', key }],
-    ['warn', 'corral fence', { outcome: 'pending', keys: 1, durationMs: 200 }],
+    ['warn', 'corral fence', { outcome: 'pending', keys: 1, replaced: 0, durationMs: 200 }],
     ['error', 'corral fence.settled', { outcome: 'dropped', keys: 1 }],
   ])
 })

@@ -1,7 +1,8 @@
 import { Redis } from 'ioredis'
-import { beforeAll, describe, expect, it } from 'vitest'
+import pg from 'pg'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { redisUrl } from '../../support/services.js'
-import { ShopLab } from '../../support/shop-lab.js'
+import { ShopLab, type ShopProcess } from '../../support/shop-lab.js'
 
 describe('close leaves nothing running', () => {
   let shop: ShopLab
@@ -43,6 +44,93 @@ describe('close leaves nothing running', () => {
     fill.resume()
     await closing
     expect(process.events.of('fill')).toMatchObject([{ outcome: 'filled' }])
+  })
+
+  describe('of calls under way: it waits for them', () => {
+    /** Nobody gets at the table until this is called. */
+    async function lockTable(): Promise<() => Promise<void>> {
+      const client = new pg.Client({ connectionString: shop.databaseUrl })
+      await client.connect()
+      await client.query('begin; lock table products in access exclusive mode')
+      let ending: Promise<void> | undefined
+      const unlock = () => (ending ??= client.end())
+      onTestFinished(unlock)
+      return unlock
+    }
+
+    async function untilSomebodyWaits(): Promise<void> {
+      const waiting = `select from pg_locks where not granted and relation = 'products'::regclass`
+      await expect.poll(async () => (await shop.run(waiting)).length, { timeout: 5_000 }).toBe(1)
+    }
+
+    type Calls = Record<string, (process: ShopProcess, id: number) => Promise<unknown>>
+    const CALLS: Calls = {
+      find: ({ products }, id) => products.find(id),
+      'find with options': ({ products }, id) => products.find(id, { consistency: 'primary' }),
+      findMany: async ({ products }, id) => (await products.findMany([id]))[0],
+      findBy: ({ products }, id) => products.findBy({ slug: `slow-${id}` }),
+      'a query': async ({ corral }, id) => {
+        const query = corral.query('slow', (db) => db.selectFrom('products').selectAll().where('id', '=', id))
+        return (await query())[0]
+      },
+      'a write': async ({ products }, id) => {
+        const written = await products.update(id, { price: 2 })
+        expect(written?.fence).toBe('fenced')
+        return written?.row
+      },
+      'a transaction': async ({ corral, products }, id) => {
+        const { value, fence } = await corral.transaction((tx) => products.in(tx).update(id, { price: 3 }))
+        expect(fence).toBe('fenced')
+        return value?.row
+      },
+    }
+
+    it.each(Object.entries(CALLS))('%s', async (_, call) => {
+      const process = shop.start()
+      const { row } = await process.products.insert({ price: 1 })
+      await process.products.update(row.id, { slug: `slow-${row.id}` })
+      const unlock = await lockTable()
+      const calling = call(process, row.id)
+      await untilSomebodyWaits()
+      let closed = false
+      const closing = process.corral.close().then(() => {
+        closed = true
+      })
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      expect(closed).toBe(false)
+      await unlock()
+      expect(await calling).toMatchObject({ id: row.id })
+      await closing
+      // As an application does: nothing needs the database any more.
+      await process.db.destroy()
+      expect(process.events.count('background.failed')).toBe(0)
+    })
+
+    it('one that waits for the cache', async () => {
+      const process = shop.start({ cache: { deadlineMs: 5_000 } })
+      const { row } = await process.products.insert({ price: 1 })
+      await process.products.find(row.id)
+      const looking = process.cache.pause('before read')
+      const reading = process.products.find(row.id)
+      await looking.reached
+      const closing = process.corral.close()
+      looking.resume()
+      expect(await reading).toEqual(row)
+      await closing
+    })
+
+    it('but not for ever', async () => {
+      const process = shop.start({ load: { hardTimeoutMs: 200 } })
+      const { row } = await process.products.insert({ price: 1 })
+      const unlock = await lockTable()
+      const writing = process.products.update(row.id, { price: 2 })
+      await untilSomebodyWaits()
+      const startedMs = performance.now()
+      await process.corral.close()
+      expect(performance.now() - startedMs).toBeGreaterThan(190)
+      await unlock()
+      expect((await writing)?.fence).toBe('pending')
+    })
   })
 
   it('of pending fences: it tries them a last time', async () => {
