@@ -21,7 +21,8 @@ interface OutboxRow {
   readonly key: readonly string[] | null
   readonly version: string | null
   readonly lookups: readonly (Named | null)[] | null
-  readonly column_values: readonly (Named | null)[] | null
+  /** Column, value and former value, one after the other. */
+  readonly column_values: readonly (string | null)[] | null
 }
 
 type Named = readonly [name: string, ...values: (string | null)[]]
@@ -215,8 +216,18 @@ function changeOf({ entity, op, key, version, xid, lookups, column_values }: Out
     lookups: present(lookups).flatMap(([columns, ...value]) =>
       value.some((part) => part === null) ? [] : [{ columns, value: value as string[] }],
     ),
-    values: present(column_values).map(([column, value = null]) => ({ column, value })),
+    values: valuesIn(column_values ?? []),
   }
+}
+
+/** A value that has not changed once. */
+function valuesIn(triples: readonly (string | null)[]): { column: string; value: string | null }[] {
+  return triples.flatMap((column, at) => {
+    if (at % 3 !== 0) return []
+    const [value = null, former = null] = triples.slice(at + 1, at + 3)
+    const values = former === null || former === value ? [value] : [value, former]
+    return values.map((each) => ({ column: String(column), value: each }))
+  })
 }
 
 function present(list: readonly (Named | null)[] | null): Named[] {

@@ -10,9 +10,11 @@ export const OUTBOX_OP = { insert: 'i', update: 'u', delete: 'd', truncate: 't',
 
 const shared = name(CORRAL_SCHEMA)
 /** The outbox is a ring of partitions by time, each current for so long. */
-const SLOTS = 4
+export const OUTBOX_SLOTS = 4
 const SLOT_SECONDS = 600
-const CURRENT_SLOT = `(floor(extract(epoch from clock_timestamp()) / ${SLOT_SECONDS})::bigint % ${SLOTS})::smallint`
+/** The partition that is current: part of an expression, every name in it with its schema. */
+export const OUTBOX_SLOT = `(pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())
+        operator(pg_catalog./) ${SLOT_SECONDS})::pg_catalog.int8 operator(pg_catalog.%) ${OUTBOX_SLOTS})::pg_catalog.int2`
 /** A namespace whose relay has not been seen for so long is not waited for: its cache begins anew. */
 const ABANDONED_AFTER = '1 day'
 
@@ -33,7 +35,7 @@ export function outboxUp(): string[] {
     createSchema(CORRAL_SCHEMA),
     `create sequence if not exists ${shared}.outbox_id cache 32`,
     `create table if not exists ${shared}.outbox (
-      slot smallint not null default ${CURRENT_SLOT},
+      slot smallint not null default ${OUTBOX_SLOT},
       id bigint not null default nextval(${literal(`${shared}.outbox_id`)}),
       xid xid8 not null default pg_current_xact_id(),
       at timestamptz not null default clock_timestamp(),
@@ -42,7 +44,7 @@ export function outboxUp(): string[] {
       key text[] collate "C",
       version bigint,
       lookups json,
-      column_values json
+      column_values text[] collate "C"
     ) partition by list (slot)`,
     ...slots().map(
       (slot) =>
@@ -113,8 +115,8 @@ function createPruneFunction(): string {
       if needed is null then
         return 0;
       end if;
-      for slot in 0..${SLOTS - 1} loop
-        continue when slot = ${CURRENT_SLOT};
+      for slot in 0..${OUTBOX_SLOTS - 1} loop
+        continue when slot = ${OUTBOX_SLOT};
         execute format('select xid from %s.outbox_%s order by xid desc limit 1', ${literal(shared)}, slot) into newest;
         continue when newest is null or newest >= needed;
         begin
@@ -135,5 +137,5 @@ function createPruneFunction(): string {
 }
 
 function slots(): number[] {
-  return Array.from({ length: SLOTS }, (_, slot) => slot)
+  return Array.from({ length: OUTBOX_SLOTS }, (_, slot) => slot)
 }

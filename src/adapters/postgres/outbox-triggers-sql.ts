@@ -1,5 +1,5 @@
 import { functionName, triggerFunction } from './corral-schema.js'
-import { CORRAL_SCHEMA, OUTBOX_OP, OUTBOX_TRIGGER } from './outbox-sql.js'
+import { CORRAL_SCHEMA, OUTBOX_OP, OUTBOX_SLOT, OUTBOX_SLOTS, OUTBOX_TRIGGER } from './outbox-sql.js'
 import { block, literal, name, qualified } from './sql-text.js'
 
 /** Everything the triggers of one table depend on: the database's own names. */
@@ -14,7 +14,10 @@ export interface OutboxTable {
   readonly maxRows: number
 }
 
+/** `end`: of earlier versions. */
 const PARTS = ['row', 'end', 'truncate'].map((part) => `${OUTBOX_TRIGGER}_${part}`)
+/** Ids of the outbox that a session draws at a time: they follow one another, so every n-th of them is a multiple of n. */
+const OUTBOX_ID_CACHE = 32
 
 /** The statements that have every change of a table written to the outbox, in the transaction that makes it. Each is safe to run twice. */
 export function outboxTableUp(table: OutboxTable): string[] {
@@ -38,63 +41,98 @@ export function outboxTableDown(table: OutboxTable): string[] {
 }
 
 /**
- * One function for all triggers of the table.
+ * One function for all triggers of the table. It runs in the transaction of every writer, so its cost is theirs (bench `write-cost`):
  *
- * Rows have triggers of their own, though one for each statement could list them all from a transition table: for statements that
- * change one row that takes twice the time (a query over the transition table costs more than a plain insert), it cannot tell which
- * old row became which new one, and it does not fire for statements aimed at a partition, nor for logical replication.
+ * - Rows have triggers of their own, though one for each statement could list them all from a transition table: for statements that
+ *   change one row that takes twice the time (a query over the transition table costs more than a plain insert), it cannot tell which
+ *   old row became which new one, and it does not fire for statements aimed at a partition, nor for logical replication.
+ * - It writes to the partition that is current, and not to the table above: routing a row takes as long as inserting it.
+ * - Rows are counted by the ids they draw, each `step`-th time. A trigger for each statement, to begin counting anew, would cost as
+ *   much as the insert; a client's next statement is known by its timestamp instead.
+ * - It has its owner's rights, so a caller's search path must have no say in it. `set search_path` would take 3 us at each call:
+ *   here every function, type and operator is named with its schema.
  */
 function createFunction(table: OutboxTable): string {
   const entity = literal(`${table.schema}.${table.table}`)
-  const outbox = `${name(CORRAL_SCHEMA)}.outbox`
-  const marker = (op: string) => `insert into ${outbox} (entity, op) values (${entity}, '${op}')`
+  const shared = name(CORRAL_SCHEMA)
+  const nextId = `pg_catalog.nextval(${literal(`${shared}.outbox_id`)})`
+  const insert = (columns: string, values: string) =>
+    slots((slot) => `insert into ${shared}.outbox_${slot} (slot, id, ${columns}) values (${slot}, id, ${values});`)
+  const marker = (op: string) => insert('entity, op', `${entity}, '${op}'`)
   const told = (op: string, row: string, lookups: string, values: string) => {
     const version = versionOf(table, row, op === OUTBOX_OP.delete)
-    return `insert into ${outbox} (entity, op, key, version, lookups, column_values)
-          values (${entity}, '${op}', ${keyOf(table, row)}, ${version}, ${lookups}, ${values})`
+    return insert(
+      'entity, op, key, version, lookups, column_values',
+      `${entity}, '${op}', ${keyOf(table, row)}, ${version}, ${lookups}, ${values}`,
+    )
   }
   const all = (op: string, row: string) => told(op, row, lookupsOf(table, row), valuesOf(table, row))
-  const counter = literal(`corral.t${functionName(table.schema, table.table, 'rows').slice(-9, -1)}`)
+  const step = stepOf(table.maxRows)
   return triggerFunction(
     { ...table, corralSchema: CORRAL_SCHEMA },
     'outbox',
-    // Writers need no rights on the outbox: the function has its owner's, and a fixed search path because of that.
-    'security definer set search_path = pg_catalog, pg_temp',
+    'security definer',
     `
     declare
-      -- Rows of this statement so far. A setting, because it is gone with the transaction and goes back with a savepoint.
-      counted bigint;
+      -- Rows of a client's statement: when that began, a blank and their number. Local to the transaction, and goes back with a savepoint.
+      counted pg_catalog.text := pg_catalog.current_setting('corral.outbox_rows', true);
+      rows pg_catalog.int8 := 0;
+      slot pg_catalog.int2 := ${OUTBOX_SLOT};
+      id pg_catalog.int8;
     begin
-      if TG_OP = 'TRUNCATE' then
-        ${marker(OUTBOX_OP.truncate)};
-        return null;
-      end if;
-      if TG_LEVEL = 'STATEMENT' then
-        counted := set_config(${counter}, '0', true)::bigint;
-        return null;
-      end if;
-      counted := coalesce(nullif(current_setting(${counter}, true), ''), '0')::bigint + 1;
-      if counted > ${table.maxRows} then
-        if counted = ${table.maxRows + 1} then
-          ${marker(OUTBOX_OP.bulk)};
-          counted := set_config(${counter}, counted::text, true)::bigint;
+      if counted operator(pg_catalog.<>) '' then
+        if pg_catalog.split_part(counted, ' ', 1) operator(pg_catalog.=) ${STATEMENT} then
+          rows := pg_catalog.split_part(counted, ' ', 2)::pg_catalog.int8;
         end if;
-        return null;
+        if rows operator(pg_catalog.>) ${table.maxRows} and TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
+          return null;
+        end if;
       end if;
-      counted := set_config(${counter}, counted::text, true)::bigint;
-      if TG_OP = 'INSERT' then
-        ${all(OUTBOX_OP.insert, 'NEW')};
-      elsif TG_OP = 'DELETE' then
-        ${all(OUTBOX_OP.delete, 'OLD')};
-      else
+      id := ${nextId};
+      if id operator(pg_catalog.%) ${step} operator(pg_catalog.=) 0 then
+        rows := rows operator(pg_catalog.+) ${step};
+        perform pg_catalog.set_config('corral.outbox_rows', pg_catalog.concat(${STATEMENT}, ' ', rows), true);
+        if rows operator(pg_catalog.>) ${table.maxRows} then
+          ${marker(OUTBOX_OP.bulk)}
+          return null;
+        end if;
+      end if;
+      if TG_OP operator(pg_catalog.=) 'UPDATE' then
         if ${differ(table.key)} then
-          ${all(OUTBOX_OP.delete, 'OLD')};
+          ${all(OUTBOX_OP.delete, 'OLD')}
+          id := ${nextId};
         end if;
-        ${told(OUTBOX_OP.update, 'NEW', changedLookups(table), changedValues(table))};
+        ${told(OUTBOX_OP.update, 'NEW', changedLookups(table), changedValues(table))}
+      elsif TG_OP operator(pg_catalog.=) 'INSERT' then
+        ${all(OUTBOX_OP.insert, 'NEW')}
+      elsif TG_OP operator(pg_catalog.=) 'DELETE' then
+        ${all(OUTBOX_OP.delete, 'OLD')}
+      else
+        ${marker(OUTBOX_OP.truncate)}
       end if;
       return null;
     end`,
   )
+}
+
+/** Tells one client's statement from the next: its beginning, in microseconds. Statements within a function or a DO block share it. */
+const STATEMENT = `pg_catalog.date_part('epoch', pg_catalog.statement_timestamp())::pg_catalog.text`
+
+/** How many rows are counted at a time: few against `maxRows`, and a divisor of the ids that are drawn together. */
+function stepOf(maxRows: number): number {
+  let step = 1
+  while (step < OUTBOX_ID_CACHE && step * 32 < maxRows) step *= 2
+  return step
+}
+
+/** The same statement for each partition; only that of the current one is ever planned. */
+function slots(statement: (slot: number) => string): string {
+  const cases = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => {
+    const condition =
+      slot === OUTBOX_SLOTS - 1 ? 'else' : `${slot === 0 ? 'if' : 'elsif'} slot operator(pg_catalog.=) ${slot} then`
+    return `${condition} ${statement(slot)}`
+  })
+  return `${cases.join('\n          ')}\n          end if;`
 }
 
 function createTriggers(table: OutboxTable): string {
@@ -110,13 +148,11 @@ function createTriggers(table: OutboxTable): string {
       end if;
       ${dropTriggers(relation)}
       create trigger ${OUTBOX_TRIGGER}_row after insert or update or delete on ${relation} for each row execute function ${call}();
-      create trigger ${OUTBOX_TRIGGER}_end after insert or update or delete on ${relation} for each statement execute function ${call}();
       -- Nobody else may have it act with its owner's rights; the table's owner needs it to make further partitions.
       revoke all on function ${call}() from public;
       execute format('grant execute on function %s() to %s', ${literal(call)},
         (select relowner::regrole from pg_class where oid = ${literal(relation)}::regclass));
       -- ALWAYS: also under session_replication_role = replica. Partitions have triggers of their own.
-      alter table ${relation} enable always trigger ${OUTBOX_TRIGGER}_end;
       for part in select ${literal(relation)}::regclass union select relid from pg_partition_tree(${literal(relation)}::regclass) loop
         execute format('create trigger ${OUTBOX_TRIGGER}_truncate after truncate on %s for each statement execute function %s()', part, ${literal(call)});
         execute format('alter table %s enable always trigger ${OUTBOX_TRIGGER}_truncate', part);
@@ -135,7 +171,7 @@ function dropTriggers(relation: string): string {
 
 /** A value as Corral spells it in keys. The collation is fixed, so that a column's own has no say in comparisons. */
 function text(row: string, column: string): string {
-  return `${row}.${name(column)}::text collate "C"`
+  return `${row}.${name(column)}::pg_catalog.text collate pg_catalog."C"`
 }
 
 function keyOf({ key }: OutboxTable, row: string): string {
@@ -144,46 +180,65 @@ function keyOf({ key }: OutboxTable, row: string): string {
 
 /** After a delete: the least stamp a row will have that comes back under the key. */
 function versionOf({ version }: OutboxTable, row: string, gone: boolean): string {
-  if (version === undefined) return 'null::bigint'
-  return `${row}.${name(version)}::bigint${gone ? ' + 1' : ''}`
+  if (version === undefined) return 'null'
+  return `${row}.${name(version)}::pg_catalog.int8${gone ? ' operator(pg_catalog.+) 1' : ''}`
 }
 
 function named(columns: readonly string[], row: string): string {
-  return `json_build_array(${literal(columns.join(','))}, ${columns.map((column) => text(row, column)).join(', ')})`
+  const values = columns.map((column) => text(row, column)).join(', ')
+  return `pg_catalog.json_build_array(${literal(columns.join(','))}, ${values})`
 }
 
 function list(parts: readonly string[]): string {
-  return parts.length === 0 ? 'null::json' : `json_build_array(${parts.join(', ')})`
+  return parts.length === 0 ? 'null' : `pg_catalog.json_build_array(${parts.join(', ')})`
 }
 
 function lookupsOf({ unique }: OutboxTable, row: string): string {
   return list(unique.map((columns) => named(columns, row)))
 }
 
-function valuesOf({ columns }: OutboxTable, row: string): string {
-  return list(columns.map((column) => named([column], row)))
+/** Column, value and former value, one after the other. */
+function triples(
+  { columns }: OutboxTable,
+  value: (column: string) => string,
+  former: (column: string) => string,
+): string {
+  if (columns.length === 0) return 'null'
+  return `array[${columns.map((column) => `${literal(column)}, ${value(column)}, ${former(column)}`).join(', ')}]`
 }
 
-/** Lookups that led to the row and do not now, or the other way round. */
+function valuesOf(table: OutboxTable, row: string): string {
+  return triples(
+    table,
+    (column) => text(row, column),
+    () => 'null',
+  )
+}
+
+/** Lookups that led to the row and do not now, or the other way round. Null where there are none, as in most updates. */
 function changedLookups({ unique }: OutboxTable): string {
+  if (unique.length === 0) return 'null'
   const when = (columns: readonly string[], row: string) =>
     `case when ${differ(columns)} then ${named(columns, row)} end`
-  return list(unique.flatMap((columns) => [when(columns, 'OLD'), when(columns, 'NEW')]))
+  return `case when ${differ(unique.flat())} then ${list(unique.flatMap((columns) => [when(columns, 'OLD'), when(columns, 'NEW')]))} end`
 }
 
-/** All declared values, before and after. */
-function changedValues({ columns }: OutboxTable): string {
-  return list(
-    columns.flatMap((column) => [
-      named([column], 'NEW'),
-      `case when ${differ([column])} then ${named([column], 'OLD')} end`,
-    ]),
+/** All declared values, before and after, whether they differ or not: to compare them takes as long as to write them. */
+function changedValues(table: OutboxTable): string {
+  return triples(
+    table,
+    (column) => text('NEW', column),
+    (column) => text('OLD', column),
   )
 }
 
 /** As texts: a type whose values have several spellings is not the same to a cache when it is the same to the database. */
 function differ(columns: readonly string[]): string {
   return [...new Set(columns)]
-    .map((column) => `${text('OLD', column)} is distinct from ${text('NEW', column)}`)
+    .map((column) => {
+      const [before, after] = [text('OLD', column), text('NEW', column)]
+      // Written out, because IS DISTINCT FROM looks for its operator in the search path.
+      return `coalesce(${before} operator(pg_catalog.<>) ${after}, ${before} is not null or ${after} is not null)`
+    })
     .join(' or ')
 }

@@ -37,16 +37,13 @@ describe('what is written to the outbox', () => {
 
   it('is a row for each row, with its key, stamp, lookups and values', async () => {
     await lab.run(`insert into products (id, slug) values (1, 'tea'), (2, null)`)
-    expect(await told()).toEqual(['i 1 t [["slug", "tea"]] [["shop", "1"]]', 'i 2 t [["slug", null]] [["shop", "1"]]'])
+    expect(await told()).toEqual(['i 1 t [["slug", "tea"]] {shop,1,NULL}', 'i 2 t [["slug", null]] {shop,1,NULL}'])
     await lab.run('update products set price = 3')
-    expect(await told()).toEqual([
-      'u 1 t [null, null] [["shop", "1"], null]',
-      'u 2 t [null, null] [["shop", "1"], null]',
-    ])
+    expect(await told()).toEqual(['u 1 t {shop,1,1}', 'u 2 t {shop,1,1}'])
     await lab.run(`update products set slug = 'mate', shop = 2 where id = 1`)
-    expect(await told()).toEqual(['u 1 t [["slug", "tea"], ["slug", "mate"]] [["shop", "2"], ["shop", "1"]]'])
+    expect(await told()).toEqual(['u 1 t [["slug", "tea"], ["slug", "mate"]] {shop,2,1}'])
     await lab.run('delete from products where id = 1')
-    expect(await told()).toEqual(['d 1 t [["slug", "mate"]] [["shop", "2"]]'])
+    expect(await told()).toEqual(['d 1 t [["slug", "mate"]] {shop,2,NULL}'])
   })
 
   it('carries the stamp the row has; of a deleted row, the next', async () => {
@@ -64,7 +61,7 @@ describe('what is written to the outbox', () => {
     await lab.run(`insert into products (id, slug) values (1, 'a'), (2, 'b')`)
     await told()
     await lab.run('update products set id = 3 where id = 1')
-    expect(await told()).toEqual(['d 1 t [["slug", "a"]] [["shop", "1"]]', 'u 3 t [null, null] [["shop", "1"], null]'])
+    expect(await told()).toEqual(['d 1 t [["slug", "a"]] {shop,1,NULL}', 'u 3 t {shop,1,1}'])
     await lab.run('alter table products drop constraint products_pkey; update products set id = 5 - id')
     const swapped = new Set((await told()).map((line) => line.slice(0, 3)))
     expect(swapped).toEqual(new Set(['d 2', 'd 3', 'u 2', 'u 3']))
@@ -83,7 +80,7 @@ describe('what is written to the outbox', () => {
       insert into products (id) values (1) on conflict (id) do update set price = 9`)
     expect((await told()).map((line) => line.slice(0, 3))).toEqual(['i 1', 'u 1'])
     await lab.run('update shops set id = 7 where id = 1')
-    expect(await told()).toEqual(['u 1 t [null, null] [["shop", "7"], ["shop", "1"]]'])
+    expect(await told()).toEqual(['u 1 t {shop,7,1}'])
     await lab.run('delete from shops')
     expect((await told()).map((line) => line.slice(0, 3))).toEqual(['d 1'])
     await lab.run(`insert into shops values (1);
@@ -103,7 +100,11 @@ describe('what is written to the outbox', () => {
       'update products set price = 1',
       'delete from products where id > 3',
     ]) {
-      await lab.run(`${statement}; update products set price = 5 where id = 1`)
+      const session = await lab.session()
+      await session.run('begin')
+      await session.run(statement)
+      await session.run('update products set price = 5 where id = 1')
+      await session.run('commit')
       expect((await told()).slice(-2)).toEqual(['b', expect.stringContaining('u 1')])
     }
     await lab.run('truncate products')
@@ -113,6 +114,79 @@ describe('what is written to the outbox', () => {
       `begin; savepoint a; insert into products (id) values (1), (2), (3); rollback to a; insert into products (id) values (1), (2), (3); commit`,
     )
     expect(await told()).toHaveLength(3)
+  })
+
+  it('counts what a client sends at once as one statement, also where it is a function with a loop', async () => {
+    await watch({ maxRows: 3 })
+    const session = await lab.session()
+    await session.run('begin')
+    for (const first of [1, 4])
+      await session.run(`insert into products (id) select generate_series(${first}, ${first} + 2)`)
+    await session.run('commit')
+    expect(await told(), 'two statements of one transaction').toHaveLength(6)
+    await lab.run(`do $$ begin for i in 1..6 loop update products set price = i where id = i; end loop; end $$`)
+    expect((await told()).map((line) => line.slice(0, 1))).toEqual(['u', 'u', 'u', 'b'])
+  })
+
+  it('counts large statements in steps, and lists few rows more than it may', async () => {
+    await watch({ maxRows: 2_000 })
+    await lab.run('insert into products (id) select generate_series(1, 10000)')
+    const lines = await told()
+    expect(lines.at(-1)).toBe('b')
+    expect(lines.length).toBeGreaterThan(1_900)
+    expect(lines.length).toBeLessThanOrEqual(2_033)
+    await lab.run('delete from products where id > 1900')
+    await told()
+    await lab.run('update products set price = 1')
+    expect(await told()).toHaveLength(1_900)
+  })
+
+  it('counts the rows of all tables that one statement changes together', async () => {
+    await watch({ maxRows: 1_000 })
+    await lab.run(`create table shadows (id int primary key);
+      create function shadow() returns trigger language plpgsql as 'begin insert into shadows values (NEW.id); return NEW; end';
+      create trigger shadow before insert on products for each row execute function shadow()`)
+    await outboxTable({ table: 'shadows', key: 'id', version: false, maxRows: 1_000 }).up(lab.db)
+    await lab.run('insert into products (id) select generate_series(1, 4000)')
+    expect((await told()).filter((line) => line.endsWith('b'))).toHaveLength(1)
+    expect(await lab.countOf('corral.outbox')).toBe(0)
+  })
+
+  it('is not swayed by what the writer has in its search path', async () => {
+    onTestFinished(async () => {
+      await lab.run('drop schema evil cascade')
+    })
+    const trap = `language plpgsql as 'begin raise exception ''hijacked''; end'`
+    await lab.run('create schema evil')
+    const types = ['text', 'bigint', 'smallint', 'integer', 'boolean', 'double precision', 'timestamptz']
+    for (const type of types) {
+      for (const [at, operator] of ['=', '<>', '>', '%', '+', '/'].entries()) {
+        const called = `evil.op_${at}`
+        await lab.run(`create function ${called}(${type}, ${type}) returns ${at < 3 ? 'boolean' : type} ${trap};
+          create operator evil.${operator} (leftarg = ${type}, rightarg = ${type}, function = ${called})`)
+      }
+    }
+    for (const called of [
+      'nextval(text)',
+      'current_setting(text, boolean)',
+      'set_config(text, text, boolean)',
+      'split_part(text, text, integer)',
+      'statement_timestamp()',
+      'clock_timestamp()',
+    ]) {
+      await lab.run(`create function evil.${called} returns text ${trap}`)
+    }
+    const session = await lab.session()
+    await session.run('set search_path = evil, pg_catalog')
+    await expect(session.run(`select 1 where 'a'::text = 'b'::text`), 'the trap is set').rejects.toThrow('hijacked')
+    await session.run('alter table public.products disable trigger zz_corral_stamp')
+    await session.run(`insert into public.products (id, slug) select g, 's' || g from generate_series(1, 100) g`)
+    await session.run(
+      `update public.products set slug = 'other', id = 1000, shop = 3 where id operator(pg_catalog.=) 1`,
+    )
+    await session.run('delete from public.products')
+    await session.run('truncate public.products')
+    expect((await told()).length).toBe(100 + 2 + 100 + 1)
   })
 
   it('needs no rights of the writer', async () => {
@@ -143,11 +217,11 @@ describe('the outbox of a partitioned table', () => {
   it('tells of writes to it and to its partitions, and of rows that move between them', async () => {
     await lab.run('insert into products values (1, 1); insert into products_1 values (2, 1)')
     expect(await told()).toEqual([
-      'i 1|1 t [["shop,id", "1", "1"]] [["shop", "1"]]',
-      'i 2|1 t [["shop,id", "1", "2"]] [["shop", "1"]]',
+      'i 1|1 t [["shop,id", "1", "1"]] {shop,1,NULL}',
+      'i 2|1 t [["shop,id", "1", "2"]] {shop,1,NULL}',
     ])
     await lab.run('update products_1 set price = 1 where id = 2')
-    expect(await told()).toEqual(['u 2|1 t [null, null] [["shop", "1"], null]'])
+    expect(await told()).toEqual(['u 2|1 t {shop,1,1}'])
     await lab.run('update products set shop = 2 where id = 1')
     expect((await told()).map((line) => line.slice(0, 5)).sort()).toEqual(['d 1|1', 'i 1|2'])
     await lab.run('update products set id = 9 where id = 2')
