@@ -41,6 +41,7 @@ const LAYERS = {
   transaction: { layers: [...BELOW_TABLE, 'table'], packages: ['kysely'] },
   repository: { layers: [...BELOW_TABLE, 'table', 'transaction'], packages: ['kysely'] },
   'table-repository': { layers: [...BELOW_TABLE, 'table', 'transaction', 'repository'], packages: ['kysely'] },
+  'fenced-lock': { layers: ['core', 'policy', 'engine', 'config', 'adapters/postgres'], packages: ['kysely'] },
   query: { layers: BELOW_QUERY, packages: ['kysely'] },
 
   assembly: {
@@ -48,7 +49,7 @@ const LAYERS = {
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
   client: {
-    layers: [...BELOW_QUERY, 'adapters/*', 'query', 'assembly'],
+    layers: [...BELOW_QUERY, 'adapters/*', 'query', 'fenced-lock', 'assembly'],
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
   testing: { layers: ['core', 'policy', 'engine', 'adapters/memory', 'config', 'client'], packages: ['kysely'] },
@@ -58,7 +59,7 @@ const LAYERS = {
   },
   index: {
     layers: [
-      ...['core', 'config', 'session', 'table', 'transaction', 'repository', 'query', 'client'],
+      ...['core', 'config', 'session', 'table', 'transaction', 'repository', 'query', 'fenced-lock', 'client'],
       ...['adapters/otel', 'log-events'],
     ],
     packages: [],

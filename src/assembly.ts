@@ -1,14 +1,17 @@
 import { envelope } from './adapters/codec/envelope.js'
 import { IntervalClass } from './adapters/codec/interval-class.js'
+import { MemoryLockHints } from './adapters/memory/lock-hints.js'
 import { MemoryStore } from './adapters/memory/memory-store.js'
 import { OtelTelemetry } from './adapters/otel/otel-telemetry.js'
 import { resolveTelemetry, type TelemetryOptions } from './adapters/otel/telemetry-options.js'
 import { type Durability, readDurability, readEpoch } from './adapters/postgres/durability.js'
+import { PostgresLockTokens } from './adapters/postgres/lock-tokens.js'
 import { OutboxFeed } from './adapters/postgres/outbox-feed.js'
 import { RelationDirectory } from './adapters/postgres/relation-directory.js'
 import type { AnyDatabase } from './adapters/postgres/row-writer.js'
 import { readSight } from './adapters/postgres/sight.js'
 import type { RedisClient } from './adapters/redis/connection.js'
+import { RedisLockHints } from './adapters/redis/lock-hints.js'
 import { RedisChannel } from './adapters/redis/redis-channel.js'
 import { RedisStore } from './adapters/redis/redis-store.js'
 import type { Settings } from './config.js'
@@ -22,6 +25,7 @@ import { Bus } from './engine/bus.js'
 import { Calls } from './engine/calls.js'
 import { CircuitBreaker } from './engine/circuit-breaker.js'
 import { Epoch } from './engine/epoch.js'
+import { FencedLocks } from './engine/fenced-locks.js'
 import { Fencer } from './engine/fencer.js'
 import { Floors } from './engine/floors.js'
 import { GuardedStore } from './engine/guarded-store.js'
@@ -64,6 +68,7 @@ export interface Assembly {
   readonly table: TableParts
   readonly fencer: Fencer
   readonly gate: LoadGate
+  readonly locks: FencedLocks
   readonly pending: PendingFences
   readonly store: GuardedStore
   readonly telemetry: Telemetry
@@ -149,6 +154,12 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   return {
     fencer,
     gate,
+    locks: new FencedLocks({
+      tokens: new PostgresLockTokens(db),
+      hints: inner instanceof RedisStore ? new RedisLockHints(inner.connection, namespace) : new MemoryLockHints(clock),
+      deadlineMs: settings.cache.deadlineMs,
+      ...{ clock, chance, emit },
+    }),
     pending,
     store,
     telemetry,

@@ -17,6 +17,7 @@ import { ClosedError, ConfigError, isCorralError } from './core/errors.js'
 import type { CorralEvent, EmitEvent } from './core/events.js'
 import type { HotKey } from './engine/hot-keys.js'
 import { OpenTables } from './engine/open-tables.js'
+import { type FencedLock, type LockOptions, runFenced } from './fenced-lock.js'
 import { type CacheableQuery, type CachedQuery, openQuery, type QueryOptions } from './query.js'
 import type { Repository } from './repository.js'
 import { type Session, SessionLog } from './session.js'
@@ -153,6 +154,14 @@ export interface Corral<DB> {
     build: (db: Kysely<DB>, params: Params) => CacheableQuery<Row>,
     options?: QueryOptions<DB>,
   ): CachedQuery<DB, Params, Row>
+  /**
+   * Runs `work` while holding the lock of that name. The lock saves effort; what protects is its token, which the protected statement or transaction asks for:
+   * see `FencedLock`. Needs the migration `fencedLocks`, and never runs `work` without the database. Redis may be away.
+   *
+   * @throws ConfigError for a bad name or option; LockBusyError when somebody else holds it for longer than `waitMs`; SourceError when the database gives no
+   * token; whatever `work` throws.
+   */
+  withFencedLock<Value>(name: string, work: (lock: FencedLock) => Promise<Value>, options?: LockOptions): Promise<Value>
   stats(): CorralStats
   /** The keys this process reads most, of repositories with `hotKeys`: the first `limit` (default 10), and all hot ones beyond. */
   hotKeys(limit?: number): HotKey[]
@@ -241,6 +250,10 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
         if (invalid === 'ignore' && isCorralError(error, 'TOKEN_INVALID')) return new SessionLog({ clock, secret })
         throw error
       }
+    },
+    async withFencedLock(name, work, lockOptions = {}) {
+      assertOpen()
+      return runFenced(assembly.locks, name, work, lockOptions)
     },
     stats: () => ({
       breaker: store.breakerState,

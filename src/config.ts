@@ -196,6 +196,8 @@ const RANGES: { readonly [Path in string]?: readonly [least: number, most: numbe
   'hotKeys.copyTtlMs': [1, 3_600_000],
   'hotKeys.copies': [2, 64, 'integer'],
   'relay.pollMs': [1, 60_000],
+  'lock.ttlMs': [10, 3_600_000],
+  'lock.waitMs': [0, 3_600_000],
   'relay.electionMs': [10, 600_000],
   'relay.keepMs': [60_000, 604_800_000],
 }

@@ -13,6 +13,7 @@ export {
 } from './config.js'
 export { CorralError, type ErrorCode, isCorralError, StaleWriteError } from './core/errors.js'
 export type { CorralEvent } from './core/events.js'
+export type { FencedLock, LockOptions } from './fenced-lock.js'
 export { type EventLevel, type EventLogger, logEvents } from './log-events.js'
 export type { CacheableQuery, CachedQuery, QueryOptions, QueryReadOptions } from './query.js'
 export type {

@@ -1,3 +1,4 @@
+export { fencedLocks, fencedLocksSql } from './adapters/postgres/lock-migration.js'
 export {
   type OutboxTableOptions,
   outboxTable,

@@ -9,6 +9,8 @@ export type ErrorCode =
   | 'STALE_WRITE'
   | 'QUERY_UNCACHEABLE'
   | 'TOKEN_INVALID'
+  | 'LOCK_BUSY'
+  | 'LOCK_LOST'
   | 'CLOSED'
 
 const BRAND = Symbol.for('corral.error')
@@ -89,6 +91,22 @@ export class StaleWriteError extends CorralError {
 export class QueryUncacheableError extends CorralError {
   constructor(query: string, reason: string, fix: string) {
     super('QUERY_UNCACHEABLE', `query \`${query}\` cannot be cached: ${reason}; ${fix}`)
+  }
+}
+
+/** Somebody else holds the lock and did not let go in time; the work was not run. */
+export class LockBusyError extends CorralError {
+  constructor(name: string, waitedMs: number) {
+    super('LOCK_BUSY', `lock \`${name}\` is held by another process, and was not released within ${waitedMs} ms`, {
+      retryable: true,
+    })
+  }
+}
+
+/** Somebody else was given the lock since; a transaction that asked for the token has written nothing. */
+export class LockLostError extends CorralError {
+  constructor(name: string, token: string) {
+    super('LOCK_LOST', `lock \`${name}\`: a newer token than ${token} was issued`)
   }
 }
 

@@ -120,6 +120,26 @@ export type CorralEvent =
   | { readonly type: 'relay.failed'; readonly error: unknown }
   /** Everything stored until now is a miss: a table was emptied, a statement changed too many rows, or history is another. */
   | { readonly type: 'epoch'; readonly number: number }
+  /**
+   * A fenced lock was given to this process. `others` holders have not let go since one last did so in good order: 0 when all is well; 1 or
+   * more when they are paused, dead or working on without Redis. `hint`: whether Redis keeps others away meanwhile.
+   */
+  | {
+      readonly type: 'lock'
+      readonly state: 'acquired'
+      readonly name: string
+      readonly token: string
+      readonly others: number
+      readonly hint: 'taken' | 'unavailable'
+      readonly waitedMs: number
+    }
+  /** `lost`: somebody else has taken over. `refused`: its token was out of date when it was asked for. `busy`: it was not given. */
+  | {
+      readonly type: 'lock'
+      readonly state: 'released' | 'lost' | 'refused' | 'busy'
+      readonly name: string
+      readonly token: string | undefined
+    }
   /** A table was opened. `ttl-only`: it has no outbox triggers, so crashed writers and SQL from outside are bounded by its TTL. */
   | { readonly type: 'durability'; readonly entity: string; readonly durability: 'outbox' | 'ttl-only' }
   | { readonly type: 'background.failed'; readonly task: string; readonly error: unknown }

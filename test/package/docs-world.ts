@@ -15,6 +15,8 @@ interface Shop {
   prices: { id: number; price: string }
   inventory: { id: number; left: number }
   profiles: { id: number; name: string }
+  orders: { id: string; state: string }
+  parcels: { order_id: string }
 }
 const shop = undefined as unknown as Corral<Shop>
 const repositories = {
@@ -25,6 +27,7 @@ const repositories = {
   prices: shop.repository('prices', { key: 'id' }),
   inventory: shop.repository('inventory', { key: 'id' }),
   profiles: shop.repository('profiles', { key: 'id' }),
+  orders: shop.repository('orders', { key: 'id' }),
 }
 const queries = {
   bestsellers: shop.query('bestsellers', (db, p: { limit: number }) => db.selectFrom('products').selectAll().limit(p.limit)),
@@ -44,6 +47,7 @@ declare global {
   const prices: typeof repositories.prices
   const inventory: typeof repositories.inventory
   const profiles: typeof repositories.profiles
+  const orders: typeof repositories.orders
   const bestsellers: typeof queries.bestsellers
   const session: Session
   const tx: Parameters<typeof repositories.products.in>[0]

@@ -35,12 +35,22 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
         'Session',
         'TransactionOptions',
       ],
+      ...['FencedLock', 'LockOptions'],
       ...['CacheableQuery', 'CachedQuery', 'QueryOptions', 'QueryReadOptions', 'WarmProgress', 'WarmUpOptions'],
       ...['TransactionRepository', 'TransactionResult', 'TtlOptions', 'UpdateOptions', 'WriteOptions', 'WriteResult'],
     ],
   },
   'corral/migrations': {
-    values: ['outboxTable', 'outboxTableSql', 'outboxTables', 'outboxTablesSql', 'stampTable', 'stampTableSql'],
+    values: [
+      'fencedLocks',
+      'fencedLocksSql',
+      'outboxTable',
+      'outboxTableSql',
+      'outboxTables',
+      'outboxTablesSql',
+      'stampTable',
+      'stampTableSql',
+    ],
     types: ['OutboxTableOptions', 'StampTableOptions'],
   },
 }

@@ -55,6 +55,8 @@ function told(event: CorralEvent): Field[] {
       return [event.reason]
     case 'entry.uncacheable':
       return [event.property]
+    case 'lock':
+      return [event.state, event.name]
     case 'fence':
       return [`${event.keys} key${event.keys === 1 ? '' : 's'}`, event.outcome]
     case 'fence.settled':
