@@ -44,6 +44,8 @@ function levelOf(event: CorralEvent): EventLevel {
       return event.state === 'open' ? 'warn' : 'info'
     case 'replica.skipped':
       return event.reason === 'failed' ? 'warn' : 'debug'
+    case 'lock':
+      return event.state === 'lost' || event.state === 'refused' ? 'warn' : 'debug'
     case 'started':
     case 'relay.leader':
     case 'shape.changed':

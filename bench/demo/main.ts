@@ -6,11 +6,12 @@
 import { startPostgres } from '../../test/support/servers/postgres.js'
 import { startRedis } from '../../test/support/servers/redis.js'
 import type { Act, Stage } from './act.js'
+import { fourIncidents } from './four-incidents.js'
 import { Narrator } from './narrator.js'
 import { sameTrafficTwice } from './same-traffic-twice.js'
 import { formatSeconds } from './table.js'
 
-const ACTS: readonly Act[] = [sameTrafficTwice]
+const ACTS: readonly Act[] = [fourIncidents, sameTrafficTwice]
 
 const narrator = new Narrator()
 

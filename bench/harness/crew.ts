@@ -63,6 +63,11 @@ export class Worker<Asked extends Talk> {
     }) as Answer<Asked, Name>
   }
 
+  /** Such as SIGSTOP and SIGCONT: the process stands still, and does not know it. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal)
+  }
+
   /** SIGKILL: the process gets no chance to tidy up. Questions under way fail. */
   async kill(): Promise<void> {
     const ended = this.#ended()

@@ -4,6 +4,7 @@ import { celebrity } from './celebrity.js'
 import { expiry } from './expiry.js'
 import { fleetStampede } from './fleet-stampede.js'
 import { hitRatio } from './hit-ratio.js'
+import { incidents } from './incidents.js'
 import { l1 } from './l1.js'
 import { l2 } from './l2.js'
 import { layout } from './layout.js'
@@ -72,4 +73,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
   layout,
   telemetry,
+  incidents,
 ]

@@ -89,6 +89,11 @@ export const ATTRIBUTES = {
     description: '`closed`: the cache is used. `open`: it is not. `half-open`: one call is finding out.',
     values: ['closed', 'open', 'half-open'],
   },
+  lockState: {
+    name: 'cache.lock.state',
+    description: 'What became of a fenced lock. Taken and neither released nor lost: it is held.',
+    values: ['acquired', 'released', 'lost', 'refused', 'busy'],
+  },
   incident: {
     name: 'cache.incident',
     description: 'Type of the [event](events.md).',

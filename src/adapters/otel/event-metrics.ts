@@ -71,6 +71,10 @@ export class EventMetrics {
         instruments.add('replicaSkipped', 1, named({ namespace, name, skipReason }))
         break
       }
+      case 'lock':
+        instruments.add('lockChanges', 1, named({ namespace, lockState: event.state }))
+        if (event.state === 'acquired' && event.others > 0) instruments.add('lockOverlaps', 1, named({ namespace }))
+        break
       case 'entry.unreadable':
       case 'entry.uncacheable':
       case 'write.unseen':

@@ -220,6 +220,20 @@ export const METRICS = {
     attributes: ['name'],
     description: 'Those that differed. A write whose fence is on its way looks the same for as long as that takes.',
   },
+  lockChanges: {
+    name: 'cache.lock.changes',
+    kind: 'counter',
+    unit: '{change}',
+    attributes: ['lockState'],
+    description: 'Fenced locks that were acquired, released, lost to somebody else, refused or not given.',
+  },
+  lockOverlaps: {
+    name: 'cache.lock.overlaps',
+    kind: 'counter',
+    unit: '{lock}',
+    attributes: [],
+    description: 'Fenced locks acquired while somebody else still held a token: whoever that is can write no more.',
+  },
   incidents: {
     name: 'cache.incidents',
     kind: 'counter',

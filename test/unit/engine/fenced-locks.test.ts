@@ -62,7 +62,7 @@ function hold(locks: FencedLocks, name = 'order', times = TIMES) {
 
 describe('FencedLocks', () => {
   it('lets one in at a time, and the next one as soon as the first has let go', async () => {
-    const { clock, join, states } = lab()
+    const { clock, events, join, states } = lab()
     const first = hold(join())
     await first.held
     const second = hold(join())
@@ -72,6 +72,7 @@ describe('FencedLocks', () => {
     await clock.advance(50)
     expect((await second.held).token).toBe('2')
     expect(states()).toEqual(['acquired', 'released', 'acquired'])
+    expect(events.at(-1)).toMatchObject({ others: 0 })
     second.end()
     expect(await second.done).toBe('2')
   })
