@@ -329,6 +329,8 @@ export class Filler<Id, Value> {
       emit({ type: 'floor.reset', entity: this.#source.entity, key })
     }
     if (loaded.version !== undefined) floors.raise(key, loaded.version, false)
+    // Of a table without a stamp no floor is kept; one that an absence has left would stay for ever.
+    else floors.clear(key)
     this.#tier?.outdate(id, wasReset ? null : (loaded.version ?? null))
     return loaded.value
   }

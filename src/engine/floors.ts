@@ -33,22 +33,22 @@ export class Floors {
   /** Raises the floor to a version that was shown, written or announced. A lower or equal one changes nothing. */
   raise(key: CacheKey, version: Version, absent: boolean): void {
     const floor = this.#floors.get(key)
-    if (floor !== undefined) {
+    if (floor !== undefined && !floor.isUnordered) {
       const order = compareVersions(version, floor.version)
       if (order < 0 || (order === 0 && floor.absent === absent)) return
-      this.#floors.delete(key)
     }
-    this.#floors.set(key, { version, absent })
-    if (this.#floors.size > this.#maxKeys) this.#floors.delete(this.#floors.keys().next().value as CacheKey)
+    this.#set(key, { version, absent })
   }
 
   /**
    * This process has seen for itself, at the database, that the row is gone. From here on an absence may be shown;
-   * what was shown before may not come back.
+   * what was there before may not come back. Where this process knows no version of it, no cached row is shown any more until
+   * the database or a message has told one: the cache may hold what was deleted, as long as its fence is on the way.
    */
   seeAbsence(key: CacheKey): void {
     const floor = this.#floors.get(key)
-    if (floor && !floor.absent) this.#floors.set(key, { version: successor(floor.version), absent: true })
+    if (floor === undefined) this.#set(key, UNORDERED)
+    else if (!floor.absent) this.#floors.set(key, { version: successor(floor.version), absent: true })
   }
 
   /** Forgets a floor that the database itself contradicts. */
@@ -59,4 +59,12 @@ export class Floors {
   clearAll(): void {
     this.#floors.clear()
   }
+
+  #set(key: CacheKey, floor: Floor): void {
+    this.#floors.delete(key)
+    this.#floors.set(key, floor)
+    if (this.#floors.size > this.#maxKeys) this.#floors.delete(this.#floors.keys().next().value as CacheKey)
+  }
 }
+
+const UNORDERED: Floor = { version: '0' as Version, absent: true, isUnordered: true }

@@ -14,6 +14,8 @@ export interface Floor {
   readonly version: Version
   /** True when this process knows that the row was gone after `version`, so that an absence may be shown too. */
   readonly absent: boolean
+  /** This process has seen that the row is gone, and knows no version of it: no cached row can be shown to be newer than that. */
+  readonly isUnordered?: boolean
 }
 
 /** The fields of an entry that decide; the payload never does. */
@@ -67,7 +69,8 @@ export function judge(
 function isBelow(entry: Judged, floor: Floor): boolean {
   switch (entry.kind) {
     case 'row':
-      return entry.version === undefined || compareVersions(entry.version, floor.version) < 0
+      if (floor.isUnordered || entry.version === undefined) return true
+      return compareVersions(entry.version, floor.version) < 0
     case 'absent':
       // An absence has no version, so it cannot prove that it is newer than a row this process has seen.
       return !floor.absent

@@ -87,6 +87,33 @@ describe('reads never go back in time', () => {
     expect(await process.read('42')).toBeUndefined()
   })
 
+  it('and a row that is seen to be gone before it was ever shown does not appear while its fence is on the way', async () => {
+    const fleet = new Fleet({ fill: { jitter: 0, graceMs: 0, lease: { minMs: 200, maxMs: 5_000, waitMs: 20 } } })
+    const [holder, reader, writer] = [fleet.start(), fleet.start(), fleet.start()]
+    fleet.table.put('42', 1)
+    const fill = holder.cache.pause('before fill')
+    await holder.read('42')
+    await fill.reached
+    const reading = reader.read('42')
+    const deletion = fleet.table.remove('42')
+    await fleet.clock.advance(20)
+    expect(await reading, 'it gave up waiting and asked the database').toBeUndefined()
+    fill.resume()
+    await settle()
+    expect(await reader.read('42'), 'the holder has stored the deleted row by now').toBeUndefined()
+    await writer.fence(deletion)
+    const insertion = fleet.table.put('42', 2)
+    await writer.fence(insertion)
+    await writer.read('42')
+    await settle()
+    expect((await reader.read('42'))?.price, 'it is back').toBe(2)
+    await settle()
+    const before = fleet.table.loads.length
+    expect((await reader.read('42'))?.price).toBe(2)
+    expect(fleet.table.loads, 'and cached').toHaveLength(before)
+    expect(reader.events.count('floor.reset')).toBe(0)
+  })
+
   it('unless the database itself went back: then it is right, and says so in an event', async () => {
     const fleet = new Fleet()
     const process = fleet.start()

@@ -1,11 +1,11 @@
 import { type Moves, nameOf } from './moves.js'
 import { apply, emptyNear } from './process.js'
-import type { Protocol } from './scope.js'
+import { hasBus, type Protocol } from './scope.js'
 import type { Message, Process, State } from './state.js'
 
 /** engine/bus.ts: who hears what, and who notices what was missed. */
 export function busMoves(protocol: Protocol, state: State, moves: Moves): void {
-  if (!protocol.scope.near) return
+  if (!hasBus(protocol.scope)) return
   for (const [at, process] of state.processes.entries()) if (process.alive) busMovesOf(protocol, state, at, moves)
 }
 
@@ -14,7 +14,7 @@ export function announce(state: State, from: number, change: Omit<Message, 'from
   for (const [at, process] of state.processes.entries()) {
     if (at === from || !process.alive) continue
     if (isLost) process.gap = true
-    else if (!process.deaf) process.inbox.push({ from, ...change })
+    else if (!process.deaf) process.inbox = [...process.inbox, { from, ...change }]
   }
 }
 
@@ -29,7 +29,8 @@ function busMovesOf(protocol: Protocol, state: State, at: number, moves: Moves):
     moves.work(
       () => `${name} hears of ${message.version === null ? 'a change' : `version ${message.version}`}`,
       (next) => {
-        ;(next.processes[at] as Process).inbox.splice(index, 1)
+        const own = next.processes[at] as Process
+        own.inbox = own.inbox.toSpliced(index, 1)
         apply(protocol, next, at, message)
       },
     )
@@ -40,7 +41,7 @@ function busMovesOf(protocol: Protocol, state: State, at: number, moves: Moves):
       (next) => {
         const own = next.processes[at] as Process
         next.budget.loseMessage--
-        own.inbox.shift()
+        own.inbox = own.inbox.slice(1)
         own.gap = true
       },
     )

@@ -18,14 +18,23 @@ import type {
 const READER_STEPS: Record<ReaderStep, number> = {
   ...{ idle: 0, again: 1, looked: 2, 'looked-copy': 3, waits: 4, landing: 5, loads: 6, loaded: 7 },
 }
-const FILL_STEPS: Record<FillStep, number> = { wants: 0, reads: 1, leased: 2, loaded: 3, sent: 4, stored: 5 }
+const FILL_STEPS: Record<FillStep, number> = {
+  wants: 0,
+  reads: 1,
+  leased: 2,
+  loaded: 3,
+  sent: 4,
+  stored: 5,
+  'loaded-standby': 6,
+  'sent-standby': 7,
+}
 const FILL_REASONS: Record<Fill['reason'], number> = { miss: 0, refresh: 1, copy: 2 }
 const WRITER_STEPS: Record<WriterStep, number> = {
   ...{ idle: 0, committed: 1, confirms: 2, fences: 3, announces: 4, 'commits-late': 5, doubts: 6, asks: 7 },
 }
 const OUTCOMES: Record<Writer['outcome'], number> = { open: 0, committed: 1, aborted: 2 }
 /** How many numbers stand for one fill. */
-const FILL_NUMBERS = 10
+const FILL_NUMBERS = 11
 /** All numbers here are small; as characters they count up from a printable one. */
 const FIRST = 40
 
@@ -58,6 +67,7 @@ export function encode(state: State): string {
   put(state.acknowledged)
   put(state.returned)
   put(state.unrelayed)
+  put(state.forgotten)
   put(state.relaying === undefined ? -1 : state.relaying.commit * 4 + state.relaying.at)
   put(state.epoch * 4 + Number(state.unepoched) * 2 + Number(state.hasFailedOver))
   for (const fault in state.budget) put(state.budget[fault as keyof State['budget']])
@@ -101,6 +111,7 @@ function putPlace(place: Place, order: readonly Fill[]): void {
   put(entryNumber(place.entry))
   put(place.fence)
   put(place.fencedXid)
+  put(place.unordered)
   put(tokenNumber(place.lease, order))
 }
 
@@ -117,6 +128,7 @@ function putProcess(process: Process): void {
   put(Number(alive) + 2 * Number(trusted) + 4 * Number(deaf) + 8 * Number(gap) + 16 * Number(sawAbsence))
   put(floorNumber(process.floor))
   put(process.epoch)
+  put(process.horizon)
   put(valueNumber(process.near))
   put(process.shown)
   put(process.own)
@@ -145,10 +157,11 @@ function putFill(fill: Fill, process: Process): void {
   put(fill.place)
   put(FILL_REASONS[fill.reason])
   put(FILL_STEPS[fill.step])
-  put(Number(fill.storesNothing) + 2 * Number(fill.useless) + 4 * Number(fill.joinable))
+  put(Number(fill.storesNothing) + 2 * Number(fill.useless) + 4 * Number(fill.joinable) + 8 * Number(fill.askedStandby))
   put(entryNumber(fill.seen))
   put(Number(fill.generation === process.generation) + 2 * Number(fill.before === process.floor))
   put(fill.epoch)
+  put(fill.horizon)
   put(valueNumber(fill.value))
   put(fill.covers)
 }

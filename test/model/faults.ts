@@ -1,6 +1,6 @@
 import { type Moves, nameOf, nameOfPlace } from './moves.js'
 import type { Protocol } from './scope.js'
-import type { Entry, Place, Process, State } from './state.js'
+import { type Entry, NONE, type Place, type Process, type State } from './state.js'
 import { forgetFence, hasGuard } from './store.js'
 
 /** What memory pressure, time and death do. Each as often as the scope's budget says. */
@@ -8,13 +8,30 @@ export function faultMoves({ scope }: Protocol, state: State, moves: Moves): voi
   const { budget } = state
   for (const [at, place] of state.places.entries()) placeFaults(state, at, place, moves)
   if (budget.crash > 0) crashMoves(state, moves)
-  if (!scope.standby || state.standby >= state.history.length - 1) return
-  moves.work(
-    () => `the standby replays version ${state.standby + 1}`,
-    (next) => {
-      next.standby++
-    },
-  )
+  if (scope.standby) standbyMoves(state, moves)
+}
+
+function standbyMoves(state: State, moves: Moves): void {
+  const last = state.history.length - 1
+  if (state.standby < last) {
+    moves.work(
+      () => `the standby replays version ${state.standby + 1}`,
+      (next) => {
+        next.standby++
+      },
+    )
+  }
+  if (state.budget.horizons === 0) return
+  for (const [at, { alive, horizon }] of state.processes.entries()) {
+    if (!alive || horizon === NONE || horizon === last) continue
+    moves.choice(
+      () => `${nameOf(at)} looks at the primary: a standby has to show version ${last} from now on`,
+      (next) => {
+        next.budget.horizons--
+        ;(next.processes[at] as Process).horizon = last
+      },
+    )
+  }
 }
 
 function placeFaults(state: State, at: number, place: Place, moves: Moves): void {
@@ -40,11 +57,15 @@ function placeFaults(state: State, at: number, place: Place, moves: Moves): void
       },
     )
   }
-  if (budget.forgetFence > 0 && (place.fence >= 0 || place.fencedXid >= 0)) {
+  const fenced = Math.max(place.fence, place.fencedXid)
+  // Horizons are younger than fences are old when they are forgotten (engine/replica-trust.ts).
+  const isOld = state.processes.every(({ alive, horizon }) => !alive || horizon === NONE || horizon >= fenced)
+  if (budget.forgetFence > 0 && fenced !== NONE && isOld) {
     moves.choice(
       () => `the fence of ${name} is forgotten: its time is up`,
       (next) => {
         next.budget.forgetFence--
+        next.forgotten = Math.max(next.forgotten, fenced)
         forgetFence(placeIn(next))
       },
     )
@@ -74,7 +95,9 @@ function crashMoves(state: State, moves: Moves): void {
         own.pending = []
         own.inbox = []
         own.near = undefined
-        next.fills = next.fills.filter((fill) => fill.process !== at || fill.step === 'sent')
+        next.fills = next.fills.filter(
+          (fill) => fill.process !== at || fill.step === 'sent' || fill.step === 'sent-standby',
+        )
         for (const reader of next.readers) {
           if (reader.process !== at) continue
           reader.step = 'idle'

@@ -52,9 +52,11 @@ function verdictOn(name: ScopeName, { counterexample }: Exploration): string {
 }
 
 function tryWithout(rule: RuleName): void {
-  const scope = ABLATIONS[rule]
-  const { counterexample } = explore(systemOf({ scope: SCOPES[scope], rules: rulesWithout(rule) }))
-  console.log(`Without: ${RULES[rule].says}\n  ${rule}, ${RULES[rule].where}; scope ${scope}`)
+  const { scope, behind } = ABLATIONS[rule]
+  const taken = behind === undefined ? [rule] : [rule, behind]
+  const { counterexample } = explore(systemOf({ scope: SCOPES[scope], rules: rulesWithout(...taken) }))
+  const first = behind === undefined ? '' : `, behind ${behind}`
+  console.log(`Without: ${RULES[rule].says}\n  ${rule}, ${RULES[rule].where}; scope ${scope}${first}`)
   if (counterexample === undefined) {
     failures.push(`nothing breaks without ${rule}`)
     console.log('  NOTHING BREAKS\n')

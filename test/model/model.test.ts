@@ -13,7 +13,25 @@ const MINUTE_MS = 60_000
  * How many states each scope has. A number that changes says that the model has; one that falls may say that a part of it is
  * not reached any more.
  */
-const STATES: Readonly<Record<keyof typeof SCOPES, number>> = {}
+const STATES: Readonly<Record<keyof typeof SCOPES, number>> = {
+  rows: 2_427,
+  absences: 69_949,
+  writers: 11_852,
+  crashes: 7_207,
+  pending: 28_231,
+  doubts: 7_278,
+  failover: 27_824,
+  near: 44_493,
+  unstamped: 5_777,
+  copies: 58_734,
+  refreshes: 12_892,
+  joiners: 6_503,
+  standby: 13_018,
+  'standby, evicted': 1_743,
+  'standby, entries': 1_041,
+  epochs: 27_725,
+  sessions: 23_105,
+}
 
 describe('the whole protocol', () => {
   it.each(Object.entries(SCOPES))(
@@ -29,10 +47,14 @@ describe('the whole protocol', () => {
 })
 
 describe('breaks', () => {
-  it.each(Object.entries(RULES))('unless %s', (name) => {
-    const { steps } = breakWithout(name as RuleName)
-    expect(steps.length).toBeGreaterThan(4)
-  })
+  it.each(Object.entries(RULES))(
+    'unless %s',
+    (name) => {
+      const { steps } = breakWithout(name as RuleName)
+      expect(steps.length).toBeGreaterThan(4)
+    },
+    MINUTE_MS,
+  )
 
   it('in the fewest steps, told as a story', () => {
     expect(`\n${tellStory(breakWithout('fillNeedsItsLease'))}\n`).toMatchInlineSnapshot(`
@@ -66,8 +88,14 @@ describe('breaks', () => {
 })
 
 function breakWithout(rule: RuleName): Counterexample {
-  const scope = SCOPES[ABLATIONS[rule]]
-  const { counterexample } = explore(systemOf({ scope, rules: rulesWithout(rule) }))
+  const { scope: name, behind } = ABLATIONS[rule]
+  const scope = SCOPES[name]
+  const taken = behind === undefined ? [] : [behind]
+  if (behind !== undefined) {
+    const { counterexample } = explore(systemOf({ scope, rules: rulesWithout(behind) }))
+    expect(counterexample, `without ${behind} alone`).toBeUndefined()
+  }
+  const { counterexample } = explore(systemOf({ scope, rules: rulesWithout(rule, ...taken) }))
   if (counterexample === undefined) throw new Error(`nothing breaks without ${rule}`)
   return counterexample
 }

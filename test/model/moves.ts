@@ -2,7 +2,7 @@ import type { Move } from './explore.js'
 import { clone, type State } from './state.js'
 
 /** Says what went wrong, if something did. */
-type Change = (next: State) => string | undefined | void
+type Change = (next: State) => string | undefined
 
 /** Collects what can happen next in one state. */
 export class Moves {
@@ -23,7 +23,7 @@ export class Moves {
 
   #add(kind: Move<State>['kind'], tell: () => string, change: Change): void {
     const to = clone(this.#state)
-    const broken = change(to) ?? undefined
+    const broken = change(to)
     this.all.push({ kind, tell, to, broken })
   }
 }

@@ -1,5 +1,5 @@
 import type { Protocol } from './scope.js'
-import type { Entry, Floor, Process, State, Value } from './state.js'
+import { type Entry, type Floor, NONE, type Process, type State, type Value } from './state.js'
 
 /** The stamp by which the protocol tells values apart; what it has none for, it cannot order. */
 export function versionOf({ scope }: Protocol, value: Value): number | null {
@@ -66,6 +66,7 @@ export function leaveFlights(state: State, at: number): void {
 export function emptyNear(process: Process): void {
   process.near = undefined
   process.generation++
+  process.horizon = NONE
 }
 
 /** `Filler.#accept`: holds a load against what this process has shown or written. `again`: it has to be made again. */

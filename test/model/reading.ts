@@ -2,8 +2,8 @@ import { startFill } from './fills.js'
 import type { Moves } from './moves.js'
 import { accept, apply, judge, outdate, raiseFloor, remember, versionOf } from './process.js'
 import type { Protocol } from './scope.js'
-import { loadable, readerName, rowIn, serve } from './serving.js'
-import { type Entry, type Process, type Reader, type State, type Value, valueAt } from './state.js'
+import { readerName, rowIn, serve } from './serving.js'
+import { current, type Entry, type Process, type Reader, type State, type Value, valueAt } from './state.js'
 
 /** engine/reader.ts: look, judge, serve, or fill. One read at a time for each reader. */
 export function readerMoves(protocol: Protocol, state: State, moves: Moves): void {
@@ -23,7 +23,9 @@ function readerMovesOf(protocol: Protocol, state: State, at: number, moves: Move
     case 'again':
       moves.work(
         () => `${name} looks again`,
-        (next) => look(protocol, next, at, true),
+        (next) => {
+          look(protocol, next, at, true)
+        },
       )
       return
     case 'looked-copy':
@@ -46,11 +48,11 @@ function readerMovesOf(protocol: Protocol, state: State, at: number, moves: Move
       return
     case 'loads':
       moves.work(
-        () => `${name} loads ${rowIn(loadable(protocol, state))} for itself`,
+        () => `${name} loads ${rowIn(current(state))} for itself`,
         (next) => {
           const own = next.readers[at] as Reader
           own.before = (next.processes[own.process] as Process).floor
-          own.value = loadable(protocol, next)
+          own.value = current(next)
           own.step = 'loaded'
         },
       )
@@ -92,7 +94,7 @@ function begin(protocol: Protocol, state: State, at: number, moves: Moves): void
     () => `${name} begins to read${reader.carriesSession ? ' under a session' : ''}, and looks`,
     (next) => {
       start(next)
-      return look(protocol, next, at, false)
+      look(protocol, next, at, false)
     },
   )
 }
@@ -132,7 +134,7 @@ function look(protocol: Protocol, state: State, at: number, isAgain: boolean): v
     return
   }
   if (isPending(0)) {
-    join(state, at) || loadAlone(reader)
+    if (!join(state, at)) loadAlone(reader)
     return
   }
   reader.held = state.places[0]?.entry

@@ -1,7 +1,7 @@
 import { announce } from './bus.js'
 import { type Moves, nameOf, nameOfPlace } from './moves.js'
 import { emptyNear, leaveFlights } from './process.js'
-import type { Protocol } from './scope.js'
+import { hasBus, type Protocol } from './scope.js'
 import { clonePlace, type Fence, type Process, type State, valueAt } from './state.js'
 import { fenceOne, fenceOrder } from './writing.js'
 
@@ -36,7 +36,7 @@ function pendingMoves(protocol: Protocol, state: State, moves: Moves): void {
       (next) => {
         const own = next.processes[at] as Process
         outcome = fenceOne(protocol, next, fence)
-        own.pending.shift()
+        own.pending = own.pending.slice(1)
         announce(next, at, { version: fence.version, absent: false, raises: false }, false)
       },
     )
@@ -74,7 +74,7 @@ function relayFence(
       if (next.relaying) return
       next.unrelayed &= ~(1 << commit)
       const { absent } = valueAt(next, commit)
-      if (protocol.scope.near) announce(next, RELAY, { version, absent, raises: version !== null }, false)
+      if (hasBus(protocol.scope)) announce(next, RELAY, { version, absent, raises: version !== null }, false)
     },
   )
 }

@@ -15,9 +15,25 @@ export const RULES = {
     says: 'where loads may read a standby, a fence is remembered where nothing is cached too',
     where: '`rememberAlways` of FENCE in adapters/redis/scripts.ts',
   },
-  absenceMustSeeXids: {
-    says: 'an absence read on a standby lands only if it saw every fenced transaction',
+  standbyMustSeeXids: {
+    says: 'what no version orders lands from a standby only if that saw every fenced transaction',
     where: 'FILL in adapters/redis/scripts.ts',
+  },
+  standbyMustShowHorizon: {
+    says: 'a standby is believed only if it shows what the primary showed not long ago',
+    where: 'engine/replica-trust.ts',
+  },
+  standbyFillHasItsTime: {
+    says: 'a fill from a standby lands only while fences since its horizon are remembered',
+    where: '`untilMs` of FILL in adapters/redis/scripts.ts',
+  },
+  standbyShowsOnlyStored: {
+    says: 'what a standby gave is shown only after it was stored',
+    where: 'engine/replica-fill.ts',
+  },
+  standbyIsHeldAgainstFloor: {
+    says: 'what a standby gave is not stored below the floor',
+    where: 'engine/replica-fill.ts',
   },
   replacesOnlyOlder: {
     says: 'a published row only takes the place of an older entry',

@@ -12,17 +12,23 @@ export interface Scope {
   readonly writers: readonly { readonly process: number; readonly writes: readonly Write[] }[]
   readonly faults?: Partial<Budget>
   readonly promises: readonly Promised[]
-  /** Processes have an L1 and hear each other. */
+  /** Processes have an L1, and hear each other. */
   readonly near?: boolean
+  /** They hear each other, without an L1. */
+  readonly bus?: boolean
   /** The key is hot: each process reads its own copy. */
   readonly hot?: boolean
   /** False: the table has no version stamp. */
   readonly stamped?: boolean
-  /** Loads are made on a standby that may lag. */
+  /** Misses are loaded from a standby that may lag. */
   readonly standby?: boolean
   readonly relay?: boolean
   /** Writes publish the new row. */
   readonly publishes?: boolean
+}
+
+export function hasBus({ near, bus }: Scope): boolean {
+  return near === true || bus === true
 }
 
 /** What is explored: these people under these rules. */

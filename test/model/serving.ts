@@ -1,7 +1,7 @@
-import { startCopy } from './fills.js'
+import { drop, isCovered, startCopy, waiting } from './fills.js'
 import { nameOf } from './moves.js'
 import type { Protocol } from './scope.js'
-import { current, type Process, type Reader, type State, type Value, valueAt } from './state.js'
+import type { Fill, Process, Reader, State, Value } from './state.js'
 
 /** The end of a read: what it shows is held against what was known when it began. */
 export function serve(
@@ -22,10 +22,10 @@ export function serve(
   rest(state, at)
   reader.left--
   process.shown = Math.max(process.shown, shown ?? 0)
+  const seen = shown ?? Math.max(acknowledged, known) - 1
   const said = `${name} shows ${rowIn(value)} from ${from}`
-  const isTooOld = (least: number) => shown === undefined || shown < least
-  if (isTooOld(known)) return `${said}, though it had to show version ${known} or a later one`
-  if (isTooOld(acknowledged)) return `${said}, though version ${acknowledged} had been acknowledged before it began`
+  if (seen < known) return `${said}, though it had to show version ${known} or a later one`
+  if (seen < acknowledged) return `${said}, though version ${acknowledged} had been acknowledged before it began`
   return undefined
 }
 
@@ -67,7 +67,26 @@ export function rowIn({ of, absent }: Value): string {
   return absent ? 'that there is no row' : `version ${of}`
 }
 
-/** What a load that is made now reads. */
-export function loadable(protocol: Protocol, state: State): Value {
-  return protocol.scope.standby ? valueAt(state, state.standby) : current(state)
+/** Those who began before the question was asked are served; the others have to wait and see whether the fill lands. */
+export function answer(
+  protocol: Protocol,
+  state: State,
+  fill: Fill,
+  value: Value,
+  from: 'cache' | 'database',
+): string | undefined {
+  let broken: string | undefined
+  const stores = from === 'database' && !fill.storesNothing
+  fill.joinable = false
+  for (const reader of waiting(state, fill)) {
+    const at = state.readers.indexOf(reader)
+    if (isCovered(state, fill, reader) || !protocol.rules.joinsOnlyWhatSaw) {
+      broken ??= serve(state, at, value, from)
+    } else if (stores) {
+      reader.value = value
+      reader.step = 'landing'
+    } else reader.step = 'again'
+  }
+  if (!stores) drop(state, fill)
+  return broken
 }

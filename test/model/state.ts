@@ -4,6 +4,8 @@
  */
 
 export const NONE = -1
+/** Later than any transaction of a scope. */
+export const ANY_XID = 14
 
 /** What an entry, a load or a copy in memory says: what commit `of` left behind. */
 export interface Value {
@@ -22,8 +24,10 @@ export interface Place {
   entry: Entry | undefined
   /** Highest version fenced; `NONE` without one. */
   fence: number
-  /** Highest transaction fenced that no version orders. Commits are numbered as transactions are. */
+  /** Highest transaction fenced. Commits are numbered as transactions are. */
   fencedXid: number
+  /** Highest transaction of a fence without a version; `ANY_XID` when not even that was known. */
+  unordered: number
   /** Token of the fill that holds the lease; 0: nobody. */
   lease: number
 }
@@ -57,7 +61,7 @@ export interface Process {
   floor: Floor | undefined
   epoch: number
   /** Fences the cache has not acknowledged. */
-  pending: Fence[]
+  pending: readonly Fence[]
   /** The copy in L1, and the number of invalidations that could concern it. */
   near: Value | undefined
   generation: number
@@ -67,7 +71,9 @@ export interface Process {
   deaf: boolean
   /** A message was lost, which the publisher's next one will show. */
   gap: boolean
-  inbox: Message[]
+  inbox: readonly Message[]
+  /** What a standby has to show to be believed: what the primary showed at some moment not long ago. `NONE`: not known. */
+  horizon: number
   /** It was shown that there is no row, after which copies may still hold one. */
   sawAbsence: boolean
   /** The highest commit that a finished read showed here, and that a finished write of this process made. */
@@ -101,7 +107,7 @@ export interface Reader {
 }
 
 /** `wants`: about to ask for the lease. `reads`: about to read the entry for a copy. `sent`: on its way to the store. `stored`: its reply is on its way. */
-export type FillStep = 'wants' | 'reads' | 'leased' | 'loaded' | 'sent' | 'stored'
+export type FillStep = 'wants' | 'reads' | 'leased' | 'loaded' | 'sent' | 'stored' | 'loaded-standby' | 'sent-standby'
 
 export interface Fill {
   readonly token: number
@@ -117,6 +123,10 @@ export interface Fill {
   before: Floor | undefined
   epoch: number
   value: Value | undefined
+  /** A standby has been asked already. */
+  askedStandby: boolean
+  /** The horizon that the standby had to show. */
+  horizon: number
   /** New readers of its process may join. */
   joinable: boolean
   /** Readers who had begun when its question was asked, as bits. */
@@ -157,11 +167,13 @@ export interface Budget {
   deafen: number
   failover: number
   refresh: number
+  /** Not a fault: how often processes look at the primary anew. */
+  horizons: number
 }
 
 export interface State {
   /** Whether each commit left a row; its index is its version. */
-  history: boolean[]
+  history: readonly boolean[]
   /** The last commit a standby has replayed. */
   standby: number
   places: Place[]
@@ -175,6 +187,8 @@ export interface State {
   /** Highest commit whose write returned `fenced`; and whose writer has returned at all. */
   acknowledged: number
   returned: number
+  /** The highest commit whose fence was forgotten because its time was up. */
+  forgotten: number
   /** Commits that are told row by row, and those of them the relay has yet to carry, as bits. */
   unrelayed: number
   relaying: { readonly commit: number; readonly at: number } | undefined
@@ -190,22 +204,23 @@ export function clonePlace(place: Place): Place {
   return { ...place }
 }
 
-/** A state to change. Entries, values and floors are shared: they are replaced, never changed. */
+/** A state to change. What lies deeper than a list's items is shared: it is replaced, never changed. */
 export function clone(state: State): State {
   return {
     ...state,
-    history: state.history.slice(),
-    places: state.places.map(clonePlace),
-    processes: state.processes.map((process) => ({
-      ...process,
-      pending: process.pending.slice(),
-      inbox: process.inbox.slice(),
-    })),
-    readers: state.readers.map((reader) => ({ ...reader })),
-    writers: state.writers.map((writer) => ({ ...writer })),
-    fills: state.fills.map((fill) => ({ ...fill })),
+    places: copyEach(state.places),
+    processes: copyEach(state.processes),
+    readers: copyEach(state.readers),
+    writers: copyEach(state.writers),
+    fills: copyEach(state.fills),
     budget: { ...state.budget },
   }
+}
+
+function copyEach<Item extends object>(items: readonly Item[]): Item[] {
+  const copies = new Array<Item>(items.length)
+  for (let at = 0; at < items.length; at++) copies[at] = { ...(items[at] as Item) }
+  return copies
 }
 
 /** What the database holds now. */

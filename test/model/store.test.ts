@@ -69,7 +69,7 @@ class ModelKey {
         const { of, absent } = each
         const entry = { of, absent, epoch: 0, expired: false }
         const standbyAt = each.isStandby ? of : null
-        const request = { ...each, version: versionOf(entry), entry, standbyAt }
+        const request = { ...each, version: versionOf(entry), entry, standbyAt, isTooLate: false }
         return store.fill(place, request, versionOf, RULES)
       }
       case 'fence': {

@@ -1,5 +1,5 @@
 import type { Rules } from './rules.js'
-import { type Entry, NONE, type Place } from './state.js'
+import { ANY_XID, type Entry, NONE, type Place } from './state.js'
 
 /**
  * The scripts of adapters/redis/scripts.ts, and so `MemoryStore`, on one key. `test/model/store.test.ts` holds the three against each
@@ -16,6 +16,8 @@ export interface StoredFill extends Stamp {
   readonly entry: Entry
   /** Null: the load was made on the primary. Otherwise the last transaction the standby had replayed. */
   readonly standbyAt: number | null
+  /** Of a load from a standby: a fence may have been forgotten that it did not see. */
+  readonly isTooLate: boolean
   readonly replacesNewer: boolean
 }
 
@@ -41,16 +43,18 @@ export function lease(
 
 export function fill(
   place: Place,
-  { token, version, entry, standbyAt, replacesNewer }: StoredFill,
+  { token, version, entry, standbyAt, isTooLate, replacesNewer }: StoredFill,
   versionOf: (entry: Entry) => number | null,
   rules: Rules,
 ): 'filled' | 'lease-lost' | 'fenced' | 'older' {
   if (rules.fillNeedsItsLease && place.lease !== token) return 'lease-lost'
-  if (place.lease === token) place.lease = 0
-  if (isFenced(place, version, standbyAt, rules)) return 'fenced'
+  // What a standby gave may be refused and the primary asked under the same lease.
+  if (standbyAt === null) release(place, token)
+  if (isTooLate || isFenced(place, version, standbyAt, rules)) return 'fenced'
   const stored = place.entry && versionOf(place.entry)
   const isOlder = version !== null && typeof stored === 'number' && stored > version
   if (rules.fillMustNotBeOlder && !replacesNewer && isOlder) return 'older'
+  release(place, token)
   place.entry = entry
   return 'filled'
 }
@@ -66,6 +70,7 @@ export function fence(
   }
   if (version !== null) place.fence = Math.max(place.fence, version)
   place.fencedXid = Math.max(place.fencedXid, xid)
+  if (version === null && rememberAlways) place.unordered = Math.max(place.unordered, xid === NONE ? ANY_XID : xid)
   const stored = place.entry === undefined || place.entry.absent ? null : versionOf(place.entry)
   if (version !== null && stored !== null && stored >= version) return 'kept'
   if (rules.fenceRevokesLease) place.lease = 0
@@ -82,24 +87,26 @@ export function release(place: Place, token: number): void {
 }
 
 export function emptyPlace(): Place {
-  return { entry: undefined, fence: NONE, fencedXid: NONE, lease: 0 }
+  return { entry: undefined, fence: NONE, fencedXid: NONE, unordered: NONE, lease: 0 }
 }
 
 export function hasGuard(place: Place): boolean {
-  return place.fence !== NONE || place.fencedXid !== NONE || place.lease !== 0
+  return place.fence !== NONE || place.fencedXid !== NONE || place.unordered !== NONE || place.lease !== 0
 }
 
 export function forgetFence(place: Place): void {
   place.fence = NONE
   place.fencedXid = NONE
+  place.unordered = NONE
 }
 
 function isFenced(place: Place, version: number | null, standbyAt: number | null, rules: Rules): boolean {
-  if (version !== null) return rules.fillMustSatisfyFence && version < place.fence
-  if (standbyAt === null || !rules.absenceMustSeeXids) return false
+  if (rules.fillMustSatisfyFence && version !== null && version < place.fence) return true
+  if (standbyAt === null || !rules.standbyMustSeeXids) return false
+  if (place.unordered > standbyAt) return true
+  if (version !== null) return false
   // A fence of which no transaction is known cannot be shown to have been seen.
-  if (place.fence !== NONE && place.fencedXid === NONE) return true
-  return place.fencedXid > standbyAt
+  return place.fencedXid > standbyAt || (place.fence !== NONE && place.fencedXid === NONE)
 }
 
 /** Two fills of one version are told apart by their time; here it is enough that a store that holds another version has changed. */

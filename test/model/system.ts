@@ -63,6 +63,7 @@ const NO_FAULTS: Budget = {
   deafen: 0,
   failover: 0,
   refresh: 0,
+  horizons: 0,
 }
 
 /** Commit 0 is before everything: no row. Where there is one to begin with, commit 1 has made it. */
@@ -73,7 +74,7 @@ function initialState({ initially, processes, readers, writers, hot, faults }: S
     standby: history.length - 1,
     places: Array.from({ length: hot ? 1 + processes : 1 }, emptyPlace),
     replica: Array.from({ length: hot ? 1 + processes : 1 }, emptyPlace),
-    processes: Array.from({ length: processes }, () => ({
+    processes: Array.from({ length: processes }, (_, at) => ({
       alive: true,
       floor: undefined,
       epoch: 0,
@@ -84,6 +85,8 @@ function initialState({ initially, processes, readers, writers, hot, faults }: S
       deaf: false,
       gap: false,
       inbox: [],
+      // Only who reads looks at the primary.
+      horizon: readers.some(({ process }) => process === at) ? history.length - 1 : NONE,
       sawAbsence: false,
       shown: 0,
       own: 0,
@@ -104,6 +107,7 @@ function initialState({ initially, processes, readers, writers, hot, faults }: S
     tokens: 0,
     acknowledged: 0,
     returned: 0,
+    forgotten: NONE,
     unrelayed: 0,
     relaying: undefined,
     unepoched: false,

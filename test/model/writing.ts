@@ -1,7 +1,7 @@
 import { announce } from './bus.js'
 import { type Moves, nameOf, nameOfPlace } from './moves.js'
 import { apply, versionOf } from './process.js'
-import type { Protocol } from './scope.js'
+import { hasBus, type Protocol } from './scope.js'
 import {
   current,
   type Fence,
@@ -51,20 +51,24 @@ function writerMovesOf(protocol: Protocol, state: State, at: number, moves: Move
   const name = nameOf(writer.process)
   const what = writer.commit === NONE ? '' : rowOrGone(valueAt(state, writer.commit))
   const change = (tell: () => string, act: (next: State, own: Writer) => void) =>
-    moves.work(tell, (next) => act(next, next.writers[at] as Writer))
+    moves.work(tell, (next) => {
+      act(next, next.writers[at] as Writer)
+    })
   switch (writer.step) {
     case 'idle':
-      return beginMoves(protocol, state, at, moves)
+      beginMoves(protocol, state, at, moves)
+      return
     case 'committed':
-      return change(
+      change(
         () => `${name} is told that its COMMIT is done, and reads its own write from now on`,
         (next, own) => {
           learn(protocol, next, own)
           own.step = protocol.scope.publishes ? 'confirms' : firstStep(protocol)
         },
       )
+      return
     case 'confirms':
-      return change(
+      change(
         () => `${name} asks whether the row is still as written: it is ${rowOrGone(current(state))}`,
         (next, own) => {
           const now = current(next)
@@ -72,10 +76,12 @@ function writerMovesOf(protocol: Protocol, state: State, at: number, moves: Move
           own.step = firstStep(protocol)
         },
       )
+      return
     case 'fences':
-      return fenceMoves(protocol, state, at, moves)
+      fenceMoves(protocol, state, at, moves)
+      return
     case 'announces':
-      return change(
+      change(
         () =>
           `${name} tells the others of ${what}${protocol.rules.announcesAfterFence ? ', and its write returns' : ''}`,
         (next, own) => {
@@ -84,26 +90,34 @@ function writerMovesOf(protocol: Protocol, state: State, at: number, moves: Move
           else own.step = 'fences'
         },
       )
+      return
     case 'commits-late':
-      return change(
+      change(
         () => `${name} commits version ${state.history.length}, and its write returns`,
         (next, own) => {
           commit(next, own)
           finish(next, own)
         },
       )
+      return
     case 'doubts':
       doubtMoves(protocol, state, at, moves)
       outcomeMoves(state, at, moves)
       return
     case 'asks':
-      if (writer.outcome === 'open') return outcomeMoves(state, at, moves)
+      if (writer.outcome === 'open') {
+        outcomeMoves(state, at, moves)
+        return
+      }
       change(
         () => `${name} learns that its COMMIT has ${writer.outcome === 'committed' ? 'taken place' : 'failed'}`,
         (next, own) => {
           const isOver = own.outcome === 'aborted' || own.isFencedTwice || !protocol.rules.doubtIsFencedTwice
           own.at = 0
-          if (isOver) return end(own)
+          if (isOver) {
+            end(own)
+            return
+          }
           own.isFencedTwice = true
           own.step = 'doubts'
           apply(protocol, next, own.process, UNKNOWN)
@@ -192,7 +206,7 @@ function fenced(protocol: Protocol, state: State, writer: Writer): void {
   const isUnstamped = versionOf(protocol, valueAt(state, writer.commit)) === null && protocol.scope.stamped === false
   if (isUnstamped && protocol.rules.forgetsTwiceUnstamped) apply(protocol, state, writer.process, UNKNOWN)
   // Without anybody to hear it there is nothing between the last fence and the return of the write.
-  if (protocol.rules.announcesAfterFence && protocol.scope.near) writer.step = 'announces'
+  if (protocol.rules.announcesAfterFence && hasBus(protocol.scope)) writer.step = 'announces'
   else finish(state, writer)
 }
 
@@ -237,7 +251,7 @@ function outcomeMoves(state: State, at: number, moves: Moves): void {
 function commit(state: State, writer: Writer): void {
   const write = writer.writes[writer.done]
   writer.commit = state.history.length
-  state.history.push(write !== 'remove')
+  state.history = [...state.history, write !== 'remove']
   if (write === 'bulk') state.unepoched = true
   else state.unrelayed |= 1 << writer.commit
 }
@@ -284,7 +298,7 @@ function addPending(process: Process, fence: Fence): void {
   process.pending = process.pending.filter((each) => each !== known)
   const isUnknown = fence.version === null || known?.version === null
   const version = isUnknown ? null : Math.max(known?.version ?? NONE, fence.version as number)
-  process.pending.push({ place: fence.place, version, xid: Math.max(known?.xid ?? NONE, fence.xid) })
+  process.pending = [...process.pending, { place: fence.place, version, xid: Math.max(known?.xid ?? NONE, fence.xid) }]
 }
 
 function finish(state: State, writer: Writer): void {

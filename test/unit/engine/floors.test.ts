@@ -36,13 +36,21 @@ describe('Floors', () => {
 
   it('allow an absence that this process saw for itself, but not what was there before', () => {
     const floors = new Floors(10)
-    floors.seeAbsence(key('a'))
-    expect(floors.get(key('a')), 'nothing was shown, so nothing is demanded').toBeUndefined()
     floors.raise(key('a'), version('5'), false)
     floors.seeAbsence(key('a'))
     expect(floors.get(key('a'))).toEqual({ version: '6', absent: true })
     floors.seeAbsence(key('a'))
     expect(floors.get(key('a'))).toEqual({ version: '6', absent: true })
+  })
+
+  it('know of an absence without a version until one is told', () => {
+    const floors = new Floors(2)
+    floors.seeAbsence(key('a'))
+    expect(floors.get(key('a'))).toEqual({ version: '0', absent: true, isUnordered: true })
+    floors.raise(key('a'), version('0'), true)
+    expect(floors.get(key('a'))).toEqual({ version: '0', absent: true })
+    for (const name of ['b', 'c']) floors.seeAbsence(key(name))
+    expect(floors.get(key('a')), 'bounded as all floors are').toBeUndefined()
   })
 
   it('know that a row is back when one at the floor is shown', () => {
