@@ -57,10 +57,11 @@ const LAYERS = {
     layers: ['core', 'config', 'jobs', 'client', 'migrations'],
     packages: ['kysely', 'pg', 'ioredis', 'node:util', 'node:process'],
   },
+  'relay-process': { layers: ['core', 'config', 'client'], packages: [] },
   index: {
     layers: [
       ...['core', 'config', 'session', 'table', 'transaction', 'repository', 'query', 'fenced-lock', 'client'],
-      ...['adapters/otel', 'log-events'],
+      ...['adapters/otel', 'log-events', 'relay-process'],
     ],
     packages: [],
   },

@@ -4,9 +4,10 @@ import { MemoryLockHints } from './adapters/memory/lock-hints.js'
 import { MemoryStore } from './adapters/memory/memory-store.js'
 import { OtelTelemetry } from './adapters/otel/otel-telemetry.js'
 import { resolveTelemetry, type TelemetryOptions } from './adapters/otel/telemetry-options.js'
-import { type Durability, readDurability, readEpoch } from './adapters/postgres/durability.js'
+import { type Durability, raiseEpoch, readDurability, readEpoch } from './adapters/postgres/durability.js'
 import { PostgresLockTokens } from './adapters/postgres/lock-tokens.js'
 import { OutboxFeed } from './adapters/postgres/outbox-feed.js'
+import { pruneTombstones } from './adapters/postgres/prune-tombstones.js'
 import { RelationDirectory } from './adapters/postgres/relation-directory.js'
 import type { AnyDatabase } from './adapters/postgres/row-writer.js'
 import { readSight } from './adapters/postgres/sight.js'
@@ -17,7 +18,7 @@ import { RedisStore } from './adapters/redis/redis-store.js'
 import type { Settings } from './config.js'
 import { type Chance, type Clock, systemChance, systemClock } from './core/clock.js'
 import type { EmitEvent } from './core/events.js'
-import type { CacheStore, Channel } from './core/ports.js'
+import type { CacheStore, ChangeFeed, Channel } from './core/ports.js'
 import { NO_TELEMETRY, type Telemetry } from './core/telemetry.js'
 import { Background } from './engine/background.js'
 import { BatchedStore } from './engine/batched-store.js'
@@ -26,15 +27,17 @@ import { Calls } from './engine/calls.js'
 import { CircuitBreaker } from './engine/circuit-breaker.js'
 import { Epoch } from './engine/epoch.js'
 import { FencedLocks } from './engine/fenced-locks.js'
-import { Fencer } from './engine/fencer.js'
+import { Fencer, type FenceState } from './engine/fencer.js'
 import { Floors } from './engine/floors.js'
 import { GuardedStore } from './engine/guarded-store.js'
 import { HotKeys } from './engine/hot-keys.js'
 import { Invalidation } from './engine/invalidation.js'
 import { LoadGate } from './engine/load-gate.js'
+import { Outage } from './engine/outage.js'
 import { PendingFences } from './engine/pending-fences.js'
 import { ReplicaTrust, type ReplicaTrustOptions } from './engine/replica-trust.js'
 import { Singleflight } from './engine/singleflight.js'
+import { Watermark } from './engine/watermark.js'
 import { Relay } from './jobs/relay.js'
 import type { TableParts } from './table/parts.js'
 
@@ -45,6 +48,8 @@ export interface Seams {
   readonly store?: CacheStore
   /** Null: no bus, as without Redis. */
   readonly channel?: Channel | null
+  /** What a relay reads instead of the outbox. */
+  readonly feed?: ChangeFeed
 }
 
 export interface AssemblyOptions {
@@ -80,6 +85,10 @@ export interface Assembly {
   ready(): Promise<void>
   /** A table was opened. @throws SourceError */
   opened(entity: string): Promise<void>
+  /** How far behind the database the cache is at most; undefined: nobody has asked lately, or nobody can say. */
+  watermarkAgeMs(): number | undefined
+  /** Makes everything stored until now a miss. @throws SourceError, ConfigError */
+  bumpEpoch(): Promise<FenceState>
   close(): Promise<void>
 }
 
@@ -96,12 +105,16 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
 
   const inner = seams.store ?? openStore(options, clock)
   const { fenceMs: keepMs, maxFloors, maxPendingFences: maxKeys } = settings.cache
-  const store = new GuardedStore({
+  const store: GuardedStore = new GuardedStore({
     store: inner,
     clock,
-    breaker: openBreaker(settings, clock, emit),
+    breaker: openBreaker(settings, clock, (state) => {
+      emit({ type: 'breaker', state })
+      outage.note(state)
+    }),
     limits: settings.cache,
     emit,
+    isDoubtful: (key) => outage.covers(key),
   })
   const floors = new Floors(maxFloors)
   const flights = new Singleflight<unknown>()
@@ -120,18 +133,43 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const hotKeys = new HotKeys({ clock, rules: settings.hotKeys, token: chance.token() })
   const { copiesOf } = hotKeys
   const rememberAlways = options.replica !== undefined
-  const fencer = new Fencer({
-    ...{ store, clock, invalidation, pending, background, keepMs, emit, announce, copiesOf },
+  const behind = {
+    clock,
+    invalidation,
+    pending,
+    background,
+    keepMs,
+    emit,
+    announce,
+    copiesOf,
     rememberAlways,
     telemetry,
-  })
+  }
+  const fencer = new Fencer({ store, ...behind })
   const lookEveryMs = settings.bus.heartbeatMs
   const epoch = new Epoch({ namespace, store, clock, invalidation, flights, lookEveryMs, emit, announce })
-  const fence: Fencer['afterCommit'] = (changes) => fencer.afterCommit(changes)
-  const feed = new OutboxFeed({ db, clock, namespace })
-  const parts = { feed, namespace, clock, chance, emit, settings: settings.relay, telemetry, fence, epoch }
-  const relay = options.relays ? new Relay(parts) : undefined
+  const relay = options.relays
+    ? new Relay({
+        feed: seams.feed ?? new OutboxFeed({ db, clock, namespace }),
+        // Not by way of the breaker: the relay does not give up, and each shard is a case of its own.
+        ...{ store: inner, shards: inner.shards, namespace, clock, chance, emit, epoch, settings: settings.relay },
+        telemetry,
+        fenceOver: (shards) => {
+          // What it fences is told as a batch of the relay.
+          const relayed = new Fencer({ store: shards, ...behind, emit: () => {} })
+          return (changes) => relayed.afterCommit(changes)
+        },
+        tidy: () => pruneTombstones(db),
+      })
+    : undefined
   const durability = new Map<string, Durability>()
+  const batched = new BatchedStore(store, clock, (act) => telemetry.bind(act))
+  const watermark = new Watermark({
+    ...{ shards: inner.shards, clock },
+    read: (key) => batched.read(key),
+    learnEpoch: (number) => epoch.learn(number),
+  })
+  const outage = new Outage({ clock, watermark, emit })
   // Without a bus there is no other process, and every write of this one is applied as it is made.
   const isLive = bus ? (nowMs: number) => bus.isLive(nowMs) : () => true
   const replicaLoads = options.replica?.db && {
@@ -184,6 +222,19 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       if (durability.get(entity) !== found) emit({ type: 'durability', entity, durability: found })
       durability.set(entity, found)
     },
+    watermarkAgeMs() {
+      const provenAtMs = watermark.leastProvenAtMs
+      return Number.isFinite(provenAtMs) ? clock.monotonicMs() - provenAtMs : undefined
+    },
+    async bumpEpoch() {
+      await this.ready()
+      const number = await raiseEpoch(db, namespace, epoch.number + 1)
+      return epoch.publish(number).then(
+        () => 'fenced',
+        // The database has it: this process and every relay tell the cache until it does, too.
+        () => 'pending',
+      )
+    },
     table: {
       db,
       namespace,
@@ -196,11 +247,13 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       chance,
       emit,
       onHit: onEvent,
-      store: new BatchedStore(store, clock, (act) => telemetry.bind(act)),
+      store: batched,
       codec: envelope,
       intervals: new IntervalClass(),
       epoch: epoch.text,
-      isPending: pending.has,
+      isPending: (key) => pending.has(key) || outage.covers(key),
+      watermark,
+      isRelayed: (entity) => durability.get(entity) === 'outbox',
       hotKeys,
       telemetry,
       calls,
@@ -213,6 +266,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       // The database is not ours to close, but may be closed by whoever waits for this.
       await calls.idle(clock, settings.load.hardTimeoutMs)
       await relay?.close()
+      watermark.close()
       replica?.close()
       epoch.close()
       fencer.stop()
@@ -245,12 +299,16 @@ function openReplica(
   return new ReplicaTrust({ ...parts, ask: () => readSight(db), fenceMs: settings.cache.fenceMs, limitMs })
 }
 
-function openBreaker({ cache }: Settings, clock: Clock, emit: EmitEvent): CircuitBreaker {
+function openBreaker(
+  { cache }: Settings,
+  clock: Clock,
+  onChange: (state: CircuitBreaker['state']) => void,
+): CircuitBreaker {
   return new CircuitBreaker({
     clock,
     failures: cache.breakerFailures,
     probeMs: cache.breakerProbeMs,
     maxProbeMs: Math.max(1_000, cache.breakerProbeMs),
-    onChange: (state) => emit({ type: 'breaker', state }),
+    onChange,
   })
 }

@@ -15,6 +15,7 @@ import {
 } from './config.js'
 import { ClosedError, ConfigError, isCorralError } from './core/errors.js'
 import type { CorralEvent, EmitEvent } from './core/events.js'
+import type { FenceState } from './engine/fencer.js'
 import type { HotKey } from './engine/hot-keys.js'
 import { OpenTables } from './engine/open-tables.js'
 import { type FencedLock, type LockOptions, runFenced } from './fenced-lock.js'
@@ -109,6 +110,11 @@ export interface CorralStats {
   readonly loads: { readonly running: number; readonly waiting: number }
   /** `outbox`: every change of every opened table reaches the cache, if a relay runs. `ttl-only`: one of them has no outbox triggers, or none is open. */
   readonly durability: Durability
+  /**
+   * How far the cache may be behind the database, as far as this process can prove: rises without end when the relay does not work.
+   * Undefined: no read with `maxStaleMs` has asked for it lately, or nothing is proven yet.
+   */
+  readonly watermarkAgeMs: number | undefined
   /** `leader`: this process relays. `standby`: it would. `off`: it runs no relay. */
   readonly relay: 'leader' | 'standby' | 'off'
 }
@@ -163,6 +169,13 @@ export interface Corral<DB> {
    */
   withFencedLock<Value>(name: string, work: (lock: FencedLock) => Promise<Value>, options?: LockOptions): Promise<Value>
   stats(): CorralStats
+  /**
+   * Makes everything stored until now a miss, in every process: after a change that no trigger saw, such as a restored table. `fenced`: the
+   * others know within `bus.heartbeatMs`. `pending`: the cache did not answer; they know as soon as it does.
+   *
+   * @throws ConfigError where the database has no outbox, SourceError.
+   */
+  bumpEpoch(): Promise<FenceState>
   /** The keys this process reads most, of repositories with `hotKeys`: the first `limit` (default 10), and all hot ones beyond. */
   hotKeys(limit?: number): HotKey[]
   /**
@@ -261,7 +274,12 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       loads: { running: gate.running, waiting: gate.waiting },
       durability: [...new Set(assembly.durability.values())].join() === 'outbox' ? 'outbox' : 'ttl-only',
       relay: assembly.relay?.role ?? 'off',
+      watermarkAgeMs: assembly.watermarkAgeMs(),
     }),
+    async bumpEpoch() {
+      assertOpen()
+      return assembly.bumpEpoch()
+    },
     hotKeys: (limit) => assembly.table.hotKeys.report(limit),
     close() {
       closing ??= assembly.close()

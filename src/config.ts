@@ -111,6 +111,11 @@ export interface RelayOptions {
   readonly electionMs?: number
   /** How long changes that were carried are kept, to be carried again. Default 600 000. */
   readonly keepMs?: number
+  /**
+   * How far back changes are carried again to a part of the cache that may have lost fences, but for what `keepMs` has let go: longer than any
+   * replica of it lags behind. Default 300 000.
+   */
+  readonly replayMs?: number
 }
 
 /** The option groups of `createCorral`, besides `db`, `redis`, `namespace` and `onEvent`. */
@@ -154,7 +159,7 @@ export const DEFAULTS: Settings = deepFreeze({
   l1: { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024, maxAgeMs: 10_000 },
   bus: { heartbeatMs: 1_000, trustMs: 3_000 },
   hotKeys: { share: 0.05, perSecond: 500, cooldownMs: 30_000, counters: 512, copyTtlMs: 5_000 },
-  relay: { pollMs: 100, electionMs: 1_000, keepMs: 600_000 },
+  relay: { pollMs: 100, electionMs: 1_000, keepMs: 600_000, replayMs: 300_000 },
 })
 
 /** Allowed range of every leaf; times and counts are positive unless a zero means "off". */
@@ -195,11 +200,13 @@ const RANGES: { readonly [Path in string]?: readonly [least: number, most: numbe
   'hotKeys.counters': [1, 1_000_000, 'integer'],
   'hotKeys.copyTtlMs': [1, 3_600_000],
   'hotKeys.copies': [2, 64, 'integer'],
+  'consistency.maxStaleMs': [1, 86_400_000],
   'relay.pollMs': [1, 60_000],
   'lock.ttlMs': [10, 3_600_000],
   'lock.waitMs': [0, 3_600_000],
   'relay.electionMs': [10, 600_000],
   'relay.keepMs': [60_000, 604_800_000],
+  'relay.replayMs': [1_000, 604_800_000],
 }
 
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/

@@ -16,6 +16,7 @@ export type { CorralEvent } from './core/events.js'
 export type { FencedLock, LockOptions } from './fenced-lock.js'
 export { type EventLevel, type EventLogger, logEvents } from './log-events.js'
 export type { CacheableQuery, CachedQuery, QueryOptions, QueryReadOptions } from './query.js'
+export { type RelayProcess, type RelayProcessOptions, startRelay } from './relay-process.js'
 export type {
   ReadOptions,
   Repository,

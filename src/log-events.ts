@@ -44,10 +44,17 @@ function levelOf(event: CorralEvent): EventLevel {
       return event.state === 'open' ? 'warn' : 'info'
     case 'replica.skipped':
       return event.reason === 'failed' ? 'warn' : 'debug'
+    case 'outage':
+      return event.state === 'passed' ? 'info' : 'warn'
+    case 'relay.shard':
+      return event.standing === 'current' ? 'info' : 'warn'
+    case 'relay.beat':
+      return event.pending + event.replaying + event.away === 0 ? 'debug' : 'info'
     case 'lock':
       return event.state === 'lost' || event.state === 'refused' ? 'warn' : 'debug'
     case 'started':
     case 'relay.leader':
+    case 'relay.replayed':
     case 'shape.changed':
     case 'durability':
       return 'info'

@@ -1,6 +1,7 @@
 import type { CompiledQuery, Kysely, RawBuilder, SelectQueryBuilder, Simplify } from 'kysely'
 import { createListCodec } from './adapters/codec/list-codec.js'
 import { freezeList, handOut } from './adapters/codec/read-only.js'
+import { areRelayed } from './adapters/postgres/durability.js'
 import { statementIdentity } from './adapters/postgres/parameter-identity.js'
 import { realTable } from './adapters/postgres/real-names.js'
 import { readSight } from './adapters/postgres/sight.js'
@@ -10,12 +11,14 @@ import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from '
 import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
 import type { OpenTables } from './engine/open-tables.js'
 import { type LoadedRows, QueryReader } from './engine/query-reader.js'
+import { withSignal } from './engine/with-signal.js'
 import { LoadCost } from './policy/load-cost.js'
 import { type Session, sessionLog } from './session.js'
 import type { CachedTable } from './table/cached-table.js'
+import { asksCache, checkConsistency } from './table/consistency.js'
 import type { TableParts } from './table/parts.js'
 import { planQuery, type QueryPlan } from './table/query-plan.js'
-import { withSignal } from './table-repository.js'
+import type { Consistency } from './table/repository-types.js'
 import type { CorralTransaction } from './transaction.js'
 
 /** A SELECT made with Kysely's builder, or a whole statement in raw SQL. */
@@ -39,9 +42,10 @@ export interface QueryOptions<DB> {
 export interface QueryReadOptions<DB> {
   /**
    * `cached` (default): the cache, if no table the result depends on was written since. `primary`: the database, passing the
-   * cache by. `refresh`: the database, and the cache is brought up to it.
+   * cache by. `refresh`: the database, and the cache is brought up to it. `{ maxStaleMs }`: the cache, if it is proven to lack no
+   * change that was committed more than so long before the call; needs outbox triggers on all tables the query reads.
    */
-  readonly consistency?: 'cached' | 'primary' | 'refresh'
+  readonly consistency?: Exclude<Consistency, 'verified'>
   /** Includes what this session wrote, in whichever process. */
   readonly session?: Session
   /** Ends this call's wait with `signal.reason`. The load it may share with others goes on. */
@@ -67,6 +71,7 @@ export interface QueryParts extends TableParts {
 }
 
 const OPTION_NAMES = ['ttl', 'dependsOn', 'maxRows', 'schemaVersion']
+const CONSISTENCIES = ['cached', 'primary', 'refresh'] as const
 const DEFAULT_MAX_ROWS = 1_000
 /** Counts up when the same statement comes to be stored or tracked in another way. */
 const FORMAT = 1
@@ -84,9 +89,11 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
   const { softTimeoutMs, hardTimeoutMs } = settings.load
   const { schemaVersion = '', maxRows = DEFAULT_MAX_ROWS } = options
   const list = createListCodec({ schemaVersion, intervals: parts.intervals })
+  const prefix = keyPrefix(parts.namespace, 'query', name)
   const reader = new QueryReader({
     parts,
     name,
+    prefix,
     codec: { ...list, share: handOut },
     read: { graceMs, beta, maxEarliness, maxLoads, softTimeoutMs, hardTimeoutMs },
     fill: { jitter, graceMs, lease: settings.lease },
@@ -94,7 +101,6 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     freshMs,
     maxRows,
   })
-  const prefix = keyPrefix(parts.namespace, 'query', name)
   // What the driver makes of dates depends on the time zone of the process.
   const fixed = [String(FORMAT), schemaVersion, Intl.DateTimeFormat().resolvedOptions().timeZone]
 
@@ -110,7 +116,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
 
   // biome-ignore lint/suspicious/noExplicitAny: as above
   return async (params: unknown, read: QueryReadOptions<any> = {}): Promise<readonly object[]> => {
-    const asked = checkConsistency(read.consistency)
+    const asked = checkConsistency(read.consistency ?? 'cached', CONSISTENCIES)
     if (read.tx) return freezeList(await execute(build(read.tx, params), read.tx))
     const statement = compile(name, build(parts.db, params), parts.db)
     const identity = statementIdentity(statement, fixed)
@@ -129,14 +135,28 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
       })
     const session = sessionLog(read.session)
     const mustLoad = session !== undefined && marks.some((mark) => session.demandOf(mark) !== undefined)
-    const consistency = mustLoad && asked === 'cached' ? 'primary' : asked
+    const consistency = mustLoad && asksCache(asked) ? 'primary' : asked
+    const isBounded = typeof consistency === 'object'
+    const provenBy = isBounded && (await isRelayed(parts.db, plan)) ? marks : undefined
+    const call = { key, dependencies, run, provenBy }
     const span = parts.telemetry.read('query', name)
-    return span.run(() => withSignal(read.signal, reader.read({ key, dependencies, run }, consistency, span)))
+    const answer = () => reader.read(call, isBounded ? consistency.maxStaleMs : consistency, span)
+    return span.run(() => withSignal(read.signal, answer()))
   }
 }
 
 interface KeyedPlan extends QueryPlan {
   readonly key: CacheKey
+  /** Asked for by the first bounded read; as old as the plan. */
+  isRelayed?: Promise<boolean>
+}
+
+function isRelayed(db: TableParts['db'], plan: KeyedPlan): Promise<boolean> {
+  plan.isRelayed ??= areRelayed(db, plan.entities).catch((error) => {
+    delete plan.isRelayed
+    throw error
+  })
+  return plan.isRelayed
 }
 
 /** How long the plan of a statement with its parameters is used again, before tree and catalog are asked anew. */
@@ -210,9 +230,4 @@ function checkQuery(name: string, build: Build, options: Options): void {
   if (dependsOn !== undefined && !(Array.isArray(dependsOn) && dependsOn.every((table) => typeof table === 'string'))) {
     throw new ConfigError(`query ${name}.dependsOn`, 'a list of table names', dependsOn)
   }
-}
-
-function checkConsistency(given: unknown = 'cached'): 'cached' | 'primary' | 'refresh' {
-  if (given === 'cached' || given === 'primary' || given === 'refresh') return given
-  throw new ConfigError('consistency', '`cached`, `primary` or `refresh`', given)
 }

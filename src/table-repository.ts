@@ -3,14 +3,17 @@ import { type AnyDatabase, commitStatus, outcomeIsUnknown, type Written } from '
 import { watchSending } from './adapters/postgres/sent-statements.js'
 import type { Change } from './core/change.js'
 import type { Clock } from './core/clock.js'
-import { ConfigError, KeyError, StaleWriteError } from './core/errors.js'
+import { KeyError, StaleWriteError } from './core/errors.js'
 import type { CanonicalId } from './core/ports.js'
 import type { Telemetry, WriteCall } from './core/telemetry.js'
 import { toVersion } from './core/version.js'
+import { withSignal } from './engine/with-signal.js'
 import type { ReadOptions, UpdateOptions, WriteOptions } from './repository.js'
 import { sessionLog } from './session.js'
 import type { CachedTable } from './table/cached-table.js'
 import type { ChangeDetails } from './table/changes.js'
+import { checkConsistency } from './table/consistency.js'
+import { expectedVersion, refuseStale } from './table/expected-version.js'
 import type { Explanation } from './table/explain.js'
 import type { Consistency, WriteResult } from './table/repository-types.js'
 import { type WarmProgress, type WarmUpOptions, type WarmUpSource, warmUp } from './table/warm-up.js'
@@ -34,7 +37,7 @@ const NO_ROW: Promise<undefined> = Promise.resolve(undefined)
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
 type AnyTransaction = CorralTransaction<any>
 
-const CONSISTENCIES: readonly string[] = ['cached', 'verified', 'primary', 'refresh'] satisfies Consistency[]
+const CONSISTENCIES = ['cached', 'verified', 'primary', 'refresh'] as const satisfies Consistency[]
 
 /**
  * `Repository` and `TransactionRepository` without their types, which `client.ts` puts on: here rows are objects.
@@ -317,41 +320,11 @@ export class TableRepository {
 }
 
 function consistencyOf({ consistency = 'cached' }: ReadOptions): Consistency {
-  if (CONSISTENCIES.includes(consistency)) return consistency
-  throw new ConfigError('consistency', '`cached`, `verified`, `primary` or `refresh`', consistency)
+  return checkConsistency(consistency, CONSISTENCIES)
 }
 
 function upsertOf(values: object): ChangeDetails {
   return { mayReplace: true, touched: Object.keys(values) }
-}
-
-/** Ends the caller's wait when its signal aborts, with the signal's own reason. What it waited for goes on. */
-export function withSignal<Value>(signal: AbortSignal | undefined, answer: Promise<Value>): Promise<Value> {
-  if (signal === undefined) return answer
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
-}
-
-function expectedVersion(table: CachedTable, options: UpdateOptions): string | undefined {
-  const expected = options.expectVersion
-  if (expected === undefined) return undefined
-  if (table.facts.version === undefined) {
-    throw new ConfigError('expectVersion', 'a table with a version stamp', `${table.facts.entity}, which has none`)
-  }
-  if (toVersion(expected) === undefined) {
-    throw new ConfigError('expectVersion', 'the `version` of an earlier result: a decimal string', expected)
-  }
-  return expected
-}
-
-/** The statement matched nothing: no such row, or with an expected version a row that has moved on. */
-async function refuseStale(table: CachedTable, db: AnyDatabase, id: CanonicalId, expected: string | undefined) {
-  if (expected === undefined) return undefined
-  throw new StaleWriteError(table.facts.entity, expected, await table.writer.versionOf(db, id))
 }
 
 function versionIn(table: CachedTable, row: object): string | undefined {

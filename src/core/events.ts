@@ -1,6 +1,9 @@
 import type { CacheKey } from './key.js'
 
-/** Why a held entry did not answer a read. `nothing`: there was none. `outdated`: a table it depends on was written. */
+/**
+ * Why a held entry did not answer a read. `nothing`: there was none. `outdated`: a table it depends on was written. `unproven`: the read has a
+ * `maxStaleMs`, and nothing proves that the entry is as new as that.
+ */
 export type MissReason =
   | 'nothing'
   | 'expired'
@@ -10,6 +13,7 @@ export type MissReason =
   | 'outdated'
   | 'unreadable'
   | 'unavailable'
+  | 'unproven'
 
 /**
  * Everything Corral reports. One closed union feeds logs, telemetry and tests, so that what is tested is what is seen.
@@ -97,6 +101,11 @@ export type CorralEvent =
   /** A pending fence was delivered after all, or given up because too many are pending. */
   | { readonly type: 'fence.settled'; readonly keys: number; readonly outcome: 'fenced' | 'dropped' }
   | { readonly type: 'breaker'; readonly state: 'closed' | 'open' | 'half-open' }
+  /**
+   * The cache answers again after the breaker was open. `awaits-relay`: what it holds is not used until the relay has passed the outage,
+   * because processes may have died with their fences meanwhile. `passed`: it has. `no-relay`: none is at work, so nobody can say.
+   */
+  | { readonly type: 'outage'; readonly state: 'awaits-relay' | 'passed' | 'no-relay' }
   | { readonly type: 'cache.unavailable'; readonly operation: string; readonly error: unknown }
   /** The near tier was emptied because something may have been missed. `silent`: a process has stopped talking without taking leave. */
   | { readonly type: 'bus.flush'; readonly reason: 'gap' | 'silent' | 'subscribed' | 'interrupted' | 'unknown-format' }
@@ -116,6 +125,24 @@ export type CorralEvent =
     }
   /** Cached rows were compared with the database; `differing` had another version, or were only in one of the two. */
   | { readonly type: 'compared'; readonly entity: string; readonly rows: number; readonly differing: number }
+  /**
+   * Each second of the one that leads. `pending`: changes it has in hand, the oldest of them `lagMs` old; zero when it has caught up. `replaying`:
+   * shards that get the last minutes again. `away`: shards that do not answer and have been left behind.
+   */
+  | {
+      readonly type: 'relay.beat'
+      readonly pending: number
+      readonly lagMs: number
+      readonly replaying: number
+      readonly away: number
+    }
+  /**
+   * `current`: this shard of the cache has every fence, and reads with `maxStaleMs` may use it. `replaying`: it may have lost some (a replica
+   * was made primary, a server restarted, or it was away), and gets those of the last minutes again. `away`: it does not answer.
+   */
+  | { readonly type: 'relay.shard'; readonly shard: string; readonly standing: 'current' | 'replaying' | 'away' }
+  /** Shards that may have lost fences have got those of `relay.replayMs` again. */
+  | { readonly type: 'relay.replayed'; readonly keys: number; readonly durationMs: number }
   /** The relay lost its database or could not read the outbox. It goes on by itself; what came meanwhile is carried then. */
   | { readonly type: 'relay.failed'; readonly error: unknown }
   /** Everything stored until now is a miss: a table was emptied, a statement changed too many rows, or history is another. */

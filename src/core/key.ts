@@ -59,6 +59,15 @@ export function epochKey(namespace: string): CacheKey {
   return `{${namespace}}:epoch` as CacheKey
 }
 
+/**
+ * The key under which a shard keeps the relay's tick. No key of an entry looks like it.
+ *
+ * @param place tells the shards of a cluster apart: the key's slot follows from it, and has to be one of the shard's. 0: there is one shard.
+ */
+export function tickKey(namespace: string, place: number): CacheKey {
+  return (place === 0 ? `{${namespace}}:tick` : `{${namespace}:${place}}:tick`) as CacheKey
+}
+
 /** The key of the short-lived guard (fence and lease) beside an entry; same slot by the shared hash tag. */
 export function guardKey(key: CacheKey): string {
   return `${key}#`

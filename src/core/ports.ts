@@ -30,6 +30,8 @@ export interface CacheStore {
   mark(requests: readonly MarkRequest[]): Promise<string[]>
   /** Everything that is held under one key, for a person to look at. */
   inspect(key: CacheKey): Promise<StoredState>
+  /** The parts that can fail, be replaced and forget on their own. */
+  readonly shards: StoreShards
   /** The store's own clock, as well as this process knows it: milliseconds since the Unix epoch. */
   nowMs(): number
   /** Releases what the store itself opened; never a client it was given. */
@@ -126,6 +128,40 @@ export interface FenceRequest {
   readonly replacement: { readonly sealed: SealedEntry; readonly keepMs: number } | null
 }
 
+/**
+ * The shards of a store: one on a single server, one for each primary of a cluster. Each has a tick, which the relay leaves behind its
+ * fences. Calls may reject; deadlines are the caller's.
+ */
+export interface StoreShards {
+  /** Their names now. @throws CacheUnavailableError while nobody knows. */
+  list(): readonly string[]
+  /** The shard that holds a key now. */
+  of(key: CacheKey): string
+  /** Where a shard's tick lies. Asked for in one tick of the process with keys of the shard and before them, it is read no later than they are. */
+  tickKey(shard: string): CacheKey
+  look(shard: string): Promise<ShardState>
+  /** Writes a tick unless the shard is on another server by now, and says what it is on and holds then. */
+  tick(shard: string, text: string, server: string): Promise<ShardState>
+  /** From which shards keys have moved to which since the last call. */
+  takeMoves(): readonly ShardMove[]
+}
+
+export interface ShardState {
+  /**
+   * Another one: another process, or one that was made primary anew. What the shard acknowledged before may be lost, and is not
+   * otherwise.
+   */
+  readonly server: string
+  /** False: this user may not ask. `server` then only stands for this process' connection. */
+  readonly isKnown: boolean
+  readonly tick: string | undefined
+}
+
+export interface ShardMove {
+  readonly from: string
+  readonly to: string
+}
+
 /** `dropped`: something older was removed or a fill revoked. `kept`: what is stored is new enough. `replaced`: the new row took its place. `absent`: nothing was there. */
 export type FenceOutcome = 'dropped' | 'kept' | 'replaced' | 'absent'
 
@@ -207,18 +243,21 @@ export interface ChangedTable {
  * Every committed change of the tables under watch, at least once, in no order that means anything. Implementation:
  * `adapters/postgres/outbox-source`. Every call may reject with `SourceError`; then this source is of no more use.
  */
-export interface ChangeSource {
-  /** What has become visible since the last page, a bounded number. */
-  read(): Promise<ChangePage>
+export interface ChangeSource extends ChangeReader {
   /** All pages so far have done their work and need not come again, to anyone. */
   settle(): Promise<void>
-  /** Goes back to a position of at least `windowMs` ago: what came since then comes again. */
-  rewind(windowMs: number): Promise<void>
+  /** All changes again from `windowMs` before what was settled last up to now, beside this source, which goes on where it is. */
+  replay(windowMs: number): Promise<ChangeReader>
   /** Lets go of what is older than `keepMs` and settled. */
   prune(keepMs: number): Promise<void>
   describe(entity: string, columns: readonly string[]): Promise<ChangedTable>
-  /** The number of the namespace's epoch, after raising it to at least `least`. */
+  /** The number of the namespace's epoch, after raising it to at least `least`; and beyond any that ever was, if this is another database. */
   epoch(least: number): Promise<number>
+}
+
+export interface ChangeReader {
+  /** What has become visible since the last page, a bounded number. */
+  read(): Promise<ChangePage>
 }
 
 /** Lets one process at a time work. Implementation: `adapters/postgres/outbox-feed`. */

@@ -8,7 +8,7 @@ import type { AnnouncedChange } from './bus-message.js'
 import type { Holder, Invalidation } from './invalidation.js'
 import type { Singleflight } from './singleflight.js'
 
-/** Longer than any relay is away without somebody noticing; told anew each second by the one that leads. */
+/** Longer than a namespace is left without a single process. Each of them tells it anew when the cache has lost it. */
 const KEEP_MS = 7 * 86_400_000
 const WIDTH = 8
 
@@ -102,9 +102,10 @@ export class Epoch implements Holder {
 
   async #look(): Promise<void> {
     const [bytes] = await this.#options.store.read([this.prefix])
-    if (!bytes) return
-    const number = toVersion(Buffer.from(bytes).toString('latin1'))
-    if (number !== undefined) this.learn(Number(number))
+    const held = bytes ? toVersion(Buffer.from(bytes).toString('latin1')) : undefined
+    if (held !== undefined) this.learn(Number(held))
+    // The cache has lost it, or has not had it yet: whoever knows it tells, so it takes no relay.
+    if (Number(held ?? 0) < this.#number) await this.publish(this.#number)
   }
 }
 

@@ -38,7 +38,7 @@ export class Fencer {
   readonly #stopping = new Promise<'unknown'>((resolve) => {
     this.#stop = () => resolve('unknown')
   })
-  readonly #store: CacheStore
+  readonly #store: Pick<CacheStore, 'fence' | 'read'>
   readonly #clock: Clock
   readonly #invalidation: Invalidation
   readonly #pending: PendingFences
@@ -51,7 +51,7 @@ export class Fencer {
   readonly #telemetry: Telemetry
 
   constructor(options: {
-    store: CacheStore
+    store: Pick<CacheStore, 'fence' | 'read'>
     clock: Clock
     invalidation: Invalidation
     pending: PendingFences

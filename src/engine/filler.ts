@@ -249,7 +249,8 @@ export class Filler<Id, Value> {
     const landed = stored.then((fresh) => {
       this.#cost.record(clock.monotonicMs() - startedMs)
       const isShowable = !isBelowFloor(floors.get(key), loaded)
-      if (fresh && generation !== undefined && isShowable) this.#tier?.remember(id, fresh, generation)
+      const kept = fresh && { ...fresh, provenAtMs: startedMs }
+      if (kept && generation !== undefined && isShowable) this.#tier?.remember(id, kept, generation)
       return fresh !== undefined
     })
     if (progress) progress.landed = landed.catch(() => false)

@@ -14,6 +14,7 @@ import type {
   ReleaseRequest,
   StoredBytes,
   StoredState,
+  StoreShards,
 } from '../core/ports.js'
 import type { CircuitBreaker } from './circuit-breaker.js'
 
@@ -38,6 +39,7 @@ export class GuardedStore implements CacheStore {
   readonly #breaker: CircuitBreaker
   readonly #limits: StoreLimits
   readonly #emit: EmitEvent
+  readonly #isDoubtful: (key: CacheKey) => boolean
 
   constructor(options: {
     store: CacheStore
@@ -45,20 +47,28 @@ export class GuardedStore implements CacheStore {
     breaker: CircuitBreaker
     limits: StoreLimits
     emit: EmitEvent
+    /** Whether what is under a key must not be used though it is there. Asked when the answer has come: it may be the one that closes the breaker. Default: never. */
+    isDoubtful?: (key: CacheKey) => boolean
   }) {
     this.#store = options.store
     this.#clock = options.clock
     this.#breaker = options.breaker
     this.#limits = options.limits
     this.#emit = options.emit
+    this.#isDoubtful = options.isDoubtful ?? (() => false)
   }
 
   read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
-    return this.#guard('read', this.#limits.deadlineMs, () => this.#store.read(keys))
+    const answer = this.#guard('read', this.#limits.deadlineMs, () => this.#store.read(keys))
+    return answer.then((bytes) => (keys.some(this.#isDoubtful) ? this.#refuse('read') : bytes))
   }
 
   lease(requests: readonly LeaseRequest[]): Promise<LeaseReply[]> {
-    return this.#guard('lease', this.#limits.deadlineMs, () => this.#store.lease(requests))
+    const answer = this.#guard('lease', this.#limits.deadlineMs, () => this.#store.lease(requests))
+    return answer.then((replies) => {
+      const shows = requests.some(({ key }, at) => replies[at]?.outcome === 'changed' && this.#isDoubtful(key))
+      return shows ? this.#refuse('lease') : replies
+    })
   }
 
   fill(requests: readonly FillRequest[]): Promise<FillOutcome[]> {
@@ -85,12 +95,21 @@ export class GuardedStore implements CacheStore {
     return this.#store.nowMs()
   }
 
+  /** As they are: whoever asks shards waits for them on its own. */
+  get shards(): StoreShards {
+    return this.#store.shards
+  }
+
   get breakerState(): CircuitBreaker['state'] {
     return this.#breaker.state
   }
 
   close(): Promise<void> {
     return this.#store.close()
+  }
+
+  #refuse(operation: string): Promise<never> {
+    return Promise.reject(new CacheUnavailableError(operation, 'the relay has not passed the outage'))
   }
 
   #guard<Reply>(operation: string, deadlineMs: number, call: () => Promise<Reply>): Promise<Reply> {

@@ -6,7 +6,7 @@ import { compareVersions, type Version } from '../core/version.js'
 export type L1Slot = number | string
 
 /**
- * One row (or absence) held in this process. Kept small: these five fields are the whole price of an entry above
+ * One row (or absence) held in this process. Kept small: these six fields are the whole price of an entry above
  * the row itself, and `answer` is only made when it is asked for.
  */
 interface Held<Value> {
@@ -19,6 +19,8 @@ interface Held<Value> {
   readonly mayRefreshFromMs: number
   /** Until then a hit has nothing to do but to answer. */
   quietUntilMs: number
+  /** No change that was committed before this moment of the monotonic clock is missing; minus infinity: not known. */
+  readonly provenAtMs: number
 }
 
 export interface L1Options<Value> {
@@ -43,6 +45,8 @@ export interface FreshValue<Value> {
   readonly freshMs: number
   /** Size of its encoded form. */
   readonly sizeBytes: number
+  /** The moment on the monotonic clock before which no committed change is missing from it. Default: not known. */
+  readonly provenAtMs?: number | undefined
 }
 
 const STRIPES = 1024
@@ -92,6 +96,12 @@ export class L1<Value> {
     return held.answer
   }
 
+  /** What is held, if it is still fresh and lacks nothing that was committed before `leastMs`. */
+  recallProven(slot: L1Slot, nowMs: number, leastMs: number): { readonly value: Value | undefined } | undefined {
+    const held = this.#entries.get(slot)
+    return held !== undefined && nowMs < held.untilMs && held.provenAtMs >= leastMs ? held : undefined
+  }
+
   /** The value itself, without a promise: `peek`. `held: false` when there is none that is still fresh. */
   peek(slot: L1Slot, nowMs: number): { readonly held: boolean; readonly value: Value | undefined } {
     const held = this.#entries.get(slot)
@@ -111,11 +121,12 @@ export class L1<Value> {
     // A copy that is cut short looks at the cache again in good time; what it finds there decides about a refresh.
     const isCut = lifeMs < fresh.remainingMs
     const mayRefreshFromMs = isCut ? untilMs : Math.floor(untilMs - this.#options.earlinessMs(fresh.freshMs))
+    const { provenAtMs = Number.NEGATIVE_INFINITY } = fresh
     // lru-cache wants a positive size, and an absence has no bytes.
     const size = Math.max(1, fresh.sizeBytes)
     this.#entries.set(
       slot,
-      { value: fresh.value, answer: undefined, untilMs, mayRefreshFromMs, quietUntilMs: 0 },
+      { value: fresh.value, answer: undefined, untilMs, mayRefreshFromMs, quietUntilMs: 0, provenAtMs },
       { size },
     )
   }

@@ -2,18 +2,23 @@ import type { CacheKey } from '../core/key.js'
 import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import type { LoadCost } from '../policy/load-cost.js'
 import type { BatchedStore } from './batched-store.js'
+import { BoundedReader } from './bounded-reader.js'
 import { type EngineParts, Filler, type FillSettings, type LoadedValue, type ReadSource } from './filler.js'
+import type { Invalidation } from './invalidation.js'
 import type { LoadGate } from './load-gate.js'
 import { MarkedEntries, type TableDependency } from './marked-entries.js'
 import { type Marks, withMarks, withoutMarks } from './marked-payload.js'
 import { Reader, type ReadSettings } from './reader.js'
 import type { Singleflight } from './singleflight.js'
+import type { Watermark } from './watermark.js'
 
 /** One call of a query: with its parameters, and what its result depends on. */
 export interface QueryCall {
   /** Stands for the statement, its parameters and the marks below. */
   readonly key: CacheKey
   readonly dependencies: readonly TableDependency[]
+  /** The marks that decide whether a result is current; undefined where not every change removes them. */
+  readonly provenBy: readonly CacheKey[] | undefined
   /** Runs the query. The snapshot is at least as old as what it saw; rows come frozen. */
   readonly run: () => Promise<LoadedRows>
 }
@@ -23,6 +28,8 @@ export interface LoadedRows {
   readonly snapshot: string
   readonly loadedFrom: 'primary' | 'standby'
 }
+
+export type QueryConsistency = 'cached' | 'primary' | 'refresh' | number
 
 interface Result extends Pick<LoadedRows, 'rows'> {
   /** Undefined: not to be stored. */
@@ -43,8 +50,12 @@ export interface QueryReaderOptions {
     readonly store: BatchedStore
     readonly flights: Singleflight<unknown>
     readonly gate: LoadGate
+    readonly invalidation: Invalidation
+    readonly watermark: Pick<Watermark, 'prove'>
   }
   readonly name: string
+  /** All keys of the query begin with it. */
+  readonly prefix: string
   readonly codec: RowsCodec
   readonly read: ReadSettings
   readonly fill: FillSettings
@@ -62,9 +73,10 @@ export class QueryReader {
   readonly #options: QueryReaderOptions
   readonly #entries: MarkedEntries
   readonly #reader: Reader<QueryCall, Result>
+  readonly #bounded: BoundedReader<QueryCall, Result>
 
   constructor(options: QueryReaderOptions) {
-    const { parts, read, fill, cost, freshMs } = options
+    const { parts, read, fill, cost, freshMs, prefix } = options
     this.#options = options
     this.#entries = new MarkedEntries({ parts, entryMs: freshMs + fill.graceMs })
     const source = this.#source()
@@ -77,24 +89,30 @@ export class QueryReader {
     const own = { ...parts, emit, store: entries, codec: entries, isPending: entries.isPending }
     const filler = new Filler({ parts: own, source, settings: fill, cost })
     this.#reader = new Reader({ parts: own, source, filler, flights: parts.flights, settings: read })
+    const { invalidation, watermark } = parts
+    const { entity } = source
+    this.#bounded = new BoundedReader({
+      ...{ parts: own, invalidation, prefix, entity, reader: this.#reader, filler, tier: undefined },
+      hardTimeoutMs: read.hardTimeoutMs,
+      // A result is as new as the marks that it is held against: those are what writers remove.
+      prove: (_key, { provenBy }, boundMs) => provenBy && watermark.prove(provenBy, boundMs),
+    })
   }
 
   /**
-   * @param consistency `primary` passes the cache by, `refresh` brings it up to the database.
+   * @param consistency `primary` passes the cache by, `refresh` brings it up to the database. A number: the longest that a committed
+   * change may be missing, in milliseconds.
    * @throws SourceError, FillTimeoutError or OverloadedError if a needed load fails.
    */
-  async read(
-    call: QueryCall,
-    consistency: 'cached' | 'primary' | 'refresh',
-    span: ReadSpan = UNTOLD,
-  ): Promise<readonly object[]> {
+  async read(call: QueryCall, consistency: QueryConsistency, span: ReadSpan = UNTOLD): Promise<readonly object[]> {
     this.#entries.expect(call.key, call.dependencies)
     if (consistency !== 'cached') span.answered(ANSWERED.bypassed)
     const result = await this.#ask(call, consistency, span)
     return (result as Result).rows
   }
 
-  #ask(call: QueryCall, consistency: 'cached' | 'primary' | 'refresh', span: ReadSpan): Promise<Result | undefined> {
+  #ask(call: QueryCall, consistency: QueryConsistency, span: ReadSpan): Promise<Result | undefined> {
+    if (typeof consistency === 'number') return this.#bounded.read(call.key, call, consistency, span)
     switch (consistency) {
       case 'cached':
         return this.#reader.read(call.key, call, span)

@@ -6,6 +6,7 @@ import type { StoredBytes } from '../core/ports.js'
 import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
 import { type Demands, type Floor, judge, type Verdict } from '../policy/verdict.js'
+import { withinMs } from './deadline.js'
 import type { EngineParts, Filler, Judge, NearTier, ReadSource, Seen } from './filler.js'
 import { Looks, type Readers } from './looks.js'
 import type { FlightProgress, Singleflight } from './singleflight.js'
@@ -197,13 +198,17 @@ export class Reader<Id, Value> {
     this.remember(id, held, generation)
   }
 
-  /** Keeps in this process' memory what was just served, unless it was invalidated since `generation` was taken. */
-  remember(id: Id, { entry, value }: Held<Value> & { usable: true }, generation: number): void {
+  /**
+   * Keeps in this process' memory what was just served, unless it was invalidated since `generation` was taken.
+   *
+   * @param provenAtMs since when it may lack changes, if that is known.
+   */
+  remember(id: Id, { entry, value }: Held<Value> & { usable: true }, generation: number, provenAtMs?: number): void {
     const { freshMs, payload, version } = entry
     // An estimate of the store's clock that lags must not make an entry younger than it can be.
     const remainingMs = Math.min(freshMs, remainingOf(entry, this.#parts.store.nowMs()))
     this.#tier?.outdate(id, version ?? null)
-    this.#tier?.remember(id, { value, remainingMs, freshMs, sizeBytes: payload.length }, generation)
+    this.#tier?.remember(id, { value, remainingMs, freshMs, sizeBytes: payload.length, provenAtMs }, generation)
   }
 
   #loadWithoutCache(key: CacheKey, id: Id, readers: Readers): Promise<Answer<Value>> {
@@ -327,23 +332,15 @@ export class Reader<Id, Value> {
     const epoch = this.#parts.epoch()
     if (this.#held?.shape === shape && this.#held.epoch === epoch) return this.#held
     const { graceMs, beta, maxEarliness, maxLoads } = this.#settings
-    this.#held = {
-      shape,
-      epoch,
-      graceMs,
-      early: { beta, maxEarliness, ...(maxLoads === undefined ? {} : { maxLoads }) },
-    }
+    const early = { beta, maxEarliness, ...(maxLoads === undefined ? {} : { maxLoads }) }
+    this.#held = { shape, epoch, graceMs, early }
     return this.#held
   }
 
   #withinHardTimeout<Result>(answer: Promise<Result>): Promise<Result> {
     const { hardTimeoutMs } = this.#settings
-    return new Promise((resolve, reject) => {
-      const cancel = this.#parts.clock.after(hardTimeoutMs, () =>
-        reject(new FillTimeoutError(this.#source.entity, hardTimeoutMs)),
-      )
-      answer.then(resolve, reject).finally(cancel)
-    })
+    const late = () => new FillTimeoutError(this.#source.entity, hardTimeoutMs)
+    return withinMs(this.#parts.clock, hardTimeoutMs, answer, late)
   }
 }
 

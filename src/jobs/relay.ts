@@ -1,41 +1,30 @@
-import type { Change } from '../core/change.js'
-import type { Chance, Clock } from '../core/clock.js'
-import type { EmitEvent } from '../core/events.js'
-import type { ChangeFeed, ChangePage, ChangeSource } from '../core/ports.js'
-import { NO_TELEMETRY, type RelayFigures, type Telemetry } from '../core/telemetry.js'
-import type { FenceState } from '../engine/fencer.js'
-import { RelayProgress } from './relay-progress.js'
-import { relayedChanges } from './relayed-changes.js'
+import type { ChangeFeed, ChangeSource } from '../core/ports.js'
+import type { RelayFigures } from '../core/telemetry.js'
+import { Leadership, type LeadershipOptions } from './leadership.js'
 
 export interface RelaySettings {
-  /** How often an idle leader looks. One that has found something looks four times as often. */
-  readonly pollMs: number
   /** How often the others ask for the lead. */
   readonly electionMs: number
-  /** How long changes are kept to be relayed again. */
-  readonly keepMs: number
 }
 
-const PRUNE_EVERY_MS = 60_000
-/** An idle leader says so often that it is there, and that nothing has come since. */
-const SETTLE_EVERY_MS = 1_000
-const FIRST_RETRY_MS = 50
-const MAX_RETRY_MS = 1_000
+/** Between two bounded amounts of tidying: writers are not to feel it. */
+const TIDY_PAUSE_MS = 1_000
 
 /**
  * Carries every committed change of the tables under watch to the cache, whoever made it: the fences of a process that died after
  * its COMMIT, and of those that never knew of a cache.
  *
- * Any number of processes may run one; the feed lets one at a time work. It reads a page of changes, fences and announces their
- * keys, and only when the cache has acknowledged all of them does the position move. So a relay that dies, or a cache that is away,
- * costs time and repetition, and no change. Fences are idempotent, so repeating them is safe.
+ * Any number of processes may run one; the feed lets one at a time work (`Leadership`). The position moves only when the cache has
+ * acknowledged what came before it. So a relay that dies, or a cache that is away, costs time and repetition, and no change. Fences
+ * are idempotent: repeating them is safe, and a relay that was stopped and goes on beside its successor does no harm.
  */
 export class Relay {
   readonly #options: RelayOptions
   readonly #closing = new AbortController()
   #running: Promise<void> | undefined
+  #tidying: Promise<void> | undefined
   #leads = false
-  #progress: RelayProgress | undefined
+  #leadership: Leadership | undefined
 
   constructor(options: RelayOptions) {
     this.#options = options
@@ -48,7 +37,7 @@ export class Relay {
 
   /** How far this process is behind with it; zeros where another one does it. */
   get figures(): RelayFigures {
-    return (this.#leads && this.#progress?.figures) || { pending: 0, ageMs: 0 }
+    return (this.#leads && this.#leadership?.figures) || { pending: 0, ageMs: 0 }
   }
 
   start(): void {
@@ -59,6 +48,7 @@ export class Relay {
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#running
+    await this.#tidying
   }
 
   get #isClosing(): boolean {
@@ -79,81 +69,43 @@ export class Relay {
   }
 
   async #lead(source: ChangeSource): Promise<void> {
-    const { emit, clock, settings, epoch } = this.#options
-    const progress = new RelayProgress(clock)
-    this.#progress = progress
+    const { emit } = this.#options
+    const lead = new Leadership(this.#options, source, (ms) => this.#wait(ms))
+    this.#leadership = lead
     this.#leads = true
     emit({ type: 'relay.leader', state: 'gained' })
     try {
-      await this.#untilPublished(await source.epoch(epoch.number))
-      let settledAtMs = Number.NEGATIVE_INFINITY
-      let prunedAtMs = clock.monotonicMs()
+      await lead.begin()
       while (!this.#isClosing) {
-        const startedMs = clock.monotonicMs()
-        progress.asks()
-        const page = await source.read()
-        progress.carries(page)
-        await this.#traced(page, () => this.#pass(source, page, startedMs))
-        progress.carried(page)
-        const nowMs = clock.monotonicMs()
-        if (!page.hasMore && (page.changes.length > 0 || page.isGap || nowMs - settledAtMs >= SETTLE_EVERY_MS)) {
-          await source.settle()
-          // Said again, in case the cache has lost it; told from the database, in case somebody has raised it there.
-          await epoch.publish(await source.epoch(0)).catch(() => {})
-          settledAtMs = nowMs
-        }
-        if (nowMs - prunedAtMs >= PRUNE_EVERY_MS) {
-          await source.prune(settings.keepMs)
-          prunedAtMs = nowMs
-        }
-        if (!page.hasMore) await this.#sleep(page.changes.length > 0 ? settings.pollMs / 4 : settings.pollMs)
+        const idleMs = await lead.turn()
+        if (lead.isTimeToTidy) this.#tidy()
+        if (idleMs > 0) await this.#sleep(idleMs)
       }
     } catch (error) {
       if (!this.#isClosing) throw error
     } finally {
+      await lead.end()
       this.#leads = false
       emit({ type: 'relay.leader', state: 'lost' })
     }
   }
 
-  /** A page without changes is not worth a trace. */
-  #traced(page: ChangePage, pass: () => Promise<void>): Promise<void> {
-    const { telemetry = NO_TELEMETRY } = this.#options
-    return page.changes.length === 0 ? pass() : telemetry.relayBatch(page.changes.length).run(pass)
-  }
-
-  /** Resolves when the cache has acknowledged everything on the page. */
-  async #pass(source: ChangeSource, page: ChangePage, startedMs: number): Promise<void> {
-    const { namespace, emit, clock } = this.#options
-    if (page.changes.length === 0 && !page.isGap) return
-    const rows = page.changes.filter((change) => change.kind === 'row')
-    const changes = await relayedChanges(namespace, rows, (entity, columns) => source.describe(entity, columns))
-    await this.#untilFenced(changes)
-    if (page.isGap || rows.length < page.changes.length) {
-      // Raised before it is announced: a process that begins now learns it from the database.
-      await this.#untilPublished(await source.epoch((await source.epoch(0)) + 1))
+  /** Not waited for: it may take its time, and has a connection of its own. */
+  #tidy(): void {
+    const { tidy, emit } = this.#options
+    const untilTidy = async () => {
+      while (!this.#isClosing && (await tidy())) await this.#sleep(TIDY_PAUSE_MS)
     }
-    const durationMs = clock.monotonicMs() - startedMs
-    emit({ type: 'relay.batch', changes: page.changes.length, keys: changes.length, lagMs: page.lagMs, durationMs })
+    this.#tidying ??= untilTidy()
+      .catch((error) => emit({ type: 'relay.failed', error }))
+      .finally(() => {
+        this.#tidying = undefined
+      })
   }
 
-  #untilFenced(changes: readonly Change[]): Promise<void> {
-    if (changes.length === 0) return Promise.resolve()
-    return this.#untilDone(async () => (await this.#options.fence(changes)) === 'fenced')
-  }
-
-  #untilPublished(number: number): Promise<void> {
-    const told = () => true
-    return this.#untilDone(() => this.#options.epoch.publish(number).then(told, () => false))
-  }
-
-  async #untilDone(act: () => Promise<boolean>): Promise<void> {
-    let retryMs = FIRST_RETRY_MS
-    while (!(await act())) {
-      if (this.#isClosing) throw new Error('closed before the cache acknowledged its fences')
-      await this.#sleep(retryMs)
-      retryMs = Math.min(retryMs * 2, MAX_RETRY_MS)
-    }
+  async #wait(ms: number): Promise<void> {
+    await this.#sleep(ms)
+    if (this.#isClosing) throw new Error('closed before the cache acknowledged its fences')
   }
 
   #sleep(ms: number): Promise<void> {
@@ -161,17 +113,9 @@ export class Relay {
   }
 }
 
-export interface RelayOptions {
+export interface RelayOptions extends LeadershipOptions {
   readonly feed: ChangeFeed
-  readonly namespace: string
-  readonly clock: Clock
-  readonly chance: Chance
-  readonly emit: EmitEvent
-  readonly settings: RelaySettings
-  /** Left out: nobody listens. */
-  readonly telemetry?: Telemetry
-  /** What follows a commit: forgets, fences and announces. `pending`: not all of it has arrived. */
-  readonly fence: (changes: readonly Change[]) => Promise<FenceState>
-  /** The namespace's epoch as this process knows it, and a way to tell everybody of a later one. */
-  readonly epoch: { readonly number: number; publish(number: number): Promise<void> }
+  readonly settings: RelaySettings & LeadershipOptions['settings']
+  /** Lets go of what nobody needs any more, a bounded amount. True: more may be left. Called now and then while this process leads. */
+  readonly tidy: () => Promise<boolean>
 }

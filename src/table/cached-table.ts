@@ -8,7 +8,8 @@ import type { CacheKey } from '../core/key.js'
 import type { CanonicalId, LoadedRow } from '../core/ports.js'
 import { ANSWERED, type ReadSpan } from '../core/telemetry.js'
 import { compareVersions, toVersion, type Version } from '../core/version.js'
-import { Filler, type NearTier, type ReadSource } from '../engine/filler.js'
+import { BoundedReader, type ProvenTier } from '../engine/bounded-reader.js'
+import { Filler, type ReadSource } from '../engine/filler.js'
 import type { HotCopies } from '../engine/hot-copies.js'
 import { L1 } from '../engine/l1.js'
 import type { LoadQueue } from '../engine/load-queue.js'
@@ -20,6 +21,7 @@ import type { Floor } from '../policy/verdict.js'
 import { longestHeadStartMs, shouldRefreshEarly } from '../policy/xfetch.js'
 import { readUnder, type SessionLog } from '../session.js'
 import { type AlongWith, type ChangeDetails, TableChanges } from './changes.js'
+import { asksCache } from './consistency.js'
 import { type Explanation, explain } from './explain.js'
 import { openHotRows } from './hot-rows.js'
 import type { TableOptions, TableParts } from './parts.js'
@@ -38,6 +40,7 @@ export class CachedTable {
   readonly #options: TableOptions
   readonly #changes: TableChanges
   readonly #rows: Reader<CanonicalId, object>
+  readonly #bounded: BoundedReader<CanonicalId, object>
   /** Where the repository has asked for it: counts its reads, and leads those of hot keys to copies. */
   readonly #hot: HotCopies<CanonicalId, object> | undefined
   readonly #offers: RowOffers | undefined
@@ -67,7 +70,9 @@ export class CachedTable {
     const sources: SourceParts = { ...parts, ...options, plan: () => this.#plan, doubtShape: () => this.#doubtShape() }
     this.#versions = versionProbe(sources)
     const source = rowSource(sources)
-    this.#rows = this.#reader(source, this.#cost, this.#tier)
+    const readers = this.#readers(source, { cost: this.#cost, tier: this.#tier, prefix: this.#changes.rowPrefix })
+    this.#rows = readers.reader
+    this.#bounded = readers.bounded
     const { hotKeys, fill } = options
     const rows = { parts, facts, prefix: this.#changes.rowPrefix, fill, reader: this.#rows, tier: this.#tier }
     this.#hot = hotKeys && openHotRows({ ...rows, hotKeys })
@@ -138,12 +143,15 @@ export class CachedTable {
       key,
       heed: (floor) => this.#heed(key, floor),
       read,
-      primary: consistency === 'cached' ? () => this.#readAs(id, 'primary', span) : read,
+      primary: asksCache(consistency) ? () => this.#readAs(id, 'primary', span) : read,
       versionOf: (row) => this.#versionIn(row),
     })
   }
 
   #readAs(id: CanonicalId, consistency: Consistency, span: ReadSpan): Promise<object | undefined> {
+    if (typeof consistency === 'object') {
+      return this.#bounded.read(this.#changes.rowKey(id), id, consistency.maxStaleMs, span)
+    }
     switch (consistency) {
       case 'cached':
         return this.read(id, span)
@@ -258,7 +266,7 @@ export class CachedTable {
   #openLookups(sources: SourceParts, at: number): RowLookups {
     return new RowLookups({
       columns: () => this.facts.unique[at] as readonly KeyColumn[],
-      reader: this.#reader(lookupSource(sources, at), new LoadCost(), undefined),
+      ...this.#readers(lookupSource(sources, at), { cost: new LoadCost(), prefix: this.#changes.lookupPrefix(at) }),
       keyOf: (value) => this.#changes.lookupKey(at, value),
       rows: {
         keyOf: (id) => this.#changes.rowKey(id),
@@ -296,14 +304,23 @@ export class CachedTable {
     this.#rows.refreshBehind(this.#changes.rowKey(id), id, remainingMs)
   }
 
-  #reader<Value>(
+  #readers<Value>(
     source: ReadSource<CanonicalId, Value>,
-    cost: LoadCost,
-    tier: NearTier<CanonicalId, Value> | undefined,
-  ): Reader<CanonicalId, Value> {
+    options: { cost: LoadCost; prefix: string; tier?: RowTier | undefined },
+  ) {
     const parts = this.#parts
-    const filler = new Filler({ parts, source, settings: this.#options.fill, cost, tier })
-    return new Reader({ parts, source, filler, flights: parts.flights, settings: this.#options.read, tier })
+    const { cost, prefix } = options
+    const tier = options.tier as ProvenTier<CanonicalId, Value> | undefined
+    const { read, fill } = this.#options
+    const filler = new Filler({ parts, source, settings: fill, cost, tier })
+    const reader = new Reader({ parts, source, filler, flights: parts.flights, settings: read, tier })
+    const { invalidation, watermark, isRelayed } = parts
+    const { entity } = source
+    const bounded = new BoundedReader({
+      ...{ parts, invalidation, prefix, entity, reader, filler, tier, hardTimeoutMs: read.hardTimeoutMs },
+      prove: (key, _id, boundMs) => (isRelayed(entity) ? watermark.prove([key], boundMs) : undefined),
+    })
+    return { reader, bounded }
   }
 
   /** Reads the catalog again when entries or rows no longer look like the table this process knows. */

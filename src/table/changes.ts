@@ -65,8 +65,13 @@ export class TableChanges {
     return cacheKey(this.rowPrefix, id)
   }
 
+  /** What all keys of the `at`-th list of unique columns begin with. */
+  lookupPrefix(at: number): string {
+    return this.#lookupPrefixes[at] as string
+  }
+
   lookupKey(at: number, value: CanonicalId): CacheKey {
-    return cacheKey(this.#lookupPrefixes[at] as string, value)
+    return cacheKey(this.lookupPrefix(at), value)
   }
 
   /** What a committed write made old: the row's own key, the lookups that may now lead to it, the queries that may see it. */

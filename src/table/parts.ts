@@ -11,6 +11,7 @@ import type { Invalidation } from '../engine/invalidation.js'
 import type { LoadGate } from '../engine/load-gate.js'
 import type { ReadSettings } from '../engine/reader.js'
 import type { Singleflight } from '../engine/singleflight.js'
+import type { Watermark } from '../engine/watermark.js'
 import type { HotRowOptions } from './hot-rows.js'
 
 /** A repository's options, resolved. */
@@ -43,6 +44,9 @@ export interface TableParts extends EngineParts {
   readonly relations: RelationDirectory
   readonly telemetry: Telemetry
   readonly calls: Calls
+  readonly watermark: Pick<Watermark, 'prove'>
+  /** Whether every change of a table reaches the cache, whoever makes it; what the watermark says counts for such tables only. */
+  readonly isRelayed: (entity: string) => boolean
   /** Whether what this process holds may be trusted at this monotonic time. */
   readonly isLive: (nowMs: number) => boolean
 }

@@ -25,6 +25,8 @@ export interface QueryPlan {
   readonly marks: readonly CacheKey[]
   /** Fingerprints of the columns of everything the query reads: a table that was altered gives other rows. */
   readonly columns: readonly string[]
+  /** The tables it reads: `schema.name`. */
+  readonly entities: readonly string[]
 }
 
 const DEPENDS_ON = 'name the tables it reads in the option `dependsOn`'
@@ -88,7 +90,8 @@ function planOf(each: readonly TableDependency[], relations: readonly (Relation 
     ...(bounded ? [...bounded.values, ...bounded.all] : []),
   ])
   const columns = relations.map((relation) => relation?.columns ?? '')
-  return { dependencies, marks: [...new Set(marks)], columns: [...new Set(columns)] }
+  const entities = relations.flatMap((relation) => relation?.entity ?? [])
+  return { dependencies, marks: [...new Set(marks)], columns: [...new Set(columns)], entities: [...new Set(entities)] }
 }
 
 function dependencyOf(parts: QueryPlanParts, relation: Relation, constraints: readonly Constraint[]): TableDependency {

@@ -74,6 +74,8 @@ export interface WriteResult<Row, Fence extends string = FenceState> {
  * - `cached` (default): the cache, if it is as new as this process (or the session) must see;
  * - `verified`: the cache, after its stamp was compared with the row's by a cheap probe; what differs is read anew;
  * - `primary`: the database, passing the cache by in both directions;
- * - `refresh`: the database, and the cache is brought up to it.
+ * - `refresh`: the database, and the cache is brought up to it;
+ * - `{ maxStaleMs }`: the cache, if it is proven to lack no change that was committed more than so long before the read began; otherwise
+ *   the database. Needs the outbox and a relay, without which the database answers always. 1 to 86 400 000.
  */
-export type Consistency = 'cached' | 'verified' | 'primary' | 'refresh'
+export type Consistency = 'cached' | 'verified' | 'primary' | 'refresh' | { readonly maxStaleMs: number }

@@ -4,9 +4,11 @@ import type { CacheKey } from '../core/key.js'
 import type { CanonicalId } from '../core/ports.js'
 import { ANSWERED, type ReadSpan } from '../core/telemetry.js'
 import { compareVersions, type Version } from '../core/version.js'
+import type { BoundedReader } from '../engine/bounded-reader.js'
 import type { Reader } from '../engine/reader.js'
 import type { Floor } from '../policy/verdict.js'
 import { readUnder, type SessionLog } from '../session.js'
+import { asksCache } from './consistency.js'
 import type { Consistency } from './repository-types.js'
 import type { Found } from './sources.js'
 
@@ -44,6 +46,7 @@ const OUT_OF_DATE = Symbol('the pointer is out of date')
 export class RowLookups {
   readonly #columns: () => readonly KeyColumn[]
   readonly #reader: Reader<CanonicalId, Found>
+  readonly #bounded: BoundedReader<CanonicalId, Found>
   readonly #keyOf: (value: CanonicalId) => CacheKey
   readonly #rows: LookedUpRows
 
@@ -52,12 +55,14 @@ export class RowLookups {
     columns: () => readonly KeyColumn[]
     /** Reads pointers. */
     reader: Reader<CanonicalId, Found>
+    bounded: BoundedReader<CanonicalId, Found>
     /** The key of the pointer for a value. */
     keyOf: (value: CanonicalId) => CacheKey
     rows: LookedUpRows
   }) {
     this.#columns = options.columns
     this.#reader = options.reader
+    this.#bounded = options.bounded
     this.#keyOf = options.keyOf
     this.#rows = options.rows
   }
@@ -83,7 +88,7 @@ export class RowLookups {
       key: search.key,
       heed: () => {},
       read,
-      primary: consistency === 'cached' ? () => this.#load(search) : read,
+      primary: asksCache(consistency) ? () => this.#load(search) : read,
       versionOf: (row) => this.#rows.versionOf(row),
     })
   }
@@ -92,15 +97,20 @@ export class RowLookups {
     const { key, value, span } = search
     if (consistency === 'primary') return this.#load(search)
     if (consistency !== 'refresh') {
-      const found = await this.#reader.read(key, value, span)
+      const found = await this.#pointer(search, consistency)
       const row = await this.#follow(found, search, consistency)
       // That there is no such row, only the database can verify.
-      if (row !== OUT_OF_DATE && (row !== undefined || consistency === 'cached')) return row
+      if (row !== OUT_OF_DATE && (row !== undefined || asksCache(consistency))) return row
     }
     span.answered(ANSWERED.bypassed)
     const row = await this.#follow(await this.#reader.reload(key, value), search, consistency)
     // The row changed hands between two statements just now. One statement says who has it.
     return row === OUT_OF_DATE ? this.#load(search) : row
+  }
+
+  #pointer({ key, value, span }: Search, consistency: Consistency): Promise<Found | undefined> {
+    if (typeof consistency === 'object') return this.#bounded.read(key, value, consistency.maxStaleMs, span)
+    return this.#reader.read(key, value, span)
   }
 
   /** The row by one statement of the database's, which leaves the cache alone. */
@@ -113,7 +123,7 @@ export class RowLookups {
   async #follow(found: Found | undefined, search: Search, consistency: Consistency) {
     if (found === undefined) return undefined
     const { session, value, span } = search
-    if (consistency === 'cached' && this.#isAsNewAsKnown(found, session)) return this.#show(found, session)
+    if (asksCache(consistency) && this.#isAsNewAsKnown(found, session)) return this.#show(found, session)
     const row = await this.#rows.read(found.id, consistency, session, span)
     const now = row && idFromRow(this.columns, row)
     return now?.every((part, at) => part === value[at]) ? row : OUT_OF_DATE

@@ -5,8 +5,8 @@ import { type CacheKey, cacheKey } from '../core/key.js'
 import type { CanonicalId, StoredBytes } from '../core/ports.js'
 import type { NearFigures } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
+import type { ProvenTier } from '../engine/bounded-reader.js'
 import type { AnnouncedChange } from '../engine/bus-message.js'
-import type { NearTier } from '../engine/filler.js'
 import type { Holder } from '../engine/invalidation.js'
 import type { FreshValue, L1, L1Slot } from '../engine/l1.js'
 
@@ -26,7 +26,7 @@ const SURELY_SHORT = 22
  * A slot is what callers usually hold: for an integer key the number, for a text or uuid key the canonical string. Only
  * other spellings of an id, and composite ids, have to be brought into that form first.
  */
-export class RowTier implements NearTier<CanonicalId, object>, Holder, NearFigures {
+export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFigures {
   readonly prefix: string
   readonly #l1: L1<object>
   readonly #clock: Pick<Clock, 'monotonicMs'>
@@ -68,6 +68,14 @@ export class RowTier implements NearTier<CanonicalId, object>, Holder, NearFigur
     const nowMs = this.#clock.monotonicMs()
     if (!this.#isLive(nowMs)) return undefined
     const answer = this.#l1.recall(slot, nowMs)
+    if (answer !== undefined) this.#hits++
+    return answer
+  }
+
+  recallProven(id: CanonicalId, leastMs: number): { readonly value: object | undefined } | undefined {
+    const nowMs = this.#clock.monotonicMs()
+    if (!this.#isLive(nowMs)) return undefined
+    const answer = this.#l1.recallProven(this.slotOf(id), nowMs, leastMs)
     if (answer !== undefined) this.#hits++
     return answer
   }

@@ -11,7 +11,7 @@ import { packed } from './packed.js'
  */
 const DOORS: Readonly<Record<string, { readonly values: readonly string[]; readonly types: readonly string[] }>> = {
   corral: {
-    values: ['CorralError', 'DEFAULTS', 'StaleWriteError', 'createCorral', 'isCorralError', 'logEvents'],
+    values: ['CorralError', 'DEFAULTS', 'StaleWriteError', 'createCorral', 'isCorralError', 'logEvents', 'startRelay'],
     types: [
       ...['BusOptions', 'CacheOptions', 'Consistency', 'Corral', 'CorralEvent', 'CorralOptions', 'CorralStats'],
       ...[
@@ -29,6 +29,8 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
       ...[
         'RefreshOptions',
         'RelayOptions',
+        'RelayProcess',
+        'RelayProcessOptions',
         'Repository',
         'RepositoryOptions',
         'RowOf',

@@ -5,8 +5,9 @@ import { type OptionGroups, resolveSettings } from '../../src/config.js'
 import type { Change } from '../../src/core/change.js'
 import type { Clock } from '../../src/core/clock.js'
 import { type CacheKey, cacheKey, keyPrefix } from '../../src/core/key.js'
-import type { CacheStore, CanonicalId } from '../../src/core/ports.js'
+import type { CacheStore, CanonicalId, ChangeFeed } from '../../src/core/ports.js'
 import type { Version } from '../../src/core/version.js'
+import { BoundedReader } from '../../src/engine/bounded-reader.js'
 import type { FenceState } from '../../src/engine/fencer.js'
 import { Filler, type ReadSource } from '../../src/engine/filler.js'
 import { L1 } from '../../src/engine/l1.js'
@@ -49,6 +50,7 @@ export class NearProcess {
   readonly #table: TableModel
   readonly #tier: RowTier
   readonly #reader: Reader<CanonicalId, object>
+  readonly #bounded: BoundedReader<CanonicalId, object>
   readonly #hasVersions: boolean
   readonly #offers: RowOffers
   readonly #shape: string
@@ -64,6 +66,8 @@ export class NearProcess {
     channel: MemoryChannel | undefined
     name: string
     settings?: NearSettings
+    /** Runs a relay over this. */
+    feed?: ChangeFeed | undefined
   }) {
     const { hasVersions = true, publishBytes = 0, shape = '1f0c3a7e', ...groups } = options.settings ?? {}
     this.#shape = shape
@@ -79,8 +83,15 @@ export class NearProcess {
     this.#hasVersions = hasVersions
     this.#freshMs = settings.ttl.freshMs
     this.#assembly = assemble(
-      { db: {} as never, redis: undefined, namespace: 'shop', secret: undefined, settings, onEvent: this.events.emit },
-      { clock: this.clock, store: this.cache, channel: options.channel ?? null, chance: plainChance(0, options.name) },
+      {
+        ...{ db: {} as never, redis: undefined, namespace: 'shop', secret: undefined, settings },
+        ...{ onEvent: this.events.emit, relays: options.feed !== undefined },
+      },
+      {
+        ...{ clock: this.clock, store: this.cache, channel: options.channel ?? null },
+        chance: plainChance(0, options.name),
+        ...(options.feed ? { feed: options.feed } : {}),
+      },
     )
     const parts = this.#assembly.table
     const l1 = new L1<object>({
@@ -104,6 +115,12 @@ export class NearProcess {
     this.#offers = new RowOffers({ parts, sealer, versions, maxBytes: publishBytes })
     const read = { graceMs, ...settings.refresh, ...settings.load }
     this.#reader = new Reader({ parts, source, filler, flights: parts.flights, settings: read, tier: this.#tier })
+    const { invalidation, watermark } = parts
+    this.#bounded = new BoundedReader({
+      ...{ parts, invalidation, prefix: PREFIX, entity: ENTITY, reader: this.#reader, filler, tier: this.#tier },
+      hardTimeoutMs: read.hardTimeoutMs,
+      prove: (key, _id, boundMs) => watermark.prove([key], boundMs),
+    })
   }
 
   keyOf(id: string): CacheKey {
@@ -126,6 +143,15 @@ export class NearProcess {
       primary: () => this.readPrimary(id),
       versionOf: ({ version }) => (this.#hasVersions ? version : undefined),
     })
+  }
+
+  readWithin(id: string, maxStaleMs: number): Promise<ModelRow | undefined> {
+    return this.#bounded.read(this.keyOf(id), [id], maxStaleMs) as Promise<ModelRow | undefined>
+  }
+
+  /** How the relay of this process stands. */
+  get relay(): 'leader' | 'standby' | undefined {
+    return this.#assembly.relay?.role
   }
 
   readPrimary(id: string): Promise<ModelRow | undefined> {

@@ -12,10 +12,11 @@ import type {
   ReleaseRequest,
   StoredBytes,
   StoredState,
+  StoreShards,
 } from '../../src/core/ports.js'
 import { Gates, type Pause } from './gates.js'
 
-export type StoreOperation = 'read' | 'lease' | 'fill' | 'release' | 'fence' | 'mark'
+export type StoreOperation = 'read' | 'lease' | 'fill' | 'release' | 'fence' | 'mark' | 'look' | 'tick'
 export type StorePoint = `${'before' | 'after'} ${StoreOperation}`
 
 /** What goes wrong with a call: it fails, it never answers, or it answers late (by the clock). */
@@ -30,6 +31,7 @@ export interface StoreCall {
 /** Any `CacheStore`, which can be paused at named points and broken on purpose, and remembers what it was asked. */
 export class PausableStore implements CacheStore {
   readonly calls: StoreCall[] = []
+  readonly shards: StoreShards
   readonly #store: CacheStore
   readonly #clock: Pick<Clock, 'sleep'>
   readonly #gates = new Gates<StorePoint>()
@@ -39,6 +41,15 @@ export class PausableStore implements CacheStore {
   constructor(store: CacheStore, clock: Pick<Clock, 'sleep'>) {
     this.#store = store
     this.#clock = clock
+    const { shards } = store
+    this.shards = {
+      list: () => shards.list(),
+      of: (key) => shards.of(key),
+      tickKey: (shard) => shards.tickKey(shard),
+      takeMoves: () => shards.takeMoves(),
+      look: (shard) => this.#pass('look', [], () => shards.look(shard)),
+      tick: (shard, text, server) => this.#pass('tick', [], () => shards.tick(shard, text, server)),
+    }
   }
 
   /** The next call that comes to `point` waits: `before` the store has seen it, or `after`, with its answer in hand. */
@@ -113,7 +124,9 @@ export class PausableStore implements CacheStore {
   }
 }
 
-const EVERY_OPERATION: readonly StoreOperation[] = ['read', 'lease', 'fill', 'release', 'fence', 'mark']
+const EVERY_OPERATION: readonly StoreOperation[] = [
+  ...(['read', 'lease', 'fill', 'release', 'fence', 'mark', 'look', 'tick'] as const),
+]
 
 function keysOf(requests: readonly { readonly key: CacheKey }[]): CacheKey[] {
   return requests.map(({ key }) => key)

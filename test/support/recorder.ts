@@ -62,6 +62,7 @@ function told(event: CorralEvent): Field[] {
     case 'fence.settled':
       return [`${event.keys} key${event.keys === 1 ? '' : 's'}`, event.outcome]
     case 'breaker':
+    case 'outage':
       return [event.state]
     case 'cache.unavailable':
       return [event.operation]
@@ -80,6 +81,12 @@ function told(event: CorralEvent): Field[] {
       return [`${event.differing} of ${event.rows} differ`]
     case 'relay.batch':
       return [`${event.changes} change${event.changes === 1 ? '' : 's'}`]
+    case 'relay.shard':
+      return [event.shard, event.standing]
+    case 'relay.replayed':
+      return [`${event.keys} key${event.keys === 1 ? '' : 's'}`]
+    case 'relay.beat':
+      return [`${event.pending} pending`]
     case 'relay.leader':
       return [event.state]
     case 'epoch':

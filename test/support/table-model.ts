@@ -48,6 +48,8 @@ export class TableModel implements RowSource {
   #failure: unknown
   #slowness: (() => Promise<void>) | undefined
 
+  /** Every change of every commit so far, in order; `truncate`: all rows went without a word about each. */
+  readonly log: (ModelChange | 'truncate')[] = []
   /** Ids of every load so far, one element for each id asked for. */
   readonly loads: string[] = []
   /** Ids whose loads overlapped in time. */
@@ -115,6 +117,14 @@ export class TableModel implements RowSource {
     return transaction.commit()[0] as ModelChange
   }
 
+  /** Empties the table. */
+  truncate(): void {
+    this.#commit(
+      [...this.#commits.keys()].map((id) => ({ xid: String(this.#nextXid++), id, price: undefined })),
+      'truncate',
+    )
+  }
+
   /** The committed row now. */
   row(id: string): ModelRow | undefined {
     return this.#seenAt(id, this.#lastCommit).row as ModelRow | undefined
@@ -146,9 +156,9 @@ export class TableModel implements RowSource {
     return { row, version: row?.version }
   }
 
-  #commit(writes: readonly { xid: string; id: string; price: number | undefined }[]): ModelChange[] {
+  #commit(writes: readonly { xid: string; id: string; price: number | undefined }[], told?: 'truncate'): ModelChange[] {
     this.#lastCommit++
-    return writes.map(({ xid, id, price }) => {
+    const changes = writes.map(({ xid, id, price }) => {
       const commits = this.#commits.get(id) ?? []
       const before = commits.at(-1)?.version
       const least = before === undefined ? 0n : BigInt(before) + 1n
@@ -158,6 +168,8 @@ export class TableModel implements RowSource {
       this.#commits.set(id, [...commits, { at: this.#lastCommit, row, version }])
       return { id, version: row ? version : successor(version), xid, absent: row === undefined, row }
     })
+    this.log.push(...(told ? [told] : changes))
+    return changes
   }
 }
 

@@ -47,26 +47,29 @@ export class TcpProxy {
   readonly #listener: Server
   readonly #pairs: Set<Pair>
   readonly #faults: ProxyFaults
+  readonly #target: { host: string; port: number }
 
-  private constructor(listener: Server, pairs: Set<Pair>, faults: ProxyFaults) {
+  private constructor(listener: Server, pairs: Set<Pair>, faults: ProxyFaults, target: { host: string; port: number }) {
     const address = listener.address()
     this.port = typeof address === 'object' && address !== null ? address.port : 0
     this.#listener = listener
     this.#pairs = pairs
     this.#faults = faults
+    this.#target = target
   }
 
   /** Starts a proxy that passes everything on unharmed. Rejects when it cannot listen. */
   static async start({ host = '127.0.0.1', port }: ProxyTarget): Promise<TcpProxy> {
     const faults: ProxyFaults = { ...NO_FAULTS }
     const pairs = new Set<Pair>()
+    const target = { host, port }
     const listener = createServer({ noDelay: true }, (client) => {
       if (faults.refuse) return void client.on('error', () => undefined).resetAndDestroy()
-      join(client, connect({ host, port, noDelay: true }), faults, pairs)
+      join(client, connect({ ...target, noDelay: true }), faults, pairs)
     })
     listener.listen(0, '127.0.0.1')
     await once(listener, 'listening')
-    return new TcpProxy(listener, pairs, faults)
+    return new TcpProxy(listener, pairs, faults, target)
   }
 
   /** `rediss://user@host:1/x` becomes the same URL through this proxy. */
@@ -75,6 +78,11 @@ export class TcpProxy {
     changed.hostname = '127.0.0.1'
     changed.port = String(this.port)
     return changed.href
+  }
+
+  /** New connections lead there from now on, as when a name is given to another server; those that are open stay where they are. */
+  pointAt({ host = '127.0.0.1', port }: ProxyTarget): void {
+    Object.assign(this.#target, { host, port })
   }
 
   /** Changes the faults named and leaves the others. Connections already open feel it with their next data. */

@@ -19,6 +19,7 @@ import type {
 import { LEASE_KEEP_MS } from '../../core/ports.js'
 import { compareVersions, VERSION_DIGITS } from '../../core/version.js'
 import { SEEN_BYTES, WIRE } from '../../core/wire.js'
+import { MemoryShards } from './memory-shards.js'
 
 interface Held {
   readonly bytes: StoredBytes
@@ -48,6 +49,7 @@ const MAX_XIDS = 16
  * one to that bound is as safe as an eviction in Redis.
  */
 export class MemoryStore implements CacheStore {
+  readonly shards: MemoryShards
   readonly #clock: Clock
   /** Adds to the monotonic clock what makes it show the time of day: a wall clock that is set back would bring entries back to life. */
   readonly #originMs: number
@@ -62,6 +64,13 @@ export class MemoryStore implements CacheStore {
       sizeCalculation: ({ bytes }, key) => bytes.length + key.length,
     })
     this.#guards = new LRUCache({ max: options.maxGuards ?? 100_000 })
+    this.shards = new MemoryShards({
+      put: (key, text) => this.#entries.set(key, { bytes: Buffer.from(text), expiresAtMs: Number.POSITIVE_INFINITY }),
+      get: (key) => {
+        const bytes = this.#entry(key)
+        return bytes === null ? undefined : Buffer.from(bytes).toString('latin1')
+      },
+    })
   }
 
   async read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {

@@ -84,6 +84,8 @@ export class EventMetrics {
       case 'cache.unavailable':
       case 'relay.failed':
       case 'primary.recovering':
+      case 'outage':
+      case 'relay.replayed':
       case 'epoch':
       case 'background.failed':
         instruments.add('incidents', 1, named({ namespace, incident: event.type }))
@@ -93,6 +95,8 @@ export class EventMetrics {
       case 'miss':
       case 'breaker':
       case 'relay.leader':
+      case 'relay.beat':
+      case 'relay.shard':
       case 'started':
       case 'durability':
         break

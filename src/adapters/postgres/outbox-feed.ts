@@ -7,6 +7,12 @@ import type { AnyDatabase } from './catalog-query.js'
 import { OutboxSource } from './outbox-source.js'
 import { RelationDirectory } from './relation-directory.js'
 
+/**
+ * How long the server lets a leader be silent: one that is stopped, or whose host is gone without a word, loses its session and the lead. A
+ * leader says something each second. From Postgres 14 on; before, TCP's own timeouts have to find out.
+ */
+const SILENCE = '10s'
+
 /** Rows of the outbox that one page has at most: enough to keep Redis busy, few enough to hold in memory. */
 const PAGE_ROWS = 500
 
@@ -43,6 +49,7 @@ export class OutboxFeed implements ChangeFeed {
       const db = connection.withoutPlugins()
       if (!(await this.#take(db))) return false
       try {
+        await limitSilence(db, SILENCE)
         await work(
           await OutboxSource.open({
             db,
@@ -54,6 +61,7 @@ export class OutboxFeed implements ChangeFeed {
         return true
       } finally {
         // The connection goes back to the pool; if it is broken, the lock went with it.
+        await limitSilence(db, null).catch(() => {})
         await sql`select pg_advisory_unlock(${this.#lock}::bigint)`.execute(db).catch(() => {})
       }
     })
@@ -68,6 +76,12 @@ export class OutboxFeed implements ChangeFeed {
       throw new SourceError('asking for the lead', error)
     }
   }
+}
+
+/** Null: as it was. */
+async function limitSilence(db: AnyDatabase, limit: string | null): Promise<void> {
+  await sql`select set_config(name, coalesce(${limit}, reset_val || 'ms'), false) from pg_settings
+    where name = 'idle_session_timeout'`.execute(db)
 }
 
 /** The same number for the same text in every process, out of all 64-bit numbers. */

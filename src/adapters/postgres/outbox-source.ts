@@ -1,9 +1,10 @@
 import { sql } from 'kysely'
 import { SourceError } from '../../core/errors.js'
-import type { ChangedTable, ChangePage, ChangeSource, SourceChange } from '../../core/ports.js'
+import type { ChangedTable, ChangePage, ChangeReader, ChangeSource, SourceChange } from '../../core/ports.js'
 import { compareVersions, toVersion } from '../../core/version.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { readRelation } from './catalog-query.js'
+import { readHistory } from './history.js'
 import { keyTypeOf } from './key-column.js'
 import { CORRAL_SCHEMA, OUTBOX_OP } from './outbox-sql.js'
 import type { RelationDirectory } from './relation-directory.js'
@@ -52,25 +53,23 @@ interface Reading {
  * position, and rows of the outbox never change.
  */
 export class OutboxSource implements ChangeSource {
+  readonly #options: OutboxSourceOptions
   readonly #db: AnyDatabase
   readonly #namespace: string
-  readonly #pageRows: number
-  readonly #directory: RelationDirectory
   #position: string
   #reading: Reading | undefined
 
   private constructor(options: OutboxSourceOptions, position: string) {
+    this.#options = options
     this.#db = options.db.withoutPlugins()
     this.#namespace = options.namespace
-    this.#pageRows = options.pageRows
-    this.#directory = options.directory
     this.#position = position
   }
 
   /** Goes on where the namespace's last relay has settled. Where none has, with all that the outbox holds. */
   static async open(options: OutboxSourceOptions): Promise<OutboxSource> {
     const source = new OutboxSource(options, BEGINNING)
-    source.#position = await source.#positionBefore(null)
+    source.#position = await source.#positionBefore(0)
     return source
   }
 
@@ -88,7 +87,7 @@ export class OutboxSource implements ChangeSource {
     }
     const rows = answer.rows ?? []
     const last = rows.at(-1)
-    const hasMore = last !== undefined && rows.length === this.#pageRows
+    const hasMore = last !== undefined && rows.length === this.#options.pageRows
     this.#reading = hasMore ? { upto: answer.upto, afterXid: last.xid, afterId: last.id } : undefined
     if (!hasMore) this.#position = answer.upto
     return { changes: rows.map(changeOf), hasMore, isGap: false, lagMs: answer.ageMs }
@@ -109,9 +108,8 @@ export class OutboxSource implements ChangeSource {
     )
   }
 
-  async rewind(windowMs: number): Promise<void> {
-    this.#reading = undefined
-    this.#position = await this.#positionBefore(windowMs)
+  async replay(windowMs: number): Promise<ChangeReader> {
+    return new OutboxSource(this.#options, await this.#positionBefore(windowMs))
   }
 
   async prune(keepMs: number): Promise<void> {
@@ -122,7 +120,7 @@ export class OutboxSource implements ChangeSource {
   async describe(entity: string, columns: readonly string[]): Promise<ChangedTable> {
     const at = entity.indexOf('.')
     const real = { schema: entity.slice(0, at), name: entity.slice(at + 1) }
-    const [placed] = await this.#directory.find([real], this.#db)
+    const [placed] = await this.#options.directory.find([real], this.#db)
     const relation = columns.length === 0 ? undefined : await readRelation(this.#db, real)
     const typeOf = (column: string) => {
       const found = relation?.columns.find((each) => each.column === column)
@@ -133,25 +131,31 @@ export class OutboxSource implements ChangeSource {
 
   async epoch(least: number): Promise<number> {
     const epochs = sql.raw(`${CORRAL_SCHEMA}.epochs`)
+    const history = await readHistory(this.#db)
+    // Another history may lack raises that this one has seen: past those, too, because they come less than once a second.
     const rows = await this.#run<{ number: string }>(
       'reading the epoch',
       sql`with raised as (
-          insert into ${epochs} as e (namespace, number) select ${this.#namespace}, ${least}::bigint where ${least}::bigint > 0
-          on conflict (namespace) do update set number = excluded.number where e.number < excluded.number
+          insert into ${epochs} as e (namespace, number, history) select ${this.#namespace}, ${least}::bigint, ${history}
+          where ${least}::bigint > 0 or ${history}::text is not null
+          on conflict (namespace) do update set history = coalesce(excluded.history, e.history), number = case
+            when e.history <> excluded.history then greatest(e.number + 1, excluded.number, extract(epoch from clock_timestamp())::bigint)
+            else greatest(e.number, excluded.number) end
+          where e.number < excluded.number or e.history is distinct from coalesce(excluded.history, e.history)
           returning number)
         select greatest((select number from raised), (select number from ${epochs} where namespace = ${this.#namespace}), 0)::text as number`,
     )
     return Number(rows[0]?.number ?? 0)
   }
 
-  /** The newest position settled that long ago, or the oldest there is; null: the newest of all. */
-  async #positionBefore(windowMs: number | null): Promise<string> {
+  /** The newest position that was settled so long before the last one; the beginning where there is none so old. 0: the last one. */
+  async #positionBefore(windowMs: number): Promise<string> {
+    const positions = sql.raw(`${CORRAL_SCHEMA}.positions`)
     const rows = await this.#run<{ position: string }>(
       'reading the position',
-      sql`select position::text as position from ${sql.raw(`${CORRAL_SCHEMA}.positions`)} where namespace = ${this.#namespace}
-        order by at <= clock_timestamp() - ${windowMs ?? 0} * interval '1 millisecond' desc,
-          case when at <= clock_timestamp() - ${windowMs ?? 0} * interval '1 millisecond' then -extract(epoch from at) else extract(epoch from at) end
-        limit 1`,
+      sql`select position::text as position from ${positions} where namespace = ${this.#namespace}
+        and at <= (select max(at) from ${positions} where namespace = ${this.#namespace}) - ${windowMs} * interval '1 millisecond'
+        order by at desc limit 1`,
     )
     return rows[0]?.position ?? BEGINNING
   }
@@ -160,7 +164,7 @@ export class OutboxSource implements ChangeSource {
   async #page(upto: string | null, afterXid: string, afterId: string): Promise<Answer> {
     const outbox = sql.raw(`${CORRAL_SCHEMA}.outbox`)
     const after = sql`(${afterXid}::xid8, ${afterId}::bigint)`
-    const limit = sql.raw(String(this.#pageRows))
+    const limit = sql.raw(String(this.#options.pageRows))
     const rows = await this.#run<{ answer: string }>(
       'reading the outbox',
       sql`with span as materialized (

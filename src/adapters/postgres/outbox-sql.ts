@@ -25,7 +25,7 @@ const ABANDONED_AFTER = '1 day'
  * | --- | --- |
  * | `outbox` | one row for each changed row of a table with outbox triggers; written once, never updated or deleted |
  * | `positions` | how far each namespace's relay has come, now and in the past minutes, as `pg_snapshot` |
- * | `epochs` | the number of each namespace's epoch |
+ * | `epochs` | the number of each namespace's epoch, and of which history of the database it is |
  *
  * The partitions are a ring: which one a row goes into follows from the time alone, so nothing has to be made in time for
  * a write, and one that is truncated is one that nobody writes to.
@@ -59,6 +59,7 @@ export function outboxUp(): string[] {
       primary key (namespace, began)
     ) with (fillfactor = 50)`,
     `create table if not exists ${shared}.epochs (namespace text collate "C" primary key, number bigint not null)`,
+    `alter table ${shared}.epochs add column if not exists history text collate "C"`,
     createPruneFunction(),
     `revoke all on function ${shared}.prune_outbox(interval) from public`,
   ]
@@ -109,8 +110,10 @@ function createPruneFunction(): string {
       insert into ${shared}.epochs as e (namespace, number) select distinct namespace, 1 from gone
         on conflict (namespace) do update set number = e.number + 1;
 
+      -- Counted back from the last one: while the cache is away, what came shortly before may have to be relayed again afterwards.
       delete from ${shared}.positions p where p.at < (
-        select max(q.at) from ${shared}.positions q where q.namespace = p.namespace and q.at <= clock_timestamp() - keep);
+        select max(q.at) from ${shared}.positions q where q.namespace = p.namespace
+          and q.at <= (select max(r.at) from ${shared}.positions r where r.namespace = p.namespace) - keep);
       select min(pg_snapshot_xmin(position)::text::numeric)::text::xid8 into needed from ${shared}.positions;
       if needed is null then
         return 0;

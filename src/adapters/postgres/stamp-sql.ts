@@ -30,7 +30,9 @@ export function stampUp(stamp: Stamp): string[] {
   return [
     createSchema(stamp.corralSchema),
     createStampFunction(stamp),
-    ...(stamp.tombstones ? [createTombstones(stamp), createPruneFunction(stamp), createTombstoneFunction(stamp)] : []),
+    ...(stamp.tombstones
+      ? [createTombstones(stamp), dropPruneFunctions(stamp), createPruneFunction(stamp), createTombstoneFunction(stamp)]
+      : []),
     addColumn(stamp),
     createTriggers(stamp),
   ]
@@ -75,6 +77,13 @@ function createTombstones({ corralSchema }: Stamp): string {
     )`
 }
 
+/** Also the one of earlier releases, which took no limit and would make calls without one ambiguous. */
+function dropPruneFunctions({ corralSchema }: Pick<Stamp, 'corralSchema'>): string {
+  const prune = `${name(corralSchema)}.prune_tombstones`
+  return `drop function if exists ${prune}(interval), ${prune}(interval, bigint)`
+}
+
+/** `most`: no more than so many at once; what is left is for the next call. */
 function createPruneFunction({ corralSchema }: Stamp): string {
   const body = `
     declare
@@ -83,12 +92,13 @@ function createPruneFunction({ corralSchema }: Stamp): string {
       if keep < interval '1 hour' then
         raise exception 'corral: tombstones must outlive the longest statement and any step of the clock: keep % is less than an hour', keep;
       end if;
-      delete from ${name(corralSchema)}.tombstones
-        where version < (extract(epoch from clock_timestamp() - keep) * 1000000)::bigint;
+      delete from ${name(corralSchema)}.tombstones where ctid = any(array(
+        select ctid from ${name(corralSchema)}.tombstones
+        where version < (extract(epoch from clock_timestamp() - keep) * 1000000)::bigint limit most));
       get diagnostics pruned = row_count;
       return pruned;
     end`
-  return `create or replace function ${name(corralSchema)}.prune_tombstones(keep interval default '7 days')
+  return `create or replace function ${name(corralSchema)}.prune_tombstones(keep interval default '7 days', most bigint default null)
     returns bigint language plpgsql set search_path = pg_catalog, pg_temp as ${dollarQuote(body)}`
 }
 
@@ -246,7 +256,7 @@ function dropSharedParts({ corralSchema }: Stamp): string {
     begin
       if not exists (select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
           where g.tgname = ${literal(TOMBSTONE_TRIGGER)} and p.pronamespace = to_regnamespace(${literal(shared)})) then
-        drop function if exists ${shared}.prune_tombstones(interval);
+        ${dropPruneFunctions({ corralSchema })};
         drop table if exists ${shared}.tombstones;
       end if;
       ${dropSchema(corralSchema)}

@@ -18,6 +18,7 @@ import { VERSION_DIGITS } from '../../core/version.js'
 import { SEEN_BYTES } from '../../core/wire.js'
 import { keySlot } from '../../policy/slot-copies.js'
 import { openConnection, type RedisClient, type RedisConnection, whenReady } from './connection.js'
+import { RedisShards } from './redis-shards.js'
 import { SCRIPTS, type ScriptName } from './scripts.js'
 
 /** How long the failure of a load stays readable for those who wait for it. */
@@ -26,6 +27,7 @@ const NOTHING = Buffer.alloc(0)
 
 /** `CacheStore` in Redis, standalone or cluster. Every operation either runs now or rejects; deadlines are the caller's. */
 export class RedisStore implements CacheStore {
+  readonly shards: RedisShards
   readonly #clock: Clock
   readonly #connection: RedisConnection
   readonly #run: ScriptRunner
@@ -37,6 +39,7 @@ export class RedisStore implements CacheStore {
     for (const [name, lua] of Object.entries(SCRIPTS)) this.#connection.defineCommand(name, { numberOfKeys: 2, lua })
     this.#run = this.#connection as unknown as ScriptRunner
     this.#time = new StoreTime(options.clock)
+    this.shards = new RedisShards({ connection: this.#connection, namespace: options.namespace })
     // A plain GET does not tell the time, and a host's own clock may be far off: ask before the first entry is judged.
     this.#connection.on('ready', () => void this.#askTime())
   }

@@ -7,6 +7,7 @@ import { type CacheKey, cacheKey, keyPrefix } from '../../../src/core/key.js'
 import { Background } from '../../../src/engine/background.js'
 import { BatchedStore } from '../../../src/engine/batched-store.js'
 import { Floors } from '../../../src/engine/floors.js'
+import { Invalidation } from '../../../src/engine/invalidation.js'
 import { LoadGate } from '../../../src/engine/load-gate.js'
 import type { TableDependency } from '../../../src/engine/marked-entries.js'
 import { type LoadedRows, type QueryCall, QueryReader } from '../../../src/engine/query-reader.js'
@@ -65,10 +66,13 @@ class QueryProcess {
       isPending: (key: CacheKey) => this.pending.has(key),
       flights,
       gate: new LoadGate({ clock, concurrency: 4, queue: 10, queueMs: 1_000 }),
+      invalidation: new Invalidation({ floors: new Floors(100), flights }),
+      watermark: { prove: async () => Number.NEGATIVE_INFINITY },
     }
     this.#reader = new QueryReader({
       parts,
       name: 'stars',
+      prefix: 'shop:{stars?',
       codec: { ...createListCodec({ schemaVersion: '' }), share: (rows) => rows },
       read: { graceMs, beta: 0, maxEarliness: 0.25, softTimeoutMs: 100, hardTimeoutMs: 10_000 },
       fill: { jitter: 0, graceMs, lease: { minMs: 200, maxMs: 5_000, waitMs: 5_000 } },
@@ -89,7 +93,10 @@ class QueryProcess {
       const rows = [{ stars: this.#database.stars }]
       return { rows, snapshot: '5:5:', loadedFrom: 'primary', ...(await this.load()) }
     }
-    const rows = await this.#reader.read({ key, dependencies, run } satisfies QueryCall, consistency)
+    const rows = await this.#reader.read(
+      { key, dependencies, provenBy: undefined, run } satisfies QueryCall,
+      consistency,
+    )
     return (rows[0] as { stars: number }).stars
   }
 

@@ -1,0 +1,155 @@
+import { performance } from 'node:perf_hooks'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type RedisServer, startRedis } from '../../support/servers/redis.js'
+import { redisCommand } from '../../support/servers/redis-command.js'
+import { waitUntil } from '../../support/servers/wait.js'
+import type { ShopLab, ShopProcess, ShopProcessOptions } from '../../support/shop-lab.js'
+import { TcpProxy } from '../../support/tcp-proxy.js'
+import { openRelayedShop, untilLeads } from './relay-lab.js'
+
+const ROWS = 40
+const BOUND_MS = 1_000
+/** Detection and replay: what may pass from the promotion until no old row is left. */
+const LIMIT_MS = 2_000
+
+describe('a replica of Redis that is made primary', () => {
+  let shop: ShopLab
+  let primary: RedisServer
+  let replica: RedisServer
+  /** Between the two servers. */
+  let link: TcpProxy
+  /** What the application calls its Redis. */
+  let name: TcpProxy
+  let ids: number[]
+
+  beforeAll(async () => {
+    shop = await openRelayedShop()
+    primary = await startRedis({ own: true })
+    link = await TcpProxy.start({ port: primary.port })
+    name = await TcpProxy.start({ port: primary.port })
+    replica = await startRedis({ own: true, settings: { replicaof: `127.0.0.1 ${link.port}` } })
+    await waitUntil('the replica follows', 10_000, async () =>
+      (await redisCommand(replica.port, 'INFO', 'replication')).includes('master_link_status:up'),
+    )
+    const rows = await shop.run(`insert into products (price) select 1 from generate_series(1, ${ROWS}) returning id`)
+    ids = rows.map(({ id }) => Number(id))
+  })
+
+  afterAll(async () => {
+    await Promise.all([link.close(), name.close()])
+    await Promise.all([primary.stop(), replica.stop()])
+  })
+
+  const start = (options: ShopProcessOptions = {}) =>
+    shop.start({ redisUrl: name.through(primary.url), cache: { deadlineMs: 200 }, ...options })
+
+  async function untilProven(process: ShopProcess): Promise<void> {
+    await waitUntil('the cache can prove what it holds', 10_000, async () => {
+      process.events.events.length = 0
+      await Promise.all(ids.map((id) => process.products.find(id, { consistency: { maxStaleMs: BOUND_MS } })))
+      return process.events.count('hit') === ids.length
+    })
+  }
+
+  it('and lacks fences that were acknowledged gets them again, and bounded reads never noticed', async () => {
+    const relay = start({ relay: { pollMs: 50 } })
+    await untilLeads(relay)
+    const [writer, reader] = [start(), start()]
+    /** Goes on talking to the old primary: nobody has told it. */
+    const isolated = start({ redisUrl: primary.url, isMute: true })
+    for (const process of [reader, isolated]) await untilProven(process)
+    await waitUntil('the replica has it all', 5_000, async () => {
+      const [of, at] = [
+        await redisCommand(primary.port, 'INFO', 'replication'),
+        await redisCommand(replica.port, 'INFO', 'replication'),
+      ]
+      return (
+        /master_repl_offset:(\d+)/.exec(of)?.[1] === /master_repl_offset:(\d+)/.exec(at)?.[1] ||
+        offsetOf(of) - offsetOf(at) < 200
+      )
+    })
+
+    link.set({ blackHole: 'both' })
+    const writes = await Promise.all(ids.map((id) => writer.products.update(id, { price: 2 })))
+    expect(new Set(writes.map((write) => write?.fence)), 'all were acknowledged').toEqual(new Set(['fenced']))
+    /** By price: when all rows had it. */
+    const committedMs: number[] = []
+    committedMs[2] = performance.now()
+    await waitUntil(
+      'the relay has fenced them, too',
+      5_000,
+      () => relay.events.of('relay.batch').reduce((sum, { changes }) => sum + changes, 0) >= ROWS,
+    )
+
+    const watching = watchBounded([reader, isolated], committedMs)
+    expect(await redisCommand(replica.port, 'REPLICAOF', 'NO', 'ONE')).toBe('OK')
+    const promotedMs = performance.now()
+    const keys = ids.map((id) => `${shop.namespace}:{public.products/${id}}`)
+    expect(await redisCommand(replica.port, 'EXISTS', ...keys), 'the fences are lost').toBe(String(ROWS))
+    name.pointAt({ port: replica.port })
+    name.reset()
+    // A process that knows nothing reads what is in the cache.
+    const fresh = start({ isMute: true })
+    let stale = Number.POSITIVE_INFINITY
+    let lastStaleMs = promotedMs
+    let worst = 0
+    await waitUntil('there has been no old row for a while', 10_000, async () => {
+      const rows = await Promise.all(ids.map((id) => fresh.products.find(id)))
+      stale = rows.filter((row) => row?.price !== 2).length
+      worst = Math.max(worst, stale)
+      if (stale > 0) lastStaleMs = performance.now()
+      return performance.now() - lastStaleMs > 1_000
+    })
+    expect(lastStaleMs - promotedMs).toBeLessThan(LIMIT_MS)
+    expect(
+      relay.events
+        .of('relay.shard')
+        .map(({ standing }) => standing)
+        .slice(-2),
+    ).toEqual(['replaying', 'current'])
+
+    // And on: the old primary is still there, and shows what it had.
+    for (let price = 3; price < 8; price++) {
+      await Promise.all(ids.map((id) => writer.products.update(id, { price })))
+      committedMs[price] = performance.now()
+      await new Promise((resolve) => setTimeout(resolve, 300))
+    }
+    const { reads, worstMs } = await watching.stop()
+    expect(reads).toBeGreaterThan(100)
+    expect(worstMs).toBeLessThanOrEqual(BOUND_MS)
+    const hits = isolated.events.count('hit')
+    expect((await isolated.products.find(ids[0] as number))?.price, 'bounded reads have shown it better').toBe(7)
+    expect(isolated.events.count('hit')).toBe(hits)
+    await untilProven(reader)
+  })
+
+  /** Reads all rows over and over within the bound, and measures how long what they give had been out of date when the read began. */
+  function watchBounded(readers: readonly ShopProcess[], committedMs: readonly number[]) {
+    let going = true
+    let reads = 0
+    let worstMs = 0
+    const run = async (reader: ShopProcess) => {
+      while (going) {
+        const id = ids[reads % ids.length] as number
+        const startedMs = performance.now()
+        const price = (await reader.products.find(id, { consistency: { maxStaleMs: BOUND_MS } }))?.price ?? 0
+        const outdatedMs = committedMs[price + 1]
+        if (outdatedMs !== undefined) worstMs = Math.max(worstMs, startedMs - outdatedMs)
+        reads++
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+    }
+    const runs = readers.map(run)
+    return {
+      stop: async () => {
+        going = false
+        await Promise.all(runs)
+        return { reads, worstMs }
+      },
+    }
+  }
+})
+
+function offsetOf(info: string): number {
+  return Number(/(?:slave_repl_offset|master_repl_offset):(\d+)/.exec(info)?.[1] ?? 0)
+}
