@@ -52,7 +52,7 @@ const LAYERS = {
     layers: [...BELOW_QUERY, 'adapters/*', 'query', 'fenced-lock', 'assembly'],
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
-  testing: { layers: ['core', 'policy', 'engine', 'adapters/memory', 'config', 'client'], packages: ['kysely'] },
+  testing: { layers: ['core', 'adapters/codec', 'adapters/postgres', 'session', 'testing'], packages: ['kysely'] },
   cli: {
     layers: ['core', 'config', 'jobs', 'client', 'migrations'],
     packages: ['kysely', 'pg', 'ioredis', 'node:util', 'node:process'],

@@ -1,5 +1,5 @@
+import { checkHistory, type HistoryReport, type ReadRecord } from '../../src/testing.js'
 import type { AtRest } from './at-rest.js'
-import { findStaleReads, findTornReads, type ReadRecord, type StaleRead } from './checker.js'
 import type { WorkerLog } from './messages.js'
 
 /** What one side did under the traffic. */
@@ -18,10 +18,13 @@ export interface Figures {
   readonly p50Ms: number
   readonly p99Ms: number
   readonly loads: number
-  readonly stale: readonly StaleRead[]
-  /** How long the oldest of the stale rows had been out of date; 0 without one. */
+  /** Reads that began after a newer revision had been acknowledged. */
+  readonly stale: number
+  /** How long the oldest of what they showed had been out of date; 0 without one. */
   readonly oldestMs: number
-  readonly torn: readonly ReadRecord[]
+  /** Rows that say another revision, or another row, in their other column. */
+  readonly torn: number
+  readonly report: HistoryReport
   readonly atRest: AtRest
 }
 
@@ -29,22 +32,26 @@ export function figuresOf(logs: readonly WorkerLog[], atRest: AtRest): Figures {
   const reads = logs.flatMap((log) => log.reads)
   const writes = logs.flatMap((log) => log.writes)
   const latencies = reads.map(({ startedMs, endedMs }) => endedMs - startedMs)
-  const stale = findStaleReads(reads, writes)
-  const asIfFenced = writes.map((write) => ({ ...write, fenced: true }))
+  const history = { reads, writes, loads: [], atRest: [] }
+  const report = checkHistory(history, { maxExamples: Number.POSITIVE_INFINITY })
+  const asIfFenced = writes.map((write) => ({ ...write, outcome: 'fenced' as const }))
+  const stale = report.counts.acknowledged
+  const ages = report.violations.flatMap((violation) => (violation.check === 'acknowledged' ? [violation.ageMs] : []))
   return {
     reads: reads.length,
     writes: writes.length,
     failures: logs.flatMap((log) => log.failures),
-    unfenced: writes.filter(({ fenced }) => !fenced).length,
-    excused: findStaleReads(reads, asIfFenced).length - stale.length,
+    unfenced: writes.filter(({ outcome }) => outcome !== 'fenced').length,
+    excused: checkHistory({ ...history, writes: asIfFenced }).counts.acknowledged - stale,
     readsPerSecond: (reads.length * 1_000) / spanMs(reads),
     hitRatio: logs.reduce((sum, { hits }) => sum + hits, 0) / reads.length,
     p50Ms: percentile(latencies, 0.5),
     p99Ms: percentile(latencies, 0.99),
     loads: logs.reduce((sum, { loads }) => sum + loads, 0),
     stale,
-    oldestMs: stale.reduce((oldest, { ageMs }) => Math.max(oldest, ageMs), 0),
-    torn: findTornReads(reads),
+    oldestMs: ages.reduce((oldest, ageMs) => Math.max(oldest, ageMs), 0),
+    torn: report.counts.label,
+    report,
     atRest,
   }
 }

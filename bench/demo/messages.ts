@@ -1,4 +1,4 @@
-import type { ReadRecord, WriteRecord } from './checker.js'
+import type { ReadRecord, WriteRecord } from '../../src/testing.js'
 import type { Place } from './connect.js'
 import type { SideName } from './side.js'
 

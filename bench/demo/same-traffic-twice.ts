@@ -1,3 +1,4 @@
+import { describeViolation } from '../../src/testing.js'
 import type { Act } from './act.js'
 import type { Figures } from './figures.js'
 import { NETWORK, runSide } from './run-side.js'
@@ -54,22 +55,22 @@ function rowsOf(byHand: Figures, corral: Figures): TableRow[] {
     row('read time, p50', ({ p50Ms }) => formatMs(p50Ms)),
     row('read time, p99', ({ p99Ms }) => formatMs(p99Ms)),
     row('database loads', ({ loads }) => formatCount(loads)),
-    row('stale reads', ({ stale }) => formatCount(stale.length)),
+    row('stale reads', ({ stale }) => formatCount(stale)),
     row('  longest out of date', ({ oldestMs }) => (oldestMs > 0 ? formatSeconds(oldestMs) : '-')),
     row('failed reads and writes', ({ failures }) => formatCount(failures.length)),
-    row('torn rows read', ({ torn }) => formatCount(torn.length)),
+    row('torn rows read', ({ torn }) => formatCount(torn)),
     row('rows stale at rest', ({ atRest }) => `${formatCount(atRest.stale.length)} of ${formatCount(atRest.cached)}`),
   ]
 }
 
 function meaning(byHand: Figures, corral: Figures): string[] {
   const loser =
-    byHand.stale.length === 0
+    byHand.stale === 0
       ? 'By hand, no read was stale this time: no reader happened to store an old row after the DEL of a writer. Run it again.'
-      : `By hand, ${formatCount(byHand.stale.length)} reads returned a row after it was known to be out of date, and ` +
+      : `By hand, ${formatCount(byHand.stale)} reads returned a row after it was known to be out of date, and ` +
         `the cache still holds ${formatCount(byHand.atRest.stale.length)} wrong rows, which stay until their time to live ends. ` +
         "Each began with a reader that had loaded the old row and stored it just after a writer's DEL."
-  const figures = `${formatCount(corral.stale.length)} stale reads and ${formatCount(corral.atRest.stale.length)} wrong rows`
+  const figures = `${formatCount(corral.stale)} stale reads and ${formatCount(corral.atRest.stale.length)} wrong rows`
   const winner =
     failuresOf(corral).length > 0
       ? `Under the same traffic Corral had ${figures}, which it should not.`
@@ -85,17 +86,11 @@ function meaning(byHand: Figures, corral: Figures): string[] {
 }
 
 function failuresOf(corral: Figures): string[] {
-  const { stale, torn, atRest } = corral
+  const { report, torn, stale, atRest } = corral
   return [
-    ...summary(stale.length, 'stale reads'),
-    ...stale.slice(0, EXAMPLES).map(({ read, missed, ageMs }) => {
-      const at = formatSeconds(read.startedMs)
-      return `  process ${read.worker} read ${read.row} at ${at} and got revision ${read.revision}; process ${missed.worker} had had revision ${missed.revision} confirmed, and what was read was ${formatMs(ageMs)} out of date`
-    }),
-    ...summary(torn.length, 'torn rows'),
-    ...torn
-      .slice(0, EXAMPLES)
-      .map((read) => `  process ${read.worker} read ${read.row} with revision ${read.revision}`),
+    ...summary(stale, 'stale reads'),
+    ...summary(torn, 'torn rows'),
+    ...report.violations.slice(0, EXAMPLES).map((violation) => `  ${describeViolation(violation)}`),
     ...summary(atRest.stale.length, 'rows stale at rest'),
     ...atRest.stale
       .slice(0, EXAMPLES)

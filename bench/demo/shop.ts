@@ -50,6 +50,15 @@ export function rowName(table: ShopTable, id: number): string {
   return `${table}/${id}`
 }
 
+/** What a row says of itself: `products/42@7` is the row `products/42` in revision 7. */
+export function readImprint({ imprint }: { readonly imprint: string }): {
+  readonly key: string
+  readonly version: string
+} {
+  const [key = '', version = ''] = imprint.split('@')
+  return { key, version }
+}
+
 /** Makes the tables in an empty database and fills them. */
 export async function createShop(db: Kysely<Shop>): Promise<void> {
   await db.schema

@@ -1,9 +1,9 @@
 /** One of the shop's processes: runs its part of the traffic against one side and writes down what it saw. */
-import type { ReadRecord, WriteRecord } from './checker.js'
+import type { ReadRecord, WriteRecord } from '../../src/testing.js'
 import { type OpenSide, openSide } from './connect.js'
 import type { Order, Report, WorkerLog } from './messages.js'
 import { SharedClock } from './shared-clock.js'
-import { rowName, type ShopTable } from './shop.js'
+import { readImprint, rowName, type ShopTable } from './shop.js'
 import type { Acknowledged } from './side.js'
 import { type Happening, type Planned, planOf } from './traffic.js'
 
@@ -65,6 +65,10 @@ class Worker {
     ])
   }
 
+  get #name(): string {
+    return `process ${this.#worker}`
+  }
+
   async #read(
     table: ShopTable,
     id: number,
@@ -74,15 +78,18 @@ class Worker {
     const startedMs = this.#clock.nowMs()
     const found = await read()
     const endedMs = this.#clock.nowMs()
-    const revision = found?.revision ?? 0
-    const intact = found?.imprint === `${row}@${revision}`
-    this.#reads.push({ worker: this.#worker, row, startedMs, endedMs, revision, intact })
+    const version = found === undefined ? null : String(found.revision)
+    this.#reads.push({ process: this.#name, key: row, startedMs, endedMs, version, says: found && readImprint(found) })
   }
 
   async #write(table: ShopTable, id: number, write: Promise<Acknowledged>): Promise<void> {
-    const acknowledged = await write
-    const acknowledgedMs = this.#clock.nowMs()
-    this.#writes.push({ worker: this.#worker, row: rowName(table, id), acknowledgedMs, ...acknowledged })
+    const startedMs = this.#clock.nowMs()
+    const { revision, fenced } = await write
+    this.#writes.push({
+      ...{ process: this.#name, key: rowName(table, id), startedMs, endedMs: this.#clock.nowMs() },
+      version: String(revision),
+      outcome: fenced ? 'fenced' : 'pending',
+    })
   }
 }
 

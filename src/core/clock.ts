@@ -66,6 +66,14 @@ export const systemClock: Clock = {
 
 const settled = Promise.resolve()
 
+/**
+ * Milliseconds on the one clock that all processes of this machine share: CLOCK_MONOTONIC and its likes start with the machine and
+ * not with the process. For noting when things happened, in tests of several processes.
+ */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6
+}
+
 export const systemChance: Chance = {
   number: () => Math.random(),
   token: () => randomBytes(12).toString('base64url'),

@@ -55,6 +55,14 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
     ],
     types: ['OutboxTableOptions', 'StampTableOptions'],
   },
+  'corral/testing': {
+    values: ['History', 'Observer', 'checkHistory', 'compareAtRest', 'describeViolation', 'formatReport'],
+    types: [
+      ...['AtRest', 'AtRestOptions', 'CheckName', 'CheckOptions', 'HistoryRecords', 'HistoryReport', 'LoadFigures'],
+      ...['LoadRecord', 'ReadRecord', 'RestRecord', 'RestTable', 'ScannableNode', 'ScannableRedis', 'StalenessFigures'],
+      ...['Violation', 'WatchedTable', 'WriteRecord'],
+    ],
+  },
 }
 
 const { consumer } = packed()

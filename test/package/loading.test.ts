@@ -37,7 +37,7 @@ process.on('exit', () => {
 
 beforeAll(() => writeFileSync(join(consumer, 'watch.cjs'), WATCH))
 
-describe.each(['corral', 'corral/migrations'])('%s', (door) => {
+describe.each(['corral', 'corral/migrations', 'corral/testing'])('%s', (door) => {
   test.each([
     ['import', ['--input-type=module', '--eval', `await import('${door}')`]],
     ['require', ['--input-type=commonjs', '--eval', `require('${door}')`]],

@@ -1,0 +1,142 @@
+import { outcomeIsUnknown } from '../adapters/postgres/row-writer.js'
+import { machineMs } from '../core/clock.js'
+import { isCorralError } from '../core/errors.js'
+import type { CorralEvent } from '../core/events.js'
+import { compareVersions, successor, type Version } from '../core/version.js'
+import type { Session } from '../session.js'
+import type { History } from './history.js'
+import { rowKeyOf, type WatchedTable } from './watched-table.js'
+
+/** What an observed method of a repository looks like from here. */
+type Method = (...values: unknown[]) => Promise<unknown>
+
+interface Written {
+  readonly row: object
+  readonly version: string | undefined
+  readonly fence: 'fenced' | 'pending'
+}
+
+const READS = ['find', 'findMany']
+const WRITES = ['insert', 'update', 'upsert', 'delete', 'mutate']
+
+/**
+ * Notes down what the repositories of one process are asked and what they answer.
+ *
+ * Hand `onEvent` to `createCorral`, so that answers from memory are told from others. Times are those of the clock that all processes
+ * of a machine share, unless another one is given.
+ */
+export class Observer {
+  readonly process: string
+  readonly #history: History
+  readonly #nowMs: () => number
+  readonly #sessions = new WeakMap<Session, string>()
+  /** An answer from memory is told while the call is being made, before it returns. */
+  #answersFromMemory = 0
+
+  constructor(options: { process: string; history: History; nowMs?: () => number }) {
+    this.process = options.process
+    this.#history = options.history
+    this.#nowMs = options.nowMs ?? machineMs
+  }
+
+  /** Bound, to be handed on. */
+  readonly onEvent = (event: CorralEvent): void => {
+    if (event.type === 'hit' && event.tier === 'l1') this.#answersFromMemory++
+  }
+
+  /** Reads and writes under this session are held against each other from now on, in all processes that call it by this name. */
+  name(session: Session, name: string): Session {
+    this.#sessions.set(session, name)
+    return session
+  }
+
+  /**
+   * The repository, with its `find`, `findMany`, `insert`, `update`, `upsert`, `delete` and `mutate` observed. Other calls pass
+   * through, `in(tx)` among them: what a transaction wrote is for the caller to note.
+   */
+  watch<Repository extends object>(repository: Repository, table: WatchedTable): Repository {
+    return new Proxy(repository, {
+      get: (target, name, receiver) => {
+        const found = Reflect.get(target, name, receiver)
+        if (typeof found !== 'function') return found
+        const method = found.bind(target) as Method
+        if (READS.includes(String(name))) return this.#reading(method, table)
+        return WRITES.includes(String(name)) ? this.#writing(String(name), method, table) : method
+      },
+    })
+  }
+
+  #reading(method: Method, table: WatchedTable): Method {
+    return async (...values) => {
+      const [asked, options] = values
+      const startedMs = this.#nowMs()
+      const before = this.#answersFromMemory
+      const answer = method(...values)
+      const ids = Array.isArray(asked) ? asked : [asked]
+      const isFromMemory = this.#answersFromMemory - before === ids.length
+      const found = await answer
+      const endedMs = this.#nowMs()
+      const rows = Array.isArray(asked) ? (found as unknown[]) : [found]
+      const { session, consistency } = (options ?? {}) as { session?: Session; consistency?: unknown }
+      for (const [at, id] of ids.entries()) {
+        this.#history.read({
+          ...{ process: this.process, key: rowKeyOf(table, id), startedMs, endedMs },
+          version: rows[at] === undefined ? null : versionIn(table, rows[at] as object),
+          from: isFromMemory ? 'memory' : undefined,
+          session: session && this.#sessions.get(session),
+          maxStaleMs: boundIn(consistency),
+          says: rows[at] === undefined ? undefined : table.says?.(rows[at] as object),
+        })
+      }
+      return found
+    }
+  }
+
+  #writing(name: string, method: Method, table: WatchedTable): Method {
+    const idFirst = name !== 'insert' && name !== 'upsert'
+    return async (...values) => {
+      const startedMs = this.#nowMs()
+      const { session } = (values[idFirst && name !== 'delete' ? 2 : 1] ?? {}) as { session?: Session }
+      const note = { process: this.process, startedMs, session: session && this.#sessions.get(session) }
+      let written: Written | undefined
+      try {
+        written = (await method(...values)) as Written | undefined
+      } catch (error) {
+        // Nothing tells which row an insert without an answer has made.
+        const key = idFirst ? rowKeyOf(table, values[0]) : undefined
+        if (key !== undefined && mayHaveCommitted(error)) {
+          this.#history.write({ ...note, key, endedMs: this.#nowMs(), version: null, outcome: 'unknown' })
+        }
+        throw error
+      }
+      if (written === undefined) return undefined
+      const absent = name === 'delete'
+      const { version } = written
+      this.#history.write({
+        ...note,
+        key: rowKeyOf(table, idFirst ? values[0] : written.row),
+        endedMs: this.#nowMs(),
+        version: version === undefined ? null : absent ? successor(version as Version) : version,
+        absent,
+        outcome: written.fence,
+      })
+      return written
+    }
+  }
+}
+
+function mayHaveCommitted(error: unknown): boolean {
+  return !isCorralError(error) && outcomeIsUnknown(error)
+}
+
+function versionIn({ version = 'corral_version' }: WatchedTable, row: object): string {
+  const text = String((row as Record<string, unknown>)[version])
+  // A row without a stamp cannot be ordered; as the oldest it breaks no promise that it does not make.
+  return /^\d+$/.test(text) && compareVersions(text, '0') >= 0 ? text : '0'
+}
+
+function boundIn(consistency: unknown): number | undefined {
+  if (typeof consistency !== 'object' || consistency === null) return undefined
+  const { maxStaleMs } = consistency as { maxStaleMs?: unknown }
+  return typeof maxStaleMs === 'number' ? maxStaleMs : undefined
+}

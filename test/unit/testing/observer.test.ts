@@ -1,0 +1,138 @@
+import { describe, expect, it } from 'vitest'
+import { ConfigError, StaleWriteError } from '../../../src/core/errors.js'
+import type { Session } from '../../../src/session.js'
+import { checkHistory } from '../../../src/testing/check-history.js'
+import { History } from '../../../src/testing/history.js'
+import { Observer } from '../../../src/testing/observer.js'
+
+interface Row {
+  readonly id: number
+  readonly corral_version: string
+}
+
+const TABLE = { name: 'products', key: 'id' }
+const row = (id: number, version: string): Row => ({ id, corral_version: version })
+
+/** An observer on a clock that counts the looks at it, and a repository that does as it is told. */
+function observed(methods: Record<string, (...values: never[]) => unknown>, table: object = {}) {
+  const history = new History()
+  let nowMs = 0
+  const observer = new Observer({ process: 'web-1', history, nowMs: () => ++nowMs })
+  return { history, observer, repository: observer.watch(methods, { ...TABLE, ...table }) as never as Watched }
+}
+
+type Watched = Record<string, (...values: unknown[]) => Promise<unknown>>
+
+describe('Observer', () => {
+  it('notes what a read was asked and what it was shown, and passes the answer on', async () => {
+    const { history, repository } = observed({ find: async (id: number) => (id === 1 ? row(1, '7') : undefined) })
+    expect(await repository.find!(1)).toEqual(row(1, '7'))
+    expect(await repository.find!(2)).toBeUndefined()
+    const common = { process: 'web-1', from: undefined, session: undefined, maxStaleMs: undefined, says: undefined }
+    expect(history.reads).toEqual([
+      { ...common, key: 'products/1', startedMs: 1, endedMs: 2, version: '7' },
+      { ...common, key: 'products/2', startedMs: 3, endedMs: 4, version: null },
+    ])
+  })
+
+  it('notes each of several rows read together', async () => {
+    const { history, repository } = observed({ findMany: async () => [row(1, '7'), undefined] })
+    await repository.findMany!([1, 2])
+    expect(history.reads).toMatchObject([
+      { key: 'products/1', version: '7' },
+      { key: 'products/2', version: null },
+    ])
+  })
+
+  it('tells answers from memory from others by the event that is emitted while the call is made', async () => {
+    const hit = { type: 'hit', entity: 'public.products', tier: 'l1', verdict: 'fresh' } as const
+    const { history, observer, repository } = observed({
+      find: (id: number) => {
+        if (id === 1) observer.onEvent(hit)
+        return Promise.resolve().then(() => {
+          if (id === 2) observer.onEvent(hit)
+          return row(id, '7')
+        })
+      },
+    })
+    await Promise.all([repository.find!(2), repository.find!(1)])
+    const from = Object.fromEntries(history.reads.map((read) => [read.key, read.from]))
+    expect(from).toEqual({ 'products/1': 'memory', 'products/2': undefined })
+  })
+
+  it('notes session, bound, and what a row says of itself', async () => {
+    const says = ({ id }: Row) => ({ key: `products/${id}`, version: '8' })
+    const { history, observer, repository } = observed({ find: async () => row(1, '7') }, { says })
+    const session = observer.name({ token: '' } as Session, 'user 7')
+    await repository.find!(1, { session, consistency: { maxStaleMs: 2_000 } })
+    expect(history.reads).toMatchObject([
+      { session: 'user 7', maxStaleMs: 2_000, says: { key: 'products/1', version: '8' } },
+    ])
+    expect(checkHistory(history).counts.label).toBe(1)
+  })
+
+  it('notes what writes returned; a deletion by the least stamp that may come after it', async () => {
+    const { history, observer, repository } = observed({
+      insert: async (values: { id: number }) => ({ row: row(values.id, '7'), version: '7', fence: 'fenced' }),
+      update: async () => ({ row: row(1, '8'), version: '8', fence: 'pending' }),
+      mutate: async () => undefined,
+      delete: async () => ({ row: row(1, '8'), version: '8', fence: 'fenced' }),
+    })
+    const session = observer.name({ token: '' } as Session, 'user 7')
+    await repository.insert!({ id: 1 }, { session })
+    await repository.update!(1, {}, { session })
+    await repository.mutate!(1, () => undefined)
+    await repository.delete!(1, { session })
+    const common = { process: 'web-1', key: 'products/1', session: 'user 7' }
+    expect(history.writes).toEqual([
+      { ...common, startedMs: 1, endedMs: 2, version: '7', absent: false, outcome: 'fenced' },
+      { ...common, startedMs: 3, endedMs: 4, version: '8', absent: false, outcome: 'pending' },
+      { ...common, startedMs: 6, endedMs: 7, version: '9', absent: true, outcome: 'fenced' },
+    ])
+  })
+
+  it('notes a write that nobody knows the end of, and none that was refused', async () => {
+    const lost = new Error('Connection terminated unexpectedly')
+    const refused = Object.assign(new Error('duplicate key'), { severity: 'ERROR', code: '23505' })
+    const errors = [lost, refused, new StaleWriteError('products', '1', '2'), new ConfigError('id', 'a number', 'x')]
+    const { history, repository } = observed({
+      update: async () => {
+        throw errors.shift()
+      },
+    })
+    for (const error of [...errors]) await expect(repository.update!(1, {})).rejects.toBe(error)
+    expect(history.writes).toMatchObject([{ key: 'products/1', version: null, outcome: 'unknown' }])
+  })
+
+  it('passes on what fails without noting a read, and what it does not observe', async () => {
+    const repository = {
+      find: async () => {
+        throw new Error('no database')
+      },
+      peek: () => row(1, '7'),
+      table: 'products',
+    }
+    const history = new History()
+    const watched = new Observer({ process: 'web-1', history }).watch(repository, TABLE)
+    await expect(watched.find()).rejects.toThrow('no database')
+    expect(watched.peek()).toEqual(row(1, '7'))
+    expect(watched.table).toBe('products')
+    expect(history.reads).toEqual([])
+  })
+
+  it('knows rows of composite keys by their columns, in whatever order they are given', async () => {
+    const { history, repository } = observed({ find: async () => undefined }, { key: ['shop', 'sku'] })
+    await repository.find!({ sku: 'a', shop: 3 })
+    expect(history.reads).toMatchObject([{ key: 'products/3,a' }])
+  })
+
+  it('keeps a clock that other processes of the machine share', async () => {
+    const history = new History()
+    const watched = new Observer({ process: 'web-1', history }).watch({ find: async () => undefined }, TABLE)
+    const before = Number(process.hrtime.bigint()) / 1e6
+    await watched.find()
+    const [read] = history.reads
+    expect(read?.startedMs).toBeGreaterThanOrEqual(before)
+    expect(read?.endedMs).toBeLessThanOrEqual(Number(process.hrtime.bigint()) / 1e6)
+  })
+})
