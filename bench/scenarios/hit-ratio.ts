@@ -1,4 +1,4 @@
-import { findStaleReads } from '../demo/checker.js'
+import { checkHistory, type ReadRecord, type WriteRecord } from '../../src/testing.js'
 import { contestants } from '../harness/contestants.js'
 import { Worker } from '../harness/crew.js'
 import { type OpenPlace, openPlace } from '../harness/place.js'
@@ -149,24 +149,18 @@ function partsOf({ atMs, keys, writes }: Requests): Part[] {
 
 function playedOf(logs: readonly PartLog[]): Played {
   const reads = logs.flatMap(({ reads }, worker) =>
-    reads.map(({ id, startedMs, waitMs, stock }) => ({
-      worker,
-      row: String(id),
-      startedMs,
-      endedMs: startedMs + waitMs,
-      revision: stock,
-      intact: true,
-    })),
+    reads.map(({ id, startedMs, waitMs, stock }): ReadRecord => {
+      const times = { startedMs, endedMs: startedMs + waitMs }
+      return { process: `process ${worker}`, key: String(id), ...times, version: String(stock) }
+    }),
   )
   const writes = logs.flatMap(({ writes }, worker) =>
-    writes.map(({ id, acknowledgedMs, stock }) => ({
-      worker,
-      row: String(id),
-      revision: stock,
-      acknowledgedMs,
-      fenced: true,
-    })),
+    writes.map(({ id, acknowledgedMs, stock }): WriteRecord => {
+      const times = { startedMs: acknowledgedMs, endedMs: acknowledgedMs }
+      return { process: `process ${worker}`, key: String(id), ...times, version: String(stock), outcome: 'fenced' }
+    }),
   )
+  const { counts } = checkHistory({ reads, writes, loads: [], atRest: [] }, { maxExamples: 0 })
   const sum = (of: (log: PartLog) => number) => logs.reduce((total, log) => total + of(log), 0)
   const loads = sum((log) => log.loads)
   return {
@@ -174,7 +168,7 @@ function playedOf(logs: readonly PartLog[]): Played {
     l1Share: sum(({ hits }) => hits.l1) / reads.length,
     l2Share: sum(({ hits }) => hits.l2) / reads.length,
     loads,
-    staleShare: findStaleReads(reads, writes).length / reads.length,
+    staleShare: counts.acknowledged / reads.length,
     failures: sum(({ failures }) => failures),
   }
 }
