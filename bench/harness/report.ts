@@ -12,6 +12,8 @@ export interface Report {
   /** Contenders without a result, and why. */
   readonly cannot: Readonly<Record<string, string>>
   readonly title: string
+  /** The same results, by what was compared. */
+  readonly comparisons: Findings['comparisons']
   readonly targets: Findings['targets']
   readonly remarks: readonly string[]
   readonly machine: string
@@ -35,6 +37,7 @@ export function reportOf(scenario: Scenario, findings: Findings, { quick }: Pick
     ratios: Object.fromEntries(lines.flatMap(({ name, ratio }) => (ratio === undefined ? [] : [[name, ratio]]))),
     cannot: findings.cannot ?? {},
     title: scenario.title,
+    comparisons: findings.comparisons,
     targets: findings.targets,
     remarks: findings.remarks ?? [],
     machine: describeMachine(),
