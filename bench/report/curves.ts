@@ -1,11 +1,18 @@
+import { readFileSync } from 'node:fs'
 import type { Report } from '../harness/report.js'
 import { type Axis, drawChart, type Line, type Tone } from '../simulator/svg-chart.js'
 
 /** Charts in the report that show how a figure changes, by heading. */
 export function curvesOf(reports: readonly Report[]): { readonly heading: string; readonly svg: string }[] {
   const scale = reports.find(({ scenario }) => scenario === 'scale')
-  return scale === undefined ? [] : [{ heading: 'Loads per TTL as the fleet grows', svg: scaleCurve(scale) }]
+  return [
+    ...(scale === undefined ? [] : [{ heading: 'Loads per TTL as the fleet grows', svg: scaleCurve(scale) }]),
+    { heading: 'Early refresh: what the lease adds to XFetch, simulated', svg: readFileSync(XFETCH, 'utf8') },
+  ]
 }
+
+/** Written by `node --import tsx bench/simulator/main.ts --svg docs/design/images`. */
+const XFETCH = new URL('../../docs/design/images/loads-by-rate.svg', import.meta.url)
 
 const TONES: Readonly<Record<string, Tone>> = { corral: 'green', 'cache-aside': 'orange' }
 

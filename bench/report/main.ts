@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { savedReports } from '../harness/results.js'
 import { SCENARIOS } from '../scenarios/index.js'
 import { curvesOf } from './curves.js'
+import { hitRatioSection } from './hit-ratios.js'
 import { toMarkdown } from './markdown.js'
 import { drawPage } from './page.js'
 
@@ -20,7 +21,7 @@ if (reports.length === 0) {
   console.error('There are no results yet: npm run bench -- <scenario> --save')
   process.exitCode = 1
 } else {
-  writeFileSync(PAGE, drawPage(reports, curvesOf(reports)))
+  writeFileSync(PAGE, drawPage(reports, curvesOf(reports), [hitRatioSection()]))
   const [begin, end] = MARKS
   const text = readFileSync(MARKDOWN, 'utf8')
   const kept = text.includes(begin) ? text.slice(0, text.indexOf(begin)) : `${text.trimEnd()}\n\n## Results\n\n`

@@ -20,7 +20,11 @@ td, th { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px soli
 `
 
 /** One page that needs nothing but itself. */
-export function drawPage(reports: readonly Report[], curves: readonly { heading: string; svg: string }[]): string {
+export function drawPage(
+  reports: readonly Report[],
+  curves: readonly { heading: string; svg: string }[],
+  further: readonly string[],
+): string {
   const scenarios = reports.filter(({ scenario }) => scenario !== 'incidents')
   const incidents = reports.find(({ scenario }) => scenario === 'incidents')
   return `<!doctype html>
@@ -33,6 +37,7 @@ goes from its least to its greatest round. Compare bars with each other, not wit
 <nav class="soft">${reports.map(({ scenario }) => `<a href="#${escaped(scenario)}">${escaped(scenario)}</a>`).join('')}</nav>
 ${incidents ? incidentTable(incidents) : ''}
 ${curves.map(({ heading, svg }) => `<h2>${escaped(heading)}</h2>${svg}`).join('\n')}
+${further.join('\n')}
 ${scenarios.map(section).join('\n')}
 <footer><p>Written by <code>npm run bench:report</code> from bench/results. Peers are set up as their documentation says, one file each in bench/peers.</p></footer>
 </body></html>

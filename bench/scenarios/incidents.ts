@@ -9,7 +9,7 @@ import { INCIDENTS } from '../incidents/index.js'
 export const incidents: Scenario = {
   name: 'incidents',
   title: 'four incidents replayed on real servers: damage by kind; raw: the way they happened',
-  unit: 'harmed, slots sold twice first',
+  unit: 'harmed; the lines without a label: slots sold twice',
   async run(setting) {
     const [postgres, redis] = await Promise.all([startPostgres({ own: true }), startRedis({ own: true })])
     try {
