@@ -1,4 +1,7 @@
-/** https://bentocache.dev: two tiers and a bus ("Multi-tier"); memory without serialization ("serialize option"). */
+/**
+ * https://bentocache.dev: two tiers and a bus ("Multi-tier"). Memory alone goes without serialization ("serialize option"); behind a bus that ends
+ * the process in 1.6.1, when the first message for a row it holds comes in.
+ */
 import { BentoCache, bentostore } from 'bentocache'
 import { memoryDriver } from 'bentocache/drivers/memory'
 import { redisBusDriver, redisDriver } from 'bentocache/drivers/redis'
@@ -15,7 +18,7 @@ export async function open({ redisUrl, namespace, freshMs, tiers, deadlineMs, lo
     return made
   }
   let store = bentostore()
-  if (tiers !== 'redis') store = store.useL1Layer(memoryDriver({ maxItems: 100_000, serialize: false }))
+  if (tiers !== 'redis') store = store.useL1Layer(memoryDriver({ maxItems: 100_000, serialize: tiers === 'both' }))
   // Without a deadline for commands an unreachable Redis holds reads for seconds; the breaker then spares the rest the wait.
   const deadline = { commandTimeout: deadlineMs, maxRetriesPerRequest: 1 }
   if (tiers !== 'memory') store = store.useL2Layer(redisDriver({ connection: client(deadline) }))
