@@ -12,11 +12,11 @@ const STYLE = `
 * { box-sizing: border-box } body { margin: 0 auto; max-width: 46rem; padding: 1rem; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, 'Segoe UI', sans-serif }
 h1 { font-size: 1.6rem; line-height: 1.2 } h2 { font-size: 1.2rem; margin: 2.5rem 0 .2rem; padding-top: 1rem; border-top: 1px solid var(--line) } h3 { font-size: .95rem; margin: 1.2rem 0 .3rem; font-weight: 600 }
 p, li { overflow-wrap: anywhere } .soft, footer { color: var(--soft); font-size: .88rem } nav a { display: inline-block; margin: 0 .6rem .2rem 0 } a { color: inherit }
-svg { width: 100%; height: auto; display: block } .name, .value { font: 13px system-ui, sans-serif; fill: var(--ink) } .value { font-variant-numeric: tabular-nums }
+svg { width: 100%; min-width: 33rem; height: auto; display: block } .name, .value { font: 13px system-ui, sans-serif; fill: var(--ink) } .value { font-variant-numeric: tabular-nums }
 .own { fill: var(--own) } .raw { fill: var(--raw) } .peer { fill: var(--peer) } .range { stroke: var(--ink); stroke-width: 1.2; fill: none; opacity: .7 }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin: 0 .3em 0 .8em } .key.own { background: var(--own) } .key.raw { background: var(--raw) } .key.peer { background: var(--peer) }
 ul { padding-left: 1.2rem; margin: .4rem 0 } .missed { color: var(--bad); font-weight: 600 } .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .92rem; width: 100% }
-td, th { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+td, th { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top } td.n { white-space: nowrap } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 `
 
 /** One page that needs nothing but itself. */
@@ -36,7 +36,7 @@ goes from its least to its greatest round. Compare bars with each other, not wit
 <span class="key own"></span>Corral<span class="key raw"></span>the raw line<span class="key peer"></span>others</p>
 <nav class="soft">${reports.map(({ scenario }) => `<a href="#${escaped(scenario)}">${escaped(scenario)}</a>`).join('')}</nav>
 ${incidents ? incidentTable(incidents) : ''}
-${curves.map(({ heading, svg }) => `<h2>${escaped(heading)}</h2>${svg}`).join('\n')}
+${curves.map(({ heading, svg }) => `<h2>${escaped(heading)}</h2><div class="wide">${svg}</div>`).join('\n')}
 ${further.join('\n')}
 ${scenarios.map(section).join('\n')}
 <footer><p>Written by <code>npm run bench:report</code> from bench/results. Peers are set up as their documentation says, one file each in bench/peers.</p></footer>
@@ -53,7 +53,7 @@ ${drawn
   .map((comparison) => {
     const better = isMoreBetter(report, comparison) ? 'more is better' : 'less is better'
     const heading = comparison.label === '' ? unit : comparison.label
-    return `<h3>${escaped(heading)} <span class="soft">(${better})</span></h3>${drawBars(comparison, scenario)}<p class="soft">${escaped(saidOf(report, comparison))}</p>`
+    return `<h3>${escaped(heading)} <span class="soft">(${better})</span></h3><div class="wide">${drawBars(comparison, scenario)}</div><p class="soft">${escaped(saidOf(report, comparison))}</p>`
   })
   .join('\n')}
 ${Object.entries(cannot)
