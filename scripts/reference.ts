@@ -146,7 +146,7 @@ function metricsPage(): string {
   return page('Metrics', [
     `Of the meter \`corral\`. No key and no value is ever an attribute: what varies is tables, queries and the words below. Every metric also has \`${ATTRIBUTES.namespace.name}\`. See [observability](../guides/observability.md).`,
     table(['name', 'instrument', 'unit', 'attributes', 'what it says'], rows),
-    `\`observed\` ones are read when metrics are collected. Histograms have the bounds ${DURATION_BUCKETS.join(', ')} s, unless a view says otherwise. An exporter for Prometheus writes \`cache.load.duration\` as \`cache_load_duration_seconds\`, and a counter with \`_total\`.`,
+    `\`observed\` ones are read when metrics are collected. Histograms have the bounds ${DURATION_BUCKETS.join(', ')} s, unless a view says otherwise. The Prometheus exporter of the JavaScript SDK writes \`cache.load.duration\` as \`cache_load_duration\` and a counter with \`_total\`; that of a Collector adds the unit too.`,
     attributesTable(metrics.flatMap(({ attributes }) => attributes)),
   ])
 }

@@ -1,6 +1,7 @@
 import type { CorralEvent } from '../../core/events.js'
+import { ATTRIBUTES } from './attribute-names.js'
 import { errorType, named } from './attributes.js'
-import type { Instruments } from './instruments.js'
+import type { CounterKey, Instruments } from './instruments.js'
 
 /** Counts what events tell. What belongs to a call under way is counted where that ends. */
 export class EventMetrics {
@@ -10,6 +11,17 @@ export class EventMetrics {
   constructor(instruments: Instruments, namespace: string) {
     this.#instruments = instruments
     this.#namespace = namespace
+  }
+
+  /** Counts nothing once: a counter that first appears with its first incident shows no increase then, and no alert goes off. */
+  begin(): void {
+    const zero = (metric: CounterKey, values: Parameters<typeof named>[0] = {}) =>
+      this.#instruments.add(metric, 0, named({ namespace: this.#namespace, ...values }))
+    for (const metric of ['busGap', 'busUnsent', 'relayChanges'] as const) zero(metric)
+    for (const fenceOutcome of ATTRIBUTES.fenceOutcome.values) zero('fencedKeys', { fenceOutcome })
+    for (const flushReason of ATTRIBUTES.flushReason.values) zero('busResync', { flushReason })
+    for (const refusedReason of ATTRIBUTES.refusedReason.values) zero('busRefused', { refusedReason })
+    for (const incident of ATTRIBUTES.incident.values) zero('incidents', { incident })
   }
 
   count(event: CorralEvent): void {

@@ -53,6 +53,7 @@ export class OtelTelemetry implements Telemetry {
     this.#options = options
     this.#instruments = Instruments.of(options.meterProvider ?? metrics.getMeterProvider())
     this.#events = new EventMetrics(this.#instruments, options.namespace)
+    this.#events.begin()
     this.#unobserve = this.#instruments.observe(() => this.#observations())
   }
 

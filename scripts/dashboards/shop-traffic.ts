@@ -1,0 +1,138 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { PrometheusExporter } from '@opentelemetry/exporter-prometheus'
+import { MeterProvider } from '@opentelemetry/sdk-metrics'
+import { Redis } from 'ioredis'
+import { type Kysely, Migrator, sql } from 'kysely'
+import { connectShop } from '../../bench/demo/connect.js'
+import { createShop, type Shop, stampShop } from '../../bench/demo/shop.js'
+import { type Happening, type Planned, planOf } from '../../bench/demo/traffic.js'
+import { createCorral } from '../../src/index.js'
+import { outboxTable, outboxTables } from '../../src/migrations.js'
+import type { RedisServer } from '../../test/support/servers/redis.js'
+
+/** How long the traffic of the demonstration is played. */
+const PLAYED_MS = 15_000
+
+export async function prepareShop(postgresUrl: string): Promise<void> {
+  const db = connectShop(postgresUrl)
+  try {
+    await createShop(db)
+    await stampShop(db)
+    await sql`
+      create function slow_text(ms int) returns text language plpgsql stable as $$
+      begin
+        perform pg_sleep(ms / 1000.0);
+        return 'slow';
+      end $$`.execute(db)
+    const migrations = {
+      '1-stamp-products': { up: async () => {} },
+      '2-stamp-inventory': { up: async () => {} },
+      '3-outbox': outboxTables(),
+      '4-outbox-products': outboxTable({ table: 'products', key: 'id' }),
+      '5-outbox-inventory': outboxTable({ table: 'inventory', key: 'product_id' }),
+    }
+    const { error } = await new Migrator({ db, provider: { getMigrations: async () => migrations } }).migrateToLatest()
+    if (error !== undefined) throw error
+  } finally {
+    await db.destroy()
+  }
+}
+
+/** One process of the shop, as its operator has set it up: metrics at `port`, relay and hot keys on. */
+export class ShopProcess {
+  readonly #db: Kysely<Shop>
+  readonly #redis: Redis
+  readonly #exporter: PrometheusExporter
+  readonly #meters: MeterProvider
+  readonly #corral
+  readonly #products
+  readonly #inventory
+
+  constructor(options: { postgresUrl: string; redisUrl: string; port: number }) {
+    this.#db = connectShop(options.postgresUrl)
+    this.#redis = new Redis(options.redisUrl)
+    this.#exporter = new PrometheusExporter({ port: options.port, host: '127.0.0.1' })
+    this.#meters = new MeterProvider({ readers: [this.#exporter] })
+    this.#corral = createCorral<Shop>({
+      db: this.#db,
+      redis: this.#redis,
+      namespace: 'shop',
+      relay: true,
+      // So that entries expire and are refreshed within the time there is.
+      ttl: { freshMs: 3_000 },
+      load: { concurrency: 2, queue: 2, softTimeoutMs: 50 },
+      hotKeys: { perSecond: 5 },
+      telemetry: { meterProvider: this.#meters },
+    })
+    this.#products = this.#corral.repository('products', { key: 'id', hotKeys: {} })
+    this.#inventory = this.#corral.repository('inventory', { key: 'product_id', hotKeys: {}, l1: false })
+  }
+
+  /** The demonstration's traffic, each person's in turn. What fails is part of it: it is measured. */
+  async play(process: number): Promise<void> {
+    const startMs = performance.now()
+    await Promise.all(planOf(process).map((plan) => this.#follow(plan, startMs)))
+  }
+
+  /** What the demonstration's traffic does not do, but an operator's shop does some day. */
+  async meetEverything(redis: RedisServer): Promise<void> {
+    const slow = this.#corral.query(
+      'slow',
+      (db, ms: number) =>
+        db
+          .selectFrom('products')
+          .select(['id', sql<string>`slow_text(${ms})`.as('text')])
+          .where('id', '=', 1),
+      { ttl: { freshMs: 300, graceMs: 60_000 }, dependsOn: [] },
+    )
+    const broken = this.#corral.query('broken', (db) =>
+      db
+        .selectFrom('products')
+        .select(['id', sql<number>`1 / (id - id)`.as('never')])
+        .where('id', '=', 1),
+    )
+    for (let round = 0; round < 3; round++) {
+      await Promise.allSettled([1, 2, 3].map((id) => this.#products.find(id, { consistency: 'verified' })))
+      await this.#products.find(4, { consistency: 'primary' })
+      await Promise.allSettled([broken(), this.#corral.transaction(async () => {})])
+      // Filled, expired, and asked for again while it still may help out.
+      await slow(200).catch(() => {})
+      await sleep(400)
+      await slow(200).catch(() => {})
+      // More than may wait.
+      await Promise.allSettled([301, 302, 303, 304, 305, 306, 307, 308].map((ms) => slow(ms)))
+      // SQL from outside, for the relay.
+      await sql`update products set price_cents = price_cents + 1 where id in (5, 6, 7)`.execute(this.#db)
+    }
+    // A fill that is under way when Redis freezes cannot be stored.
+    const caught = slow(250).catch(() => {})
+    await sleep(60)
+    redis.freeze()
+    await Promise.allSettled([this.#products.update(8, { price_cents: 1 }), caught])
+    await sleep(1_000)
+    redis.thaw()
+  }
+
+  async close(): Promise<void> {
+    await this.#corral.close()
+    this.#redis.disconnect()
+    await this.#db.destroy()
+    await this.#meters.shutdown()
+  }
+
+  async #follow(plan: readonly Planned[], startMs: number): Promise<void> {
+    for (const { dueMs, happening } of plan) {
+      if (dueMs > PLAYED_MS) return
+      const waitMs = startMs + dueMs - performance.now()
+      if (waitMs > 0) await sleep(waitMs)
+      await this.#perform(happening).catch(() => {})
+    }
+  }
+
+  async #perform(happening: Happening): Promise<void> {
+    const { id } = happening
+    if (happening.what === 'price') await this.#products.update(id, { price_cents: happening.priceCents })
+    if (happening.what === 'sale') await this.#inventory.mutate(id, ({ remaining }) => ({ remaining: remaining - 1 }))
+    await Promise.all([this.#products.find(id), this.#inventory.find(id), this.#products.findMany([id, id + 1])])
+  }
+}
