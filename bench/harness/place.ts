@@ -25,10 +25,17 @@ export interface OpenClusterPlace extends OpenPlace {
   readonly shards: readonly RedisServer[]
 }
 
-/** Starts Postgres and Redis and fills `products` with `rows` rows of about 1 KB of JSON, ids from 1. */
-export async function openPlace({ rows }: { readonly rows: number }): Promise<OpenPlace> {
+/**
+ * Starts Postgres and Redis and fills `products` with `rows` rows of about 1 KB of JSON, ids from 1.
+ *
+ * @param settings of Postgres, where they are to differ from those of the tests, which do not wait for the disk.
+ */
+export async function openPlace(options: {
+  readonly rows: number
+  readonly settings?: Readonly<Record<string, string>>
+}): Promise<OpenPlace> {
   const redis = await startRedis({ own: true })
-  return openShop(rows, redis.url, () => redis.stop())
+  return openShop(options.rows, redis.url, () => redis.stop(), options.settings)
 }
 
 /** Starts Postgres and a Redis Cluster of so many masters. */
@@ -42,8 +49,13 @@ export async function openClusterPlace(options: {
   return { ...place, shards: cluster.masters }
 }
 
-async function openShop(rows: number, redisUrl: string, stopRedis: () => Promise<void>): Promise<OpenPlace> {
-  const postgres = await startPostgres({ own: true })
+async function openShop(
+  rows: number,
+  redisUrl: string,
+  stopRedis: () => Promise<void>,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<OpenPlace> {
+  const postgres = await startPostgres({ own: true, settings })
   const pool = new pg.Pool({ connectionString: postgres.url, max: 4 })
   const db = new Kysely<Shop>({ dialect: new PostgresDialect({ pool }) })
   await fillShop(db, rows)

@@ -19,6 +19,7 @@ import { stampede } from './stampede.js'
 import { telemetry } from './telemetry.js'
 import { burstsBeside, expiryBeside, throughputBeside, withPeers } from './with-peers.js'
 import { write } from './write.js'
+import { writeCost } from './write-cost.js'
 
 const REDIS = {
   kind: 'redis',
@@ -71,6 +72,7 @@ export const SCENARIOS: readonly Scenario[] = [
       sliceMs: 250,
     }),
   ),
+  writeCost,
   layout,
   telemetry,
   incidents,

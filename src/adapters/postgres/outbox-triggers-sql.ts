@@ -75,12 +75,13 @@ function createFunction(table: OutboxTable): string {
     `
     declare
       -- Rows of a client's statement: when that began, a blank and their number. Local to the transaction, and goes back with a savepoint.
-      counted pg_catalog.text := pg_catalog.current_setting('corral.outbox_rows', true);
-      rows pg_catalog.int8 := 0;
+      counted pg_catalog.text;
+      rows pg_catalog.int8;
       slot pg_catalog.int2 := ${OUTBOX_SLOT};
       id pg_catalog.int8;
     begin
-      if counted operator(pg_catalog.<>) '' then
+      if pg_catalog.current_setting('corral.outbox_rows', true) operator(pg_catalog.<>) '' then
+        counted := pg_catalog.current_setting('corral.outbox_rows', true);
         if pg_catalog.split_part(counted, ' ', 1) operator(pg_catalog.=) ${STATEMENT} then
           rows := pg_catalog.split_part(counted, ' ', 2)::pg_catalog.int8;
         end if;
@@ -90,7 +91,7 @@ function createFunction(table: OutboxTable): string {
       end if;
       id := ${nextId};
       if id operator(pg_catalog.%) ${step} operator(pg_catalog.=) 0 then
-        rows := rows operator(pg_catalog.+) ${step};
+        rows := coalesce(rows, 0) operator(pg_catalog.+) ${step};
         perform pg_catalog.set_config('corral.outbox_rows', pg_catalog.concat(${STATEMENT}, ' ', rows), true);
         if rows operator(pg_catalog.>) ${table.maxRows} then
           ${marker(OUTBOX_OP.bulk)}

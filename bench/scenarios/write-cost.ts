@@ -1,0 +1,68 @@
+import { sql } from 'kysely'
+import { outboxTable, outboxTables, stampTable } from '../../src/migrations.js'
+import { type OpenPlace, openPlace } from '../harness/place.js'
+import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { measureThroughput, speeds, type Throughput } from '../harness/throughput.js'
+import { ROWS, TABLES, WORKLOADS } from './write-cost-contenders.js'
+
+/** Commits wait for the disk, as they do where data matters. Autovacuum would come and go between the turns. */
+const SETTINGS = {
+  fsync: 'on',
+  full_page_writes: 'on',
+  autovacuum: 'off',
+  shared_buffers: '256MB',
+  max_wal_size: '4GB',
+}
+
+/** What the stamp and the outbox cost whoever writes: the same updates of the same rows with their triggers and without. */
+export const writeCost: Scenario = {
+  name: 'write-cost',
+  title: 'an update of one row by its key, on a table with the stamp, with stamp and outbox, and without',
+  unit: 'updates/s',
+  async run(setting) {
+    const place = await openPlace({ rows: ROWS, settings: SETTINGS })
+    try {
+      await makeTables(place)
+      const throughput = await measureThroughput({
+        place,
+        setting,
+        module: new URL('write-cost-contenders.ts', import.meta.url),
+        contenders: TABLES,
+        workloads: WORKLOADS,
+        crews: setting.quick ? 1 : 4,
+        rounds: setting.quick ? 5 : 15,
+        sliceMs: 300,
+      })
+      const [first, ...others] = WORKLOADS.map((workload) => comparisonOf(throughput, workload))
+      const comparisons = [first as ReturnType<typeof comparisonOf>, ...others] as const
+      return {
+        comparisons,
+        targets: comparisons.flatMap((comparison) => [
+          atLeast(`${comparison.label}, stamp`, 0.95, ratioOf(comparison, 'stamp') ?? 0),
+          atLeast(`${comparison.label}, outbox`, 0.75, ratioOf(comparison, 'outbox') ?? 0),
+        ]),
+      }
+    } finally {
+      await place.close()
+    }
+  },
+}
+
+function comparisonOf(throughput: Throughput, workload: string) {
+  return speeds(throughput, workload, 'perSecond', 'without')
+}
+
+/** The same rows three times over, with room on each page for the next version of some of them. */
+async function makeTables({ db }: OpenPlace): Promise<void> {
+  await outboxTables().up(db as never)
+  for (const table of TABLES) {
+    await sql`create table ${sql.id(table)} (like products including all) with (fillfactor = 80)`.execute(db)
+    await sql`alter table ${sql.id(table)} drop column corral_version`.execute(db)
+    if (table !== 'without') await stampTable({ table, key: 'id' }).up(db as never)
+    await sql`insert into ${sql.id(table)} select id, slug, name, description, price, stock, active, created_at, touched_ms, attributes
+      from products`.execute(db)
+    if (table === 'outbox')
+      await outboxTable({ table, key: 'id', unique: ['slug'], columns: ['stock'] }).up(db as never)
+    await sql`vacuum analyze ${sql.id(table)}`.execute(db)
+  }
+}
