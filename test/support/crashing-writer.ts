@@ -7,26 +7,13 @@
 import { Redis } from 'ioredis'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
-import { RedisStore } from '../../src/adapters/redis/redis-store.js'
 import { createWithSeams } from '../../src/client.js'
-import { systemClock } from '../../src/core/clock.js'
+import { deadlyStore } from './deadly-store.js'
 import type { ShopDatabase } from './shop-lab.js'
 
 const [databaseUrl = '', redisUrl = '', namespace = '', id = '', price = ''] = process.argv.slice(2)
 const redis = new Redis(redisUrl)
-const store = new RedisStore({ client: redis, namespace, clock: systemClock })
-const failpoint = new Proxy(store, {
-  get(target, property) {
-    if (property === 'fence') {
-      return () => {
-        process.kill(process.pid, 'SIGKILL')
-        return new Promise(() => {})
-      }
-    }
-    const value = Reflect.get(target, property, target)
-    return typeof value === 'function' ? value.bind(target) : value
-  },
-})
+const store = deadlyStore(redis, namespace)
 const dialect = new PostgresDialect({ pool: new pg.Pool({ connectionString: databaseUrl, max: 2 }) })
-const corral = createWithSeams({ db: new Kysely<ShopDatabase>({ dialect }), redis, namespace }, { store: failpoint })
+const corral = createWithSeams({ db: new Kysely<ShopDatabase>({ dialect }), redis, namespace }, { store })
 await corral.repository('products', { key: 'id' }).update(Number(id), { price: Number(price) })

@@ -12,7 +12,15 @@ export interface RaceResult {
   /** Written and committed while one long transaction was open, by the others. */
   readonly writtenMeanwhile: number
   readonly pollers: Readonly<
-    Record<'snapshots' | 'cursor' | 'gate', { readonly lost: number; readonly seenMeanwhile: number }>
+    Record<
+      'snapshots' | 'cursor' | 'gate',
+      {
+        readonly lost: number
+        readonly seenMeanwhile: number
+        /** The longest time without anything new, while there was something to see. */
+        readonly longestStallMs: number
+      }
+    >
   >
 }
 
@@ -28,8 +36,10 @@ export async function runRace(options: {
   writers: number
   events: number
   openMs: number
+  /** Decides the lengths of transactions. */
+  seed?: number
 }): Promise<RaceResult> {
-  const { databaseUrl, writers, events, openMs } = options
+  const { databaseUrl, writers, events, openMs, seed: start = 1 } = options
   const db = open(databaseUrl, writers + 5)
   await sql`create table happenings (id int primary key)`.execute(db)
   await outboxTables().up(db)
@@ -70,15 +80,18 @@ export async function runRace(options: {
       written += rows
     }
   }
-  await Promise.all([long, ...Array.from({ length: writers }, (_, seed) => writer(seed + 1))])
+  await Promise.all([long, ...Array.from({ length: writers }, (_, nth) => writer(start + nth))])
   writing = false
   const found = await Promise.all(
-    Object.entries(pollers).map(async ([name, { done, ids }]) => [name, await done.then(() => ids)] as const),
+    Object.entries(pollers).map(async ([name, poller]) => {
+      await poller.done
+      return [name, poller] as const
+    }),
   )
   await db.destroy()
-  const results = found.map(([name, ids]) => [
+  const results = found.map(([name, { ids, stall }]) => [
     name,
-    { lost: nextId - ids.size, seenMeanwhile: meanwhile[name as 'gate'] },
+    { lost: nextId - ids.size, seenMeanwhile: meanwhile[name as 'gate'], longestStallMs: Math.round(stall.longestMs) },
   ])
   return { written: nextId, writtenMeanwhile: meanwhile.written, pollers: Object.fromEntries(results) }
 }
@@ -88,23 +101,30 @@ interface Poller {
   close(): Promise<void>
 }
 
-/** Empty polls in a row after which nothing more is expected: the gate may wait a little for transactions of others. */
-const LAST_POLLS = 40
+/** How long nothing new has to come after the writers have ended: the gate waits for transactions of others, such as autovacuum's. */
+const LAST_WAIT_MS = 2_000
 
 /** Polls until the writers have ended and nothing more comes. */
-function poll(isWriting: () => boolean, poller: Poller): { ids: Set<string>; done: Promise<void> } {
+function poll(isWriting: () => boolean, poller: Poller) {
   const ids = new Set<string>()
+  const stall = { longestMs: 0 }
+  let newAtMs = performance.now()
+  let writtenAtMs = newAtMs
   const run = async () => {
-    for (let empty = 0; empty < LAST_POLLS; ) {
+    for (let isOver = false; !isOver; ) {
       const wasWriting = isWriting()
+      if (wasWriting) writtenAtMs = performance.now()
       const found = await poller.next()
+      const before = ids.size
       for (const id of found) ids.add(id)
-      empty = wasWriting || found.length > 0 ? 0 : empty + 1
+      if (wasWriting) stall.longestMs = Math.max(stall.longestMs, performance.now() - newAtMs)
+      if (ids.size > before) newAtMs = performance.now()
+      isOver = !wasWriting && performance.now() - Math.max(newAtMs, writtenAtMs) > LAST_WAIT_MS
       if (found.length === 0) await sleep(5)
     }
     await poller.close()
   }
-  return { ids, done: run() }
+  return { ids, stall, done: run() }
 }
 
 function seen(pollers: Record<'snapshots' | 'cursor' | 'gate', { ids: Set<string> }>) {

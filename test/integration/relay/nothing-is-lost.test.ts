@@ -14,8 +14,10 @@ it('no change is lost, and none waits for a long transaction, as with the two us
   expect(pollers.snapshots.lost).toBe(0)
   expect(writtenMeanwhile).toBeGreaterThan(1_000)
   expect(pollers.snapshots.seenMeanwhile).toBeGreaterThan(0.5 * writtenMeanwhile)
+  expect(pollers.snapshots.longestStallMs).toBeLessThan(2_000)
 
   // What happens without: the one loses, the other stands still.
   expect(pollers.cursor.lost).toBeGreaterThan(0)
   expect(pollers.gate.seenMeanwhile).toBeLessThan(0.1 * writtenMeanwhile)
-})
+  expect(pollers.gate.longestStallMs).toBeGreaterThan(2_000)
+}, 60_000)
