@@ -156,6 +156,12 @@ export class L1<Value> {
     this.#entries.clear()
   }
 
+  /** What is left of a value's time here; undefined when there is none. */
+  freshForMs(slot: L1Slot, nowMs: number): number | undefined {
+    const held = this.#entries.peek(slot)
+    return held && held.untilMs > nowMs ? held.untilMs - nowMs : undefined
+  }
+
   get entries(): number {
     return this.#entries.size
   }

@@ -211,7 +211,9 @@ export class CachedTable {
   /** What every place that may hold a copy of this row holds. */
   explain(id: CanonicalId): Promise<Explanation> {
     const { store, db, isLive, clock } = this.#parts
-    const nothing = { trusted: isLive(clock.monotonicMs()), held: false, value: undefined }
+    const nothing = { trusted: isLive(clock.monotonicMs()), held: false, value: undefined, freshForMs: undefined }
+    const tier = this.#tier
+    const slot = tier?.slotOf(id)
     return explain(
       {
         engine: this.#parts,
@@ -220,7 +222,8 @@ export class CachedTable {
         inspect: (key) => store.inspect(key),
         copies: this.#parts.hotKeys.copiesOf(this.#changes.rowKey(id)),
         load: async () => (await new PostgresRowSource({ db, facts: this.facts }).load([id])).rows[0] as LoadedRow,
-        near: () => this.#tier?.look(this.#tier.slotOf(id)) ?? nothing,
+        near: () => (tier && slot !== undefined ? { ...tier.look(slot), freshForMs: tier.freshForMs(slot) } : nothing),
+        versionOf: (row) => this.#versionIn(row),
       },
       this.#changes.rowKey(id),
       id,

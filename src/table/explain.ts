@@ -13,6 +13,10 @@ export interface Explanation {
     /** Whether this process trusts its own memory now: it hears the bus. */
     readonly trusted: boolean
     readonly held: boolean
+    /** Of the row that is held. */
+    readonly version: string | undefined
+    /** Until it is asked for elsewhere again. */
+    readonly freshForMs: number | undefined
     /** What is held differs from the row in the database. */
     readonly drift: boolean
   }
@@ -63,13 +67,22 @@ export interface ExplainParts {
   readonly copies: readonly CacheKey[]
   readonly load: (id: CanonicalId) => Promise<LoadedRow>
   readonly inspect: (key: CacheKey) => Promise<StoredState>
-  readonly near: () => { readonly trusted: boolean; readonly held: boolean; readonly value: object | undefined }
+  readonly near: () => NearState
+  readonly versionOf: (row: object) => string | undefined
+}
+
+/** What this process' memory holds. */
+export interface NearState {
+  readonly trusted: boolean
+  readonly held: boolean
+  readonly value: object | undefined
+  readonly freshForMs: number | undefined
 }
 
 /** Looks everywhere a copy of the row may be and at the row itself, which is read last: what was older before it is drift. */
 export async function explain(parts: ExplainParts, key: CacheKey, id: CanonicalId): Promise<Explanation> {
   const { engine } = parts
-  const { trusted, held, value } = parts.near()
+  const { trusted, held, value, freshForMs } = parts.near()
   const inspect = (at: CacheKey) => parts.inspect(at).catch(() => undefined)
   const [stored, ...copies] = await Promise.all([key, ...parts.copies].map(inspect))
   const { row, version } = await parts.load(id)
@@ -77,7 +90,13 @@ export async function explain(parts: ExplainParts, key: CacheKey, id: CanonicalI
   return {
     key,
     database: { exists: row !== undefined, version },
-    l1: { trusted, held, drift: held && !isDeepStrictEqual(value, row) },
+    l1: {
+      trusted,
+      held,
+      version: value && parts.versionOf(value),
+      freshForMs: freshForMs && Math.round(freshForMs),
+      drift: held && !isDeepStrictEqual(value, row),
+    },
     l2: explainEntry(parts, stored, row, floor),
     fence: stored?.fence ?? null,
     lease: stored?.lease ? { remainingMs: stored.lease.remainingMs } : null,

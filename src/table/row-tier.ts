@@ -86,6 +86,10 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
     return { trusted: this.#isLive(nowMs), ...this.#l1.peek(slot, nowMs) }
   }
 
+  freshForMs(slot: L1Slot): number | undefined {
+    return this.#l1.freshForMs(slot, this.#clock.monotonicMs())
+  }
+
   /** Reads that were answered here. A plain number, because counting must not cost more than answering. */
   get hits(): number {
     return this.#hits

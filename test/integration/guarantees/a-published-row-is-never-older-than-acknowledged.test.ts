@@ -67,8 +67,8 @@ describe('a published row is never older than acknowledged', () => {
     const fromRedis = await far.stop()
 
     const replaced = [one, two, bare].flatMap(({ events }) => events.of('fence')).filter((fence) => fence.replaced > 0)
-    expect(replaced.length, 'rows published').toBeGreaterThan(20)
-    expect(written.length, 'acknowledged').toBeGreaterThan(50)
+    expect(replaced.length, 'rows published').toBeGreaterThan(5)
+    expect(written.length, 'acknowledged').toBeGreaterThan(10)
     expect(staleReads(fromRedis, written, 0)).toEqual([])
     expect(staleReads(fromMemory, written, L1_LIMIT_MS)).toEqual([])
     const rows = await shop.run('select price from products where id <= 4 order by id')
