@@ -3,7 +3,7 @@ import { SourceError } from '../../src/core/errors.js'
 import { Fleet } from '../support/fleet.js'
 import { settle } from '../support/manual-clock.js'
 import { expectNothingLeft } from '../support/nothing-left.js'
-import type { ProcessModel } from '../support/process-model.js'
+import type { ProcessModel, ProcessSettings } from '../support/process-model.js'
 
 const PROCESSES = 4
 const READERS = 25
@@ -11,8 +11,8 @@ const READERS = 25
 describe('one load per key per fleet', () => {
   expectNothingLeft()
 
-  function open(loadMs: number) {
-    const fleet = new Fleet()
+  function open(loadMs: number, settings: Partial<ProcessSettings> = {}) {
+    const fleet = new Fleet(settings)
     fleet.table.put('42', 1)
     fleet.table.slowDown(loadMs, fleet.clock)
     const processes = Array.from({ length: PROCESSES }, () => fleet.start())
@@ -114,18 +114,22 @@ describe('one load per key per fleet', () => {
   })
 
   it('except for readers who have waited for a holder longer than they should: they load, and leave the filling to it', async () => {
-    const { fleet, processes } = open(80)
+    const lease = { minMs: 200, maxMs: 5_000, waitMs: 500 }
+    const { fleet, processes } = open(80, { fill: { jitter: 0, graceMs: 0, lease } })
     const [holder, other] = processes as [ProcessModel, ProcessModel]
     const select = fleet.table.pause('before load')
     const slow = holder.read('42')
     await select.reached
-    const reading = other.read('42')
-    await fleet.clock.advance(6_000)
-    expect((await reading)?.price).toBe(1)
+    const waiting = Array.from({ length: READERS }, () => other.read('42'))
+    await fleet.clock.advance(499)
+    expect(fleet.table.loads, 'the lease holds for 3 s').toHaveLength(1)
+    await fleet.clock.advance(1 + 80)
+    expect((await Promise.all(waiting)).every((row) => row?.price === 1)).toBe(true)
+    expect(fleet.table.loads, 'one for all who waited').toHaveLength(2)
+    expect(other.events.of('fill')).toEqual([])
     select.resume()
     await fleet.clock.advance(100)
     await slow
-    await settle()
-    expect(other.events.of('fill').length + holder.events.of('fill').length).toBeGreaterThan(0)
+    expect(holder.events.of('fill').map(({ outcome }) => outcome)).toEqual(['filled'])
   })
 })
