@@ -287,8 +287,7 @@ export class Reader<Id, Value> {
     if (answer !== late) return answer as Answer<Value>
     // A fence that arrived meanwhile has raised the floor: what was admissible then is not any more.
     if (this.#verdict(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill)
-    // The fill goes on behind; its failure has been reported by the load.
-    fill.catch(() => {})
+    // The fill goes on behind; its failure is reported by the load.
     readers.answered = ANSWERED.stale
     return held.value
   }

@@ -46,6 +46,21 @@ describe('an early refresh is revoked by a fence', () => {
     `)
   })
 
+  it('gives it its whole time, however much of it the first fill lost to jitter', async () => {
+    const fill = { jitter: 0.5, graceMs: 0, lease: { minMs: 200, maxMs: 5_000, waitMs: 5_000 } }
+    const fleet = new Fleet({ freshMs: FRESH_MS, read: EARLY, fill })
+    const reader = fleet.start({}, plainChance(SOONEST, 'reader'))
+    fleet.table.put('42', 1)
+    await reader.read('42')
+    await fleet.clock.advance(FRESH_MS / 2 - 1)
+    await reader.read('42')
+    await settle()
+    expect(reader.events.of('fill').map(({ reason }) => reason)).toEqual(['miss', 'refresh'])
+    await fleet.clock.advance(0.7 * FRESH_MS)
+    await reader.read('42')
+    expect(fleet.table.loads).toHaveLength(2)
+  })
+
   it('refreshes once, however many readers draw the lot', async () => {
     const { fleet, reader } = await nearlyExpired()
     const before = fleet.table.loads.length

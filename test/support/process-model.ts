@@ -178,6 +178,11 @@ export class ProcessModel {
     return this.#reader.loadOnly(this.keyOf(id), id)
   }
 
+  /** As for a row in memory with so much left of its time, whose reader drew the lot. */
+  refreshBehind(id: string, remainingMs: number): void {
+    this.#reader.refreshBehind(this.keyOf(id), id, remainingMs)
+  }
+
   /** Writes and commits one row through this process, fence included. */
   write(id: string, price: number): Promise<FenceState> {
     return this.fence(this.#table.put(id, price))

@@ -200,6 +200,50 @@ describe('Reader', () => {
     })
   })
 
+  describe('refreshBehind', () => {
+    async function nearlyOver() {
+      const fleet = new Fleet({ freshMs: 10_000 })
+      const [process, other] = [fleet.start(), fleet.start()]
+      fleet.table.put('42', 1)
+      await process.read('42')
+      await fleet.clock.advance(9_900)
+      process.cache.calls.length = 0
+      return { fleet, process, other }
+    }
+
+    it('replaces the entry once, however many hits draw the lot while it does', async () => {
+      const { fleet, process } = await nearlyOver()
+      fleet.table.slowDown(20, fleet.clock)
+      for (let hit = 0; hit < 10; hit++) {
+        process.refreshBehind('42', 100 - hit)
+        await fleet.clock.advance(1)
+      }
+      await fleet.clock.advance(20)
+      expect(process.cache.calls.map(({ operation }) => operation)).toEqual(['read', 'lease', 'fill'])
+      process.refreshBehind('42', 100)
+      await fleet.clock.advance(20)
+      expect(process.cache.count('read'), 'and may do so again').toBe(2)
+    })
+
+    it('loads nothing that another process has replaced already', async () => {
+      const { fleet, process, other } = await nearlyOver()
+      await other.reload('42')
+      await settle()
+      process.refreshBehind('42', 100)
+      await settle()
+      expect(process.cache.calls.map(({ operation }) => operation)).toEqual(['read'])
+      expect(fleet.table.loads).toHaveLength(2)
+    })
+
+    it('leaves it to the next reader when there is nothing to replace', async () => {
+      const { fleet, process } = await nearlyOver()
+      await fleet.evictEntries()
+      process.refreshBehind('42', 100)
+      await settle()
+      expect(process.cache.calls.map(({ operation }) => operation)).toEqual(['read'])
+    })
+  })
+
   it('gives up after the hard timeout, while the load goes on for the next', async () => {
     const fleet = new Fleet()
     const process = fleet.start()
