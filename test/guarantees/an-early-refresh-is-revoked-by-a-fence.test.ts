@@ -46,6 +46,20 @@ describe('an early refresh is revoked by a fence', () => {
     `)
   })
 
+  it('refreshes in one process of the fleet: the others draw the lot, do not get the lease, and go on serving', async () => {
+    const { fleet, reader } = await nearlyExpired()
+    const processes = [reader, ...[1, 2, 3].map((at) => fleet.start({}, plainChance(SOONEST, `reader ${at}`)))]
+    for (let round = 0; round < 3; round++) {
+      for (const process of processes) expect((await process.read('42'))?.price).toBe(1)
+      await fleet.clock.advance(5)
+    }
+    expect(processes.map(({ events }) => events.of('hit').every(({ verdict }) => verdict === 'early'))).not.toContain(
+      false,
+    )
+    await fleet.clock.advance(20)
+    expect(fleet.table.loads, 'the first, and one refresh').toHaveLength(2)
+  })
+
   it('gives it its whole time, however much of it the first fill lost to jitter', async () => {
     const fill = { jitter: 0.5, graceMs: 0, lease: { minMs: 200, maxMs: 5_000, waitMs: 5_000 } }
     const fleet = new Fleet({ freshMs: FRESH_MS, read: EARLY, fill })
