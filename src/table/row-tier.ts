@@ -80,7 +80,7 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
     return answer
   }
 
-  /** What is held, and whether it may be trusted now; without a promise, and without counting as a use. */
+  /** What is held, and whether it may be trusted now; without a promise. */
   look(slot: L1Slot): { readonly trusted: boolean; readonly held: boolean; readonly value: object | undefined } {
     const nowMs = this.#clock.monotonicMs()
     return { trusted: this.#isLive(nowMs), ...this.#l1.peek(slot, nowMs) }
