@@ -116,7 +116,8 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
 
   // biome-ignore lint/suspicious/noExplicitAny: as above
   return async (params: unknown, read: QueryReadOptions<any> = {}): Promise<readonly object[]> => {
-    const asked = checkConsistency(read.consistency ?? 'cached', CONSISTENCIES)
+    const { consistency: wanted = 'cached' } = read
+    const asked = checkConsistency(wanted, CONSISTENCIES)
     if (read.tx) return freezeList(await execute(build(read.tx, params), read.tx))
     const statement = compile(name, build(parts.db, params), parts.db)
     const identity = statementIdentity(statement, fixed)
