@@ -124,6 +124,6 @@ export async function createProducts(db: Kysely<ShopDatabase>): Promise<void> {
 }
 
 /** Waits until fills and refreshes of this process have ended, one way or the other. */
-export async function untilFilled({ events }: ShopProcess, fills = 1): Promise<void> {
+export async function untilFilled({ events }: Pick<ShopProcess, 'events'>, fills = 1): Promise<void> {
   await waitUntil(`${fills} fills have ended`, 5_000, async () => events.count('fill') >= fills)
 }
