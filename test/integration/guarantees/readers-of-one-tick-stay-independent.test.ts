@@ -49,6 +49,16 @@ describe('readers of one tick stay independent', () => {
     expect(events.count('load'), 'the load was shared and has gone on').toBe(1)
   })
 
+  it('also one whose signal has been aborted before', async () => {
+    const { products, cache } = shop.start()
+    const { row } = await products.insert({ slug: 'aborted', price: 1 })
+    cache.breakAlways('hang', ['read'])
+    const signal = AbortSignal.abort(new Error('enough of this'))
+    await expect(products.find(row.id, { signal })).rejects.toThrow('enough of this')
+    await expect(products.findMany([row.id], { signal })).rejects.toThrow('enough of this')
+    cache.heal()
+  })
+
   it('in what they have to be shown: a session is never behind what it wrote elsewhere', async () => {
     const [here, there] = [shop.start(), shop.start({ isMute: true })]
     const { row } = await here.products.insert({ slug: 'session', price: 1 })
