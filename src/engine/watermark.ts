@@ -90,7 +90,7 @@ export class Watermark {
     this.#look()
   }
 
-  /** What looks alone have proven of the shard of a key. */
+  /** What has been proven of the shard of a key, on whichever server. */
   provenAtMs(key: CacheKey): number {
     return this.#shards.get(this.#options.shards.of(key))?.provenAtMs ?? NEVER
   }
@@ -130,7 +130,12 @@ export class Watermark {
       return Promise.resolve(NEVER)
     }
     const proven = read(key).then(
-      (bytes) => this.#proofIn(readTick(bytes === null ? undefined : Buffer.from(bytes).toString('latin1'))),
+      (bytes) => {
+        const provenAtMs = this.#proofIn(readTick(bytes === null ? undefined : Buffer.from(bytes).toString('latin1')))
+        const shard = this.#shards.get(name)
+        if (shard) shard.provenAtMs = Math.max(shard.provenAtMs, provenAtMs)
+        return provenAtMs
+      },
       () => NEVER,
     )
     this.#reading.set(name, proven)

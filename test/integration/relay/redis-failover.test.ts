@@ -41,7 +41,7 @@ describe('a replica of Redis that is made primary', () => {
   })
 
   const start = (options: ShopProcessOptions = {}) =>
-    shop.start({ redisUrl: name.through(primary.url), cache: { deadlineMs: 200 }, ...options })
+    shop.start({ redisUrl: name.through(primary.url), cache: { deadlineMs: 500, fenceDeadlineMs: 5_000 }, ...options })
 
   async function untilProven(process: ShopProcess): Promise<void> {
     await waitUntil('the cache can prove what it holds', 10_000, async () => {
