@@ -213,9 +213,16 @@ describe('RedisChannel over a cluster', () => {
     await bothHear()
 
     const crashed = servers.nodes.find(({ port }) => port === replica)
+    const told = sides.map((side) => side.states().length)
     await crashed?.kill()
     await waitUntil('the other node has taken over', LIMIT_MS, async () => (await ownerOf(slot, [first])) === first)
-    for (const side of sides) if (!side.isUp()) side.channel.renew()
+    await waitUntil('both noticed', LIMIT_MS, () => sides.every((side, at) => side.states().length > (told[at] ?? 0)))
+    // As the bus does, again and again: a node that was asked for the topology may not have heard of the new owner yet.
+    await waitUntil('both are up again', 3 * LIMIT_MS, async () => {
+      for (const side of sides) if (!side.isUp()) side.channel.renew()
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      return sides.every((side) => side.isUp())
+    })
     await bothHear()
-  })
+  }, 60_000)
 })
