@@ -1,4 +1,4 @@
-import { answerQuestions, say } from '../../bench/harness/answer-questions.js'
+import { answerQuestions } from '../../bench/harness/answer-questions.js'
 import { openTier, type Tier, type TierOptions } from './tier-lab.js'
 import { type Sight, Watcher } from './tier-log.js'
 
@@ -28,18 +28,6 @@ const talk = {
     return opened()
       .events.of('hit')
       .filter((hit) => hit.tier === 'l1').length
-  },
-  /**
-   * Waits until it holds the row, says so, and keeps the process busy until it has been stopped for `stoppedMs` at least. What it holds
-   * then is what it shows in the moment it goes on, with everything that was said meanwhile still unread in its sockets.
-   */
-  async peekAfterAStop(id: number, stoppedMs: number): Promise<number | undefined> {
-    const { products } = opened()
-    do await products.find(id)
-    while (products.peek(id) === undefined)
-    say('it holds the row')
-    for (let last = performance.now(), now = last; now - last < stoppedMs; last = now, now = performance.now());
-    return products.peek(id)?.price
   },
   /** How often its memory was emptied because something may have been missed. */
   flushes(): number {

@@ -178,25 +178,6 @@ describe('a process that was stopped', () => {
     expect(staleReads(sights, written, LIMIT_MS)).toEqual([])
   })
 
-  it('not even in the moment it goes on, before it has read anything', async () => {
-    const bus = { heartbeatMs: 200, trustMs: 1_000 }
-    const fleet = new TierFleet({ bus })
-    const writer = fleet.start('writer')
-    const { worker, pid } = await startTierProcess(fleet.options)
-    const isBusy = new Promise<void>((resolve) => {
-      worker.onSaid = () => resolve()
-    })
-    const peeking = worker.ask('peekAfterAStop', 1, bus.trustMs)
-    await isBusy
-    process.kill(pid, 'SIGSTOP')
-    const written = await writer.products.update(1, { price: 1_000 })
-    expect(written?.fence).toBe('fenced')
-    await pause(1.5 * bus.trustMs)
-    process.kill(pid, 'SIGCONT')
-    expect(await peeking, 'nothing rather than the old row').toBeUndefined()
-    expect((await worker.ask('find', 1)).price).toBe(1_000)
-  }, 60_000)
-
   it('nor when Redis has given it up meanwhile, with all that it had not read', async () => {
     await redisCommand(redis.port, 'CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 64kb 64kb 1')
     const clients = async () => (await redisCommand(redis.port, 'CLIENT', 'LIST', 'TYPE', 'pubsub')).split('\n').length
