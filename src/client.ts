@@ -1,24 +1,17 @@
 import type { Kysely } from 'kysely'
 import type { TelemetryOptions } from './adapters/otel/telemetry-options.js'
 import type { Durability } from './adapters/postgres/durability.js'
-import { assertRedisClient, type RedisClient } from './adapters/redis/connection.js'
+import type { RedisClient } from './adapters/redis/connection.js'
 import { assemble, type Seams } from './assembly.js'
-import {
-  checkNamespace,
-  DEFAULTS,
-  type L1Options,
-  type OptionGroups,
-  type RelayOptions,
-  refuseUnknown,
-  resolveSettings,
-  type TtlOptions,
-} from './config.js'
-import { ClosedError, ConfigError, isCorralError } from './core/errors.js'
+import { type L1Options, type OptionGroups, type RelayOptions, resolveSettings, type TtlOptions } from './config.js'
+import { ClosedError, isCorralError } from './core/errors.js'
 import type { CorralEvent, EmitEvent } from './core/events.js'
 import type { FenceState } from './engine/fencer.js'
 import type { HotKey } from './engine/hot-keys.js'
 import { OpenTables } from './engine/open-tables.js'
 import { type FencedLock, type LockOptions, runFenced } from './fenced-lock.js'
+import { type RepositoryInside, withInside } from './inside.js'
+import { checkInstanceOptions } from './instance-options.js'
 import { type CacheableQuery, type CachedQuery, openQuery, type QueryOptions } from './query.js'
 import type { Repository } from './repository.js'
 import { type Session, SessionLog } from './session.js'
@@ -185,8 +178,6 @@ export interface Corral<DB> {
   close(): Promise<void>
 }
 
-const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', 'replica', 'telemetry', ...Object.keys(DEFAULTS)]
-
 /**
  * Assembles an instance. Connects nothing by itself but the connections it opens from `redis`, in the background.
  *
@@ -208,7 +199,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     telemetry: traces,
     relay = false,
     ...groups
-  } = checked(options)
+  } = checkInstanceOptions(options)
   const settings = resolveSettings(typeof relay === 'object' ? { ...groups, relay } : groups)
   const sink = onEvent && safely(onEvent)
   const relays = relay !== false
@@ -222,9 +213,10 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
   const assertOpen = () => {
     if (closing) throw new ClosedError()
   }
+  const repositories: RepositoryInside[] = []
   sink?.({ type: 'started', store: redis ? 'redis' : 'in-process' })
 
-  return {
+  const corral: Corral<DB> = {
     repository(table, repositoryOptions) {
       assertOpen()
       const tableOptions = resolveTable(table, repositoryOptions, settings, replica)
@@ -238,7 +230,9 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       }
       const opener = openOnce(open, assertOpen)
       tables.add(opener)
-      return new TableRepository({ db, fencer, watch, calls, unique, clock, telemetry, ...opener }) as never
+      const repository = new TableRepository({ db, fencer, watch, calls, unique, clock, telemetry, ...opener })
+      repositories.push({ table, options: tableOptions, repository, open: opener.table })
+      return repository as never
     },
     async transaction(work, transactionOptions = {}) {
       assertOpen()
@@ -286,6 +280,8 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       return closing
     },
   }
+  const replicaDb = replica?.db
+  return withInside(corral, { db, replicaDb, redis, namespace, secret, settings, repositories, assembly })
 }
 
 /** Opens a table when it is first asked for. A failed opening is forgotten: the migration may have run by the next call. */
@@ -306,35 +302,6 @@ function openOnce(open: () => Promise<CachedTable>, assertOpen: () => void) {
       opened = await opening
       return opened
     },
-  }
-}
-
-function checked<DB>(options: CorralOptions<DB>): CorralOptions<DB> {
-  if (typeof options !== 'object' || options === null) throw new ConfigError('options', 'an object', options)
-  refuseUnknown('', options, OPTION_NAMES)
-  if (typeof (options.db as Partial<Kysely<DB>> | undefined)?.getExecutor !== 'function') {
-    throw new ConfigError('db', 'a Kysely instance for Postgres', options.db)
-  }
-  checkNamespace(options.namespace)
-  if (options.redis !== undefined) assertRedisClient(options.redis)
-  if (options.replica !== undefined) checkReplica(options.replica)
-  if (options.secret !== undefined && (typeof options.secret !== 'string' || options.secret.length < 16)) {
-    throw new ConfigError('secret', 'a string of at least 16 characters', typeof options.secret)
-  }
-  if (!['undefined', 'boolean', 'object'].includes(typeof options.relay) || options.relay === null) {
-    throw new ConfigError('relay', 'true, false or an object of options', options.relay)
-  }
-  if (options.onEvent !== undefined && typeof options.onEvent !== 'function') {
-    throw new ConfigError('onEvent', 'a function', options.onEvent)
-  }
-  return options
-}
-
-function checkReplica(replica: { readonly db?: unknown }): void {
-  if (typeof replica !== 'object' || replica === null) throw new ConfigError('replica', 'an object', replica)
-  refuseUnknown('replica', replica, ['db'])
-  if (replica.db !== undefined && typeof (replica.db as Partial<Kysely<unknown>> | null)?.getExecutor !== 'function') {
-    throw new ConfigError('replica.db', 'a Kysely instance for a standby', replica.db)
   }
 }
 
