@@ -64,7 +64,7 @@ const LAYERS = {
   index: {
     layers: [
       ...['core', 'config', 'session', 'table', 'transaction', 'repository', 'query', 'fenced-lock', 'client'],
-      ...['adapters/otel', 'log-events', 'relay-process'],
+      ...['adapters/codec', 'adapters/otel', 'log-events', 'relay-process'],
     ],
     packages: [],
   },

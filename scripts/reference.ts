@@ -88,11 +88,15 @@ function optionsPage(): string {
   const telemetry = interfaces(parse('src/adapters/otel/telemetry-options.ts')).get(
     'TelemetryOptions',
   ) as ts.InterfaceDeclaration
+  const encryption = interfaces(parse('src/adapters/codec/encryption-options.ts')).get(
+    'EncryptionOptions',
+  ) as ts.InterfaceDeclaration
   return page('Options', [
     'Unknown options, wrong types and values out of range are refused at start with a message that names the option, what was expected and what was found. Times are milliseconds.',
     `## createCorral\n\n${own('CorralOptions', groupNames)}\n`,
     ...groups,
     `## telemetry\n\n${docOf(telemetry)}\n\n${describe(telemetry, new Set())}\n`,
+    `## encryption\n\n${docOf(encryption)}\n\n${describe(encryption, new Set())}\n`,
     `## corral.repository\n\n${own('RepositoryOptions', new Set())}\n`,
   ])
 }

@@ -1,5 +1,7 @@
-import { envelope } from './adapters/codec/envelope.js'
+import { type EncryptionOptions, resolveEncryption } from './adapters/codec/encryption-options.js'
+import { Envelope } from './adapters/codec/envelope.js'
 import { IntervalClass } from './adapters/codec/interval-class.js'
+import { PayloadCipher } from './adapters/codec/payload-cipher.js'
 import { MemoryLockHints } from './adapters/memory/lock-hints.js'
 import { MemoryStore } from './adapters/memory/memory-store.js'
 import { OtelTelemetry } from './adapters/otel/otel-telemetry.js'
@@ -16,7 +18,7 @@ import { RedisLockHints } from './adapters/redis/lock-hints.js'
 import { RedisChannel } from './adapters/redis/redis-channel.js'
 import { RedisStore } from './adapters/redis/redis-store.js'
 import type { Settings } from './config.js'
-import { type Chance, type Clock, systemChance, systemClock } from './core/clock.js'
+import { type Chance, type Clock, systemBytes, systemChance, systemClock } from './core/clock.js'
 import type { EmitEvent } from './core/events.js'
 import type { CacheStore, ChangeFeed, Channel } from './core/ports.js'
 import { NO_TELEMETRY, type Telemetry } from './core/telemetry.js'
@@ -57,6 +59,8 @@ export interface AssemblyOptions {
   readonly redis: RedisClient | undefined
   readonly namespace: string
   readonly secret: string | undefined
+  /** Undefined: entries are in the clear. @throws ConfigError for bad ones. */
+  readonly encryption?: EncryptionOptions | undefined
   readonly settings: Settings
   /** Processes of the namespace load from a standby; this one from `db`, if it is given. Undefined: none does. */
   readonly replica?: { readonly db?: AnyDatabase } | undefined
@@ -103,6 +107,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     onEvent?.(event)
   }
 
+  const codec = openCodec(options)
   const inner = seams.store ?? openStore(options, clock)
   const { fenceMs: keepMs, maxFloors, maxPendingFences: maxKeys } = settings.cache
   const store: GuardedStore = new GuardedStore({
@@ -248,7 +253,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       emit,
       onHit: onEvent,
       store: batched,
-      codec: envelope,
+      codec,
       intervals: new IntervalClass(),
       epoch: epoch.text,
       isPending: (key) => pending.has(key) || outage.covers(key),
@@ -283,6 +288,11 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
 function openStore({ redis, namespace, settings }: AssemblyOptions, clock: Clock): CacheStore {
   if (redis) return new RedisStore({ client: redis, namespace, clock })
   return new MemoryStore({ clock, maxBytes: settings.cache.maxInProcessBytes })
+}
+
+function openCodec({ settings, encryption }: AssemblyOptions): Envelope {
+  const resolved = resolveEncryption(encryption)
+  return new Envelope({ ...settings.codec, cipher: resolved && new PayloadCipher(resolved, systemBytes) })
 }
 
 function openChannel(client: RedisClient, namespace: string, store: CacheStore): Channel {

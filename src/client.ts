@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import type { EncryptionOptions } from './adapters/codec/encryption-options.js'
 import type { TelemetryOptions } from './adapters/otel/telemetry-options.js'
 import type { Durability } from './adapters/postgres/durability.js'
 import type { RedisClient } from './adapters/redis/connection.js'
@@ -38,6 +39,8 @@ export interface CorralOptions<DB> extends Omit<OptionGroups, 'relay'> {
   readonly namespace: string
   /** Shared by all processes of the namespace; messages between them without its signature are refused. Default: unsigned. */
   readonly secret?: string
+  /** Payloads of entries, and rows on their way to other processes, are encrypted with AES-256-GCM. The same keys in all processes. Default: none. */
+  readonly encryption?: EncryptionOptions
   /** Receives every event, synchronously. It must not wait; what it throws is dropped. Default: none. */
   readonly onEvent?: (event: CorralEvent) => void
   /**
@@ -189,21 +192,12 @@ export function createCorral<DB>(options: CorralOptions<DB>): Corral<DB> {
 
 /** `createCorral` for tests and simulations, which bring their own clock, chance, store or channel. */
 export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): Corral<DB> {
-  const {
-    db,
-    redis,
-    namespace,
-    secret,
-    onEvent,
-    replica,
-    telemetry: traces,
-    relay = false,
-    ...groups
-  } = checkInstanceOptions(options)
+  const { db, redis, namespace, secret, encryption, ...rest } = checkInstanceOptions(options)
+  const { onEvent, replica, telemetry: traces, relay = false, ...groups } = rest
   const settings = resolveSettings(typeof relay === 'object' ? { ...groups, relay } : groups)
   const sink = onEvent && safely(onEvent)
   const relays = relay !== false
-  const chosen = { settings, replica, relays, telemetry: traces, onEvent: sink }
+  const chosen = { settings, encryption, replica, relays, telemetry: traces, onEvent: sink }
   const assembly = assemble({ db, redis, namespace, secret, ...chosen }, seams)
   const { fencer, gate, pending, store } = assembly
   const tables = new OpenTables<CachedTable>()

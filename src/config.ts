@@ -71,6 +71,14 @@ export interface CacheOptions {
   readonly maxPublishBytes?: number
 }
 
+/** How entries are written. Sizes are those of the payload: a row as JSON, a query's result with the marks of its tables. */
+export interface CodecOptions {
+  /** Larger payloads are compressed, if that makes them a tenth smaller at least. 0: none is. Default 16 384 (16 KiB). */
+  readonly compressAboveBytes?: number
+  /** Larger payloads are neither stored nor read, nor expanded if they are compressed: the database answers. Default 4 194 304 (4 MiB). */
+  readonly maxEntryBytes?: number
+}
+
 /** The tier in this process' own memory, one for each repository. */
 export interface L1Options {
   /** Rows held at most. 0 turns the tier off. Default 10 000. */
@@ -125,6 +133,7 @@ export interface OptionGroups {
   readonly refresh?: RefreshOptions
   readonly load?: LoadOptions
   readonly cache?: CacheOptions
+  readonly codec?: CodecOptions
   readonly l1?: L1Options
   readonly bus?: BusOptions
   readonly hotKeys?: HotKeyOptions
@@ -156,6 +165,7 @@ export const DEFAULTS: Settings = deepFreeze({
     maxInProcessBytes: 64 * 1024 * 1024,
     maxPublishBytes: 16 * 1024,
   },
+  codec: { compressAboveBytes: 16 * 1024, maxEntryBytes: 4 * 1024 * 1024 },
   l1: { maxEntries: 10_000, maxBytes: 32 * 1024 * 1024, maxAgeMs: 10_000 },
   bus: { heartbeatMs: 1_000, trustMs: 3_000 },
   hotKeys: { share: 0.05, perSecond: 500, cooldownMs: 30_000, counters: 512, copyTtlMs: 5_000 },
@@ -189,6 +199,8 @@ const RANGES: { readonly [Path in string]?: readonly [least: number, most: numbe
   'cache.maxFloors': [1, 100_000_000, 'integer'],
   'cache.maxInProcessBytes': [1024, 2 ** 40, 'integer'],
   'cache.maxPublishBytes': [0, 2 ** 20, 'integer'],
+  'codec.compressAboveBytes': [0, 2 ** 28, 'integer'],
+  'codec.maxEntryBytes': [1024, 2 ** 28, 'integer'],
   'l1.maxEntries': [0, 100_000_000, 'integer'],
   'l1.maxBytes': [1024, 2 ** 40, 'integer'],
   'l1.maxAgeMs': [1, 86_400_000],

@@ -1,8 +1,10 @@
+export type { EncryptionOptions } from './adapters/codec/encryption-options.js'
 export type { TelemetryOptions } from './adapters/otel/telemetry-options.js'
 export { type Corral, type CorralOptions, type CorralStats, createCorral, type RepositoryOptions } from './client.js'
 export {
   type BusOptions,
   type CacheOptions,
+  type CodecOptions,
   DEFAULTS,
   type L1Options,
   type LeaseOptions,

@@ -13,7 +13,17 @@ interface InstanceChoices {
   readonly relay?: unknown
 }
 
-const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', 'replica', 'telemetry', ...Object.keys(DEFAULTS)]
+const OPTION_NAMES = [
+  'db',
+  'redis',
+  'namespace',
+  'secret',
+  'encryption',
+  'onEvent',
+  'replica',
+  'telemetry',
+  ...Object.keys(DEFAULTS),
+]
 
 /**
  * What was given to `createCorral`, after a look at everything that is no option group.

@@ -60,6 +60,7 @@ function levelOf(event: CorralEvent): EventLevel {
       return 'info'
     case 'entry.unreadable':
     case 'entry.uncacheable':
+    case 'entry.oversized':
     case 'write.unseen':
     case 'ttl.refused':
     case 'floor.reset':

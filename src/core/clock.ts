@@ -27,6 +27,9 @@ export interface Chance {
   token(): string
 }
 
+/** So many unguessable bytes. */
+export type DrawBytes = (size: number) => Uint8Array
+
 /** Kept, because the global of this name is a getter that costs almost as much as the clock it leads to. */
 const { performance } = globalThis
 
@@ -73,6 +76,8 @@ const settled = Promise.resolve()
 export function machineMs(): number {
   return Number(process.hrtime.bigint()) / 1e6
 }
+
+export const systemBytes: DrawBytes = (size) => randomBytes(size)
 
 export const systemChance: Chance = {
   number: () => Math.random(),

@@ -65,15 +65,35 @@ export type CorralEvent =
       readonly reason: 'miss' | 'refresh' | 'copy' | 'warm'
       readonly outcome: 'filled' | 'lease-lost' | 'fenced' | 'older' | 'uncacheable' | 'unavailable'
     }
-  /** Bytes under one of our keys that we did not write, or not like this. Treated as a miss. */
+  /**
+   * Bytes under one of our keys that we did not write, or not like this. Treated as a miss. `foreign`: not ours. `format`: by a release that
+   * knows more. `corrupt`, `payload`: damaged. `oversized`: beyond `codec.maxEntryBytes`. `unknown-key`: encrypted with a key this process has
+   * not got. `forged`: encrypted, and changed or moved since. `unencrypted`: in the clear, where `encryption` refuses that.
+   */
   | {
       readonly type: 'entry.unreadable'
       readonly entity: string
       readonly key: CacheKey
-      readonly reason: 'foreign' | 'format' | 'corrupt' | 'payload'
+      readonly reason:
+        | 'foreign'
+        | 'format'
+        | 'corrupt'
+        | 'payload'
+        | 'oversized'
+        | 'unknown-key'
+        | 'forged'
+        | 'unencrypted'
     }
   /** A row holds a value the codec cannot bring back unchanged, so it is read from the database every time. */
   | { readonly type: 'entry.uncacheable'; readonly entity: string; readonly property: string; readonly found: string }
+  /** A row or result is larger than `codec.maxEntryBytes`: it is served, not stored, and read from the database every time. */
+  | {
+      readonly type: 'entry.oversized'
+      readonly entity: string
+      readonly key: CacheKey
+      readonly sizeBytes: number
+      readonly maxBytes: number
+    }
   /**
    * A committed write did something the SDK could not follow: raw SQL (`statement`), or it changed rows of `entity` without telling
    * which, perhaps along a foreign key that cascades. Entries about them stay until they expire or the outbox tells. See `tx.touched`.

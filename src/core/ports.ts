@@ -170,14 +170,28 @@ export type SealedEntry = Uint8Array
 
 /** Entry to bytes and back. Implementation: `adapters/codec/envelope`. */
 export interface EntryCodec {
-  seal(entry: NewEntry): SealedEntry
-  /** Never throws: bytes that are corrupt, foreign or of an unknown format give a reason. */
-  open(bytes: StoredBytes): Entry | Unreadable
+  /** Largest payload that is sealed or opened. */
+  readonly maxEntryBytes: number
+  /** @param key under which the bytes are going to lie: an encrypted entry opens under no other. */
+  seal(entry: NewEntry, key: CacheKey): SealedEntry
+  /**
+   * Never throws: bytes that are corrupt, foreign or of an unknown format give a reason.
+   *
+   * @param key under which they were found, which of a copy is the copy's own.
+   */
+  open(bytes: StoredBytes, key: CacheKey): Entry | Unreadable
 }
 
 export interface Unreadable {
-  readonly unreadable: 'foreign' | 'format' | 'corrupt'
+  readonly unreadable: UnreadableReason
 }
+
+/**
+ * `foreign`: not ours. `format`: by a release that knows more. `corrupt`: damaged. `oversized`: larger than `codec.maxEntryBytes`, or would
+ * be. `unknown-key`: encrypted with a key this process has not got. `forged`: encrypted, and changed or moved since. `unencrypted`: in
+ * the clear, where that is refused.
+ */
+export type UnreadableReason = 'foreign' | 'format' | 'corrupt' | 'oversized' | 'unknown-key' | 'forged' | 'unencrypted'
 
 /** One canonical id: the text form of each key column, as Postgres would print it. */
 export type CanonicalId = readonly string[]

@@ -11,7 +11,7 @@ import type { FreshValue } from './l1.js'
 import { failureCode, inRecovery, RemoteFailure } from './load-failure.js'
 import type { EngineParts, LoadedValue, ReadSource } from './read-source.js'
 import { type LeasedFill, ReplicaFill } from './replica-fill.js'
-import { Sealer } from './sealer.js'
+import { refusalEvent, Sealer } from './sealer.js'
 import type { FlightProgress } from './singleflight.js'
 
 export type { EngineParts, LoadedValue, ReadSource } from './read-source.js'
@@ -275,12 +275,12 @@ export class Filler<Id, Value> {
   ): Promise<FreshValue<Value> | undefined> {
     const { store, emit, clock } = this.#parts
     const { entity } = this.#source
-    const made = this.#sealer.seal(loaded)
-    if ('uncacheable' in made) {
-      emit({ type: 'entry.uncacheable', entity, property: made.uncacheable, found: made.found })
+    const made = this.#sealer.seal({ key, ...loaded })
+    if ('refused' in made) {
+      emit(refusalEvent(entity, key, made))
       emit({ type: 'fill', entity, key, reason, outcome: 'uncacheable' })
       span.end('uncacheable')
-      this.#source.doubtShape()
+      if (made.refused === 'uncacheable') this.#source.doubtShape()
       await store.release({ key, token, failure: null })
       return undefined
     }

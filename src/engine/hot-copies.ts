@@ -146,7 +146,7 @@ export class HotCopies<Id, Value> {
     const lease = { key: copy, token, leaseMs, seen: seen.bytes, waitedFor: null }
     const reply = await store.lease(lease).catch(() => undefined)
     if (reply?.outcome !== 'leased') return
-    const made = this.#copyOf(key, await store.read(key).catch(() => null))
+    const made = this.#copyOf(copy, key, await store.read(key).catch(() => null))
     if (made === undefined) return store.release({ key: copy, token, failure: null }).catch(() => {})
     const request = { ...made, key: copy, token, loadedFrom: 'primary', replacesNewer: seen.useless } as const
     const outcome = await store.fill(request).catch(() => 'unavailable' as const)
@@ -154,7 +154,7 @@ export class HotCopies<Id, Value> {
   }
 
   /** What to store as a copy of the entry in these bytes; undefined when there is nothing in them to copy. */
-  #copyOf(key: CacheKey, bytes: StoredBytes | null) {
+  #copyOf(copy: CacheKey, key: CacheKey, bytes: StoredBytes | null) {
     const held = this.#reader.inspect(key, bytes)
     if (!held.usable || held.value === undefined || held.entry.version === undefined) return undefined
     const { entry } = held
@@ -162,7 +162,7 @@ export class HotCopies<Id, Value> {
     const remainingMs = Math.floor(remainingOf(entry, this.#parts.store.nowMs()))
     const freshMs = Math.min(remainingMs, jittered(copyTtlMs, jitter, this.#parts.chance))
     if (freshMs <= 0) return undefined
-    const sealed = this.#parts.codec.seal({ ...entry, freshMs })
+    const sealed = this.#parts.codec.seal({ ...entry, freshMs }, copy)
     // The fences that a snapshot would be held against were held against the entry when it was filled.
     return { sealed, version: entry.version, snapshot: '', keepMs: freshMs }
   }

@@ -120,12 +120,16 @@ export class MarkedEntries implements EntryCodec {
     return this.#store.nowMs()
   }
 
-  seal(entry: NewEntry): SealedEntry {
-    return this.#codec.seal(entry)
+  get maxEntryBytes(): number {
+    return this.#codec.maxEntryBytes
   }
 
-  open(bytes: StoredBytes): Entry | Unreadable {
-    const entry = this.#codec.open(bytes)
+  seal(entry: NewEntry, key: CacheKey): SealedEntry {
+    return this.#codec.seal(entry, key)
+  }
+
+  open(bytes: StoredBytes, key: CacheKey): Entry | Unreadable {
+    const entry = this.#codec.open(bytes, key)
     if ('unreadable' in entry) return entry
     const marks = entry.kind === 'query' ? readMarks(entry.payload) : undefined
     const now = this.#observed.get(bytes)

@@ -301,7 +301,7 @@ export class Reader<Id, Value> {
     if (bytes === null) return { usable: false, reason: 'nothing', seen: { bytes, useless: false } }
     const { codec, emit, floors } = this.#parts
     const { entity } = this.#source
-    const entry = codec.open(bytes)
+    const entry = codec.open(bytes, at)
     if ('unreadable' in entry) {
       emit({ type: 'entry.unreadable', entity, key: at, reason: entry.unreadable })
       return { usable: false, reason: 'unreadable', seen: { bytes, useless: true } }

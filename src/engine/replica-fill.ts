@@ -80,9 +80,9 @@ export class ReplicaFill<Id, Value> {
     if (isBelowFloor(floors.get(key), loaded)) return this.#skip('floor')
 
     const isRefresh = fill.reason === 'refresh'
-    const made = this.#sealer.seal({ ...loaded, epoch, ageMs: clock.monotonicMs() - startedMs, isRefresh })
+    const made = this.#sealer.seal({ key, ...loaded, epoch, ageMs: clock.monotonicMs() - startedMs, isRefresh })
     // The primary's row will not fit either, and is reported then.
-    if ('uncacheable' in made) return undefined
+    if ('refused' in made) return undefined
     const { freshMs, sizeBytes, ...entry } = made
     const sentMs = clock.monotonicMs()
     const outcome = await store

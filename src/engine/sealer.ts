@@ -1,15 +1,22 @@
 import type { Chance } from '../core/clock.js'
 import type { EntryKind } from '../core/entry.js'
+import type { CorralEvent } from '../core/events.js'
+import type { CacheKey } from '../core/key.js'
 import type { EntryCodec, SealedEntry } from '../core/ports.js'
 import type { Version } from '../core/version.js'
 import { jittered } from '../policy/jitter.js'
 import type { LoadCost } from '../policy/load-cost.js'
 
-/** Why a value is not stored: one of its properties would not come back as it was. */
+/** One of a value's properties would not come back as it was. */
 export interface Uncacheable {
   readonly uncacheable: string
   readonly found: string
 }
+
+/** Why a value is not stored. */
+export type Refused =
+  | (Uncacheable & { readonly refused: 'uncacheable' })
+  | { readonly refused: 'oversized'; readonly sizeBytes: number; readonly maxBytes: number }
 
 /** What there is to know of a source's values to make entries of them. See `ReadSource`. */
 export interface SealedSource<Value> {
@@ -60,22 +67,26 @@ export class Sealer<Value> {
    * lot already, and needs no further spreading. `epoch`: of a load, the epoch before it began. One that began later may have ended what was loaded. Default: that of now.
    */
   seal(made: {
+    /** Under which it is going to lie. */
+    key: CacheKey
     value: Value | undefined
     version: Version | undefined
     snapshot: string
     epoch?: string
     ageMs?: number
     isRefresh?: boolean
-  }): SealedValue | Uncacheable {
-    const { value, version, snapshot, epoch = this.#parts.epoch(), ageMs = 0, isRefresh = false } = made
+  }): SealedValue | Refused {
+    const { key, value, version, snapshot, epoch = this.#parts.epoch(), ageMs = 0, isRefresh = false } = made
     const { codec, chance } = this.#parts
     const { kind } = this.#source
     const payload = value === undefined ? new Uint8Array(0) : this.#source.encode(value)
-    if ('uncacheable' in payload) return payload
+    if ('uncacheable' in payload) return { ...payload, refused: 'uncacheable' }
+    const maxBytes = codec.maxEntryBytes
+    if (payload.length > maxBytes) return { refused: 'oversized', sizeBytes: payload.length, maxBytes }
     const lifeMs = jittered(this.#source.freshMs(value), isRefresh ? 0 : this.#settings.jitter, chance)
     // Nothing is served longer than its TTL after it was read, however slow the load was.
     const freshMs = Math.max(1, Math.floor(lifeMs - ageMs))
-    const sealed = codec.seal({
+    const entry = {
       kind: value === undefined ? 'absent' : kind,
       shape: this.#source.shape(),
       version,
@@ -84,7 +95,8 @@ export class Sealer<Value> {
       loadMs: this.#cost.estimateMs,
       epoch,
       payload,
-    })
+    } as const
+    const sealed = codec.seal(entry, key)
     return {
       sealed,
       // The stamps of two rows that a lookup has led to one after the other say nothing about which came later.
@@ -94,6 +106,15 @@ export class Sealer<Value> {
       sizeBytes: payload.length,
     }
   }
+}
+
+/** Tells that a value was not stored, and why. */
+export function refusalEvent(entity: string, key: CacheKey, refused: Refused): CorralEvent {
+  if (refused.refused === 'uncacheable') {
+    return { type: 'entry.uncacheable', entity, property: refused.uncacheable, found: refused.found }
+  }
+  const { sizeBytes, maxBytes } = refused
+  return { type: 'entry.oversized', entity, key, sizeBytes, maxBytes }
 }
 
 /** A snapshot of very many open transactions, as one that sees less: everything from the oldest of them on counts as unseen. */

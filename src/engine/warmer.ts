@@ -4,7 +4,7 @@ import { type Demands, judge } from '../policy/verdict.js'
 import type { EngineParts, LoadedValue, ReadSource, Seen } from './filler.js'
 import { failureCode, inRecovery } from './load-failure.js'
 import { ReplicaFill } from './replica-fill.js'
-import type { Sealer } from './sealer.js'
+import { refusalEvent, type Sealer } from './sealer.js'
 
 /** `filled`: loaded and stored. `skipped`: cached already, or somebody else is filling it. `failed`: neither database nor cache may have been reached. */
 export type WarmOutcome = 'filled' | 'skipped' | 'failed'
@@ -60,7 +60,7 @@ export class Warmer<Id, Value> {
     const { store, codec, floors, chance } = this.#parts
     const bytes = await store.read(key)
     if (bytes === null) return { bytes, useless: false }
-    const entry = codec.open(bytes)
+    const entry = codec.open(bytes, key)
     if ('unreadable' in entry) return { bytes, useless: true }
     const verdict = judge(entry, store.nowMs(), floors.get(key), this.#demands(), chance)
     if (verdict === 'fresh' || verdict === 'early') return undefined
@@ -91,9 +91,9 @@ export class Warmer<Id, Value> {
       await store.release({ key, token, failure: failureCode(error) })
       return 'failed'
     }
-    const made = this.#sealer.seal({ ...loaded, epoch, ageMs: clock.monotonicMs() - askedMs })
-    if ('uncacheable' in made) {
-      emit({ type: 'entry.uncacheable', entity, property: made.uncacheable, found: made.found })
+    const made = this.#sealer.seal({ key, ...loaded, epoch, ageMs: clock.monotonicMs() - askedMs })
+    if ('refused' in made) {
+      emit(refusalEvent(entity, key, made))
       await store.release({ key, token, failure: null })
       return 'failed'
     }

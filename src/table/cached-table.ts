@@ -233,8 +233,8 @@ export class CachedTable {
   /** What a write made old whose statement gave the whole row back. That may be offered in place of the old one. */
   changesOfRow(written: Written, details: ChangeDetails): Change[] {
     const changes = this.changes(written, details)
-    const offer = details.wasDeleted ? undefined : this.#offers?.of(written)
     const key = this.#changes.rowKey(written.id)
+    const offer = details.wasDeleted ? undefined : this.#offers?.of(key, written)
     return offer ? changes.map((change) => (change.key === key ? { ...change, offer } : change)) : changes
   }
 

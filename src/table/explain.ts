@@ -97,7 +97,7 @@ export async function explain(parts: ExplainParts, key: CacheKey, id: CanonicalI
       freshForMs: freshForMs && Math.round(freshForMs),
       drift: held && !isDeepStrictEqual(value, row),
     },
-    l2: explainEntry(parts, stored, row, floor),
+    l2: explainEntry(parts, key, stored, row, floor),
     fence: stored?.fence ?? null,
     lease: stored?.lease ? { remainingMs: stored.lease.remainingMs } : null,
     failure: stored?.failure ?? null,
@@ -105,7 +105,7 @@ export async function explain(parts: ExplainParts, key: CacheKey, id: CanonicalI
     pending: engine.isPending(key),
     copies: parts.copies.map((copy, at) => ({
       key: copy,
-      entry: explainEntry(parts, copies[at], row, floor),
+      entry: explainEntry(parts, copy, copies[at], row, floor),
       fence: copies[at]?.fence ?? null,
       pending: engine.isPending(copy),
     })),
@@ -114,13 +114,14 @@ export async function explain(parts: ExplainParts, key: CacheKey, id: CanonicalI
 
 function explainEntry(
   parts: ExplainParts,
+  key: CacheKey,
   stored: StoredState | undefined,
   row: object | undefined,
   floor: Parameters<typeof judge>[2],
 ): ExplainedEntry {
   if (stored === undefined) return { state: 'unavailable' }
   if (stored.bytes === null) return { state: 'nothing' }
-  const entry = parts.engine.codec.open(stored.bytes)
+  const entry = parts.engine.codec.open(stored.bytes, key)
   if ('unreadable' in entry) return { state: 'unreadable', reason: entry.unreadable }
   const nowMs = parts.engine.store.nowMs()
   const held = entry.kind === 'absent' ? undefined : parts.decode(entry.payload)

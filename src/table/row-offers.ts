@@ -1,6 +1,7 @@
 import { stamp } from '../adapters/codec/envelope.js'
 import type { Written } from '../adapters/postgres/row-writer.js'
 import type { OfferedRow, RowOffer } from '../core/change.js'
+import type { CacheKey } from '../core/key.js'
 import type { CanonicalId } from '../core/ports.js'
 import type { Version } from '../core/version.js'
 import type { EngineParts } from '../engine/filler.js'
@@ -42,11 +43,11 @@ export class RowOffers {
   }
 
   /** Undefined when there is nothing to offer: the row has no stamp, cannot be cached, or is too large. */
-  of({ row, id, version }: Written): RowOffer | undefined {
+  of(key: CacheKey, { row, id, version }: Written): RowOffer | undefined {
     if (version === undefined) return undefined
     // Now, and not when it is asked for: the application may change bytes in the row it was given before it commits.
-    const made = this.#sealer.seal({ value: row, version, snapshot: '', epoch: this.#parts.epoch() })
-    if ('uncacheable' in made || made.sizeBytes > this.#maxBytes) return undefined
+    const made = this.#sealer.seal({ key, value: row, version, snapshot: '', epoch: this.#parts.epoch() })
+    if ('refused' in made || made.sizeBytes > this.#maxBytes) return undefined
     const { sealed, keepMs } = made
     return {
       prepare: async (): Promise<OfferedRow | undefined> => {

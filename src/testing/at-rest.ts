@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import type { EncryptionOptions } from '../adapters/codec/encryption-options.js'
 import { readTable, type TableFacts } from '../adapters/postgres/catalog.js'
 import type { KeyColumn } from '../adapters/postgres/key-column.js'
 import { canonicalId, IMPOSSIBLE } from '../adapters/postgres/key-column.js'
@@ -23,6 +24,8 @@ export interface AtRestOptions<DB> {
   /** Left out: only memories are compared. */
   readonly redis?: ScannableRedis
   readonly namespace: string
+  /** As `createCorral` was given it. Without it encrypted entries are skipped. */
+  readonly encryption?: EncryptionOptions
   readonly tables: readonly RestTable[]
   /** Names the memory that was compared. Default `this process`. */
   readonly process?: string
@@ -48,7 +51,7 @@ export async function compareAtRest<DB>(options: AtRestOptions<DB>): Promise<AtR
   const records: RestRecord[] = []
   let skipped = 0
   if (options.redis !== undefined) {
-    const { copies, unread } = await findStoredCopies(options.redis, options.namespace)
+    const { copies, unread } = await findStoredCopies(options.redis, options.namespace, options.encryption)
     skipped += unread
     const groups = new Map<string, StoredCopy[]>()
     for (const copy of copies) {

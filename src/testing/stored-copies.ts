@@ -1,6 +1,9 @@
-import { envelope } from '../adapters/codec/envelope.js'
+import { type EncryptionOptions, resolveEncryption } from '../adapters/codec/encryption-options.js'
+import { Envelope } from '../adapters/codec/envelope.js'
+import { PayloadCipher } from '../adapters/codec/payload-cipher.js'
+import { systemBytes } from '../core/clock.js'
 import type { Entry } from '../core/entry.js'
-import { epochKey } from '../core/key.js'
+import { type CacheKey, epochKey } from '../core/key.js'
 
 /** The part of an ioredis `Redis` that is used here. */
 export interface ScannableNode {
@@ -33,11 +36,17 @@ const DIGEST = '~'
 /**
  * Every row, absence and lookup that a namespace has in Redis and that would be served if it were read now. `unread`: what cannot be
  * told apart from here, such as results of queries and ids too long for a key.
+ *
+ * @param encryption as `createCorral` was given it.
  */
 export async function findStoredCopies(
   redis: ScannableRedis,
   namespace: string,
+  encryption?: EncryptionOptions,
 ): Promise<{ readonly copies: readonly StoredCopy[]; readonly unread: number }> {
+  const resolved = resolveEncryption(encryption)
+  const cipher = resolved && new PayloadCipher(resolved, systemBytes)
+  const envelope = new Envelope({ compressAboveBytes: 0, maxEntryBytes: Number.POSITIVE_INFINITY, cipher })
   const nodes = 'nodes' in redis ? redis.nodes('master') : [redis]
   const found = await Promise.all(nodes.map((node) => findOn(node, namespace)))
   const entries = found.flat()
@@ -49,7 +58,7 @@ export async function findStoredCopies(
   let unread = 0
   for (const { redisKey, bytes } of entries.filter((each) => each !== epoch)) {
     const place = parseKey(namespace, redisKey)
-    const entry = place && envelope.open(bytes)
+    const entry = place && envelope.open(bytes, redisKey as CacheKey)
     if (!place || !entry || 'unreadable' in entry) unread++
     else if (entry.epoch === epochText) copies.push({ ...place, redisKey, entry })
   }

@@ -46,7 +46,7 @@ const PLANTED: Record<string, [Buffer, 'corrupt' | 'format' | 'payload']> = {
   'one bit flipped in the version': [flipped(30), 'corrupt'],
   'one bit flipped in the payload': [flipped(70), 'corrupt'],
   'a kind of a later release': [forged(8, 'z'), 'format'],
-  'an encoding of a later release': [forged(9, 'z'), 'format'],
+  'an encoding of a later release': [forged(9, '?'), 'format'],
   'a payload that is no row': [sealed({ payload: Buffer.from('{"id":') }), 'payload'],
   'an entry of another kind': [sealed({ kind: 'lookup' }), 'payload'],
 }

@@ -55,6 +55,8 @@ function told(event: CorralEvent): Field[] {
       return [event.reason]
     case 'entry.uncacheable':
       return [event.property]
+    case 'entry.oversized':
+      return [`${event.sizeBytes} bytes`]
     case 'lock':
       return [event.state, event.name]
     case 'fence':

@@ -98,8 +98,8 @@ export const ATTRIBUTES = {
     name: 'cache.incident',
     description: 'Type of the [event](events.md).',
     values: [
-      ...['entry.unreadable', 'entry.uncacheable', 'write.unseen', 'ttl.refused', 'shape.changed', 'floor.reset'],
-      ...['cache.unavailable', 'relay.failed', 'primary.recovering', 'epoch', 'background.failed'],
+      ...['entry.unreadable', 'entry.uncacheable', 'entry.oversized', 'write.unseen', 'ttl.refused', 'shape.changed'],
+      ...['floor.reset', 'cache.unavailable', 'relay.failed', 'primary.recovering', 'epoch', 'background.failed'],
       ...['outage', 'relay.replayed'],
     ],
   },

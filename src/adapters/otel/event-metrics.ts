@@ -89,6 +89,7 @@ export class EventMetrics {
         break
       case 'entry.unreadable':
       case 'entry.uncacheable':
+      case 'entry.oversized':
       case 'write.unseen':
       case 'ttl.refused':
       case 'shape.changed':

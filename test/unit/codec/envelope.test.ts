@@ -127,7 +127,7 @@ describe('open', () => {
     ['format 0', forged(1, '0')],
     ['a format that needs less than our header', Buffer.from('C9')],
     ['an unknown kind', forged(WIRE.kind.at, 'z')],
-    ['an unknown encoding', forged(WIRE.encoding.at, 'z')],
+    ['an unknown encoding', forged(WIRE.encoding.at, '?')],
   ])('calls %s another format', (_name, bytes) => {
     expect(envelope.open(bytes)).toEqual({ unreadable: 'format' })
   })
