@@ -58,7 +58,7 @@ const LAYERS = {
   'relay-process': { layers: ['core', 'config', 'client'], packages: [] },
   // The one layer that reads files, and that packages of its own belong to.
   cli: {
-    layers: [...BELOW_QUERY, 'adapters/*', 'client', 'inside', 'relay-process', 'migrations', 'cli'],
+    layers: [...BELOW_QUERY, 'adapters/*', 'client', 'inside', 'relay-process', 'log-events', 'migrations', 'cli'],
     packages: ['commander', 'jiti', 'kysely', 'node:fs', 'node:path', 'node:process', 'node:url', 'node:util'],
   },
   index: {

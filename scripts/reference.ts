@@ -1,11 +1,12 @@
 /**
- * Writes docs/reference/{options,errors,events}.md from the source, so that they cannot say anything else.
+ * Writes the pages of docs/reference that `referencePages` lists from the source, so that they cannot say anything else.
  *
  * Usage: node --import tsx scripts/reference.ts            writes the pages
  *        node --import tsx scripts/reference.ts --check    fails if a page is not what would be written
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { Command } from 'commander'
 import ts from 'typescript'
 import { ATTRIBUTES, type AttributeDefinition, type AttributeKey } from '../src/adapters/otel/attribute-names.js'
 import {
@@ -15,6 +16,10 @@ import {
   SPANS,
   type SpanDefinition,
 } from '../src/adapters/otel/names.js'
+import { CommandFrame, withCommonOptions } from '../src/cli/command-frame.js'
+import { EXIT_CODES } from '../src/cli/exit-codes.js'
+import { corralProgram } from '../src/cli/program.js'
+import type { World } from '../src/cli/world.js'
 import { DEFAULTS } from '../src/config.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -31,6 +36,7 @@ export function referencePages(): Page[] {
     { path: 'docs/reference/events.md', text: eventsPage() },
     { path: 'docs/reference/metrics.md', text: metricsPage() },
     { path: 'docs/reference/spans.md', text: spansPage() },
+    { path: 'docs/reference/cli.md', text: cliPage() },
   ]
 }
 
@@ -162,6 +168,40 @@ function spansPage(): string {
     "Of the tracer `corral`. The span's name is followed by the name of the table or query, where there is one. All are of kind INTERNAL, so the instrumentations of pg and ioredis keep their CLIENT spans, which become children of these. Messages of errors are left out: drivers quote values in them. See [observability](../guides/observability.md).",
     table(['name', 'attributes', 'what it covers'], rows),
     attributesTable(spans.flatMap(({ attributes }) => attributes)),
+  ])
+}
+
+function cliPage(): string {
+  // Only described, never run.
+  const program = corralProgram(new CommandFrame({} as World), '')
+  const common = withCommonOptions(new Command()).options
+  const isCommon = ({ long }: { long?: string | undefined }) => common.some((each) => each.long === long)
+  const optionRows = (options: Command['options']) =>
+    options.map(({ flags, description, defaultValue }) => [
+      `\`${flags}\``,
+      description + (typeof defaultValue === 'number' ? ` (default ${defaultValue.toLocaleString('en')})` : ''),
+    ])
+  const section = (command: Command, parent: string): string[] => {
+    const name = `${parent} ${command.name()}`
+    if (command.commands.length > 0) return command.commands.flatMap((inner) => section(inner, name))
+    const given = command.registeredArguments.map((each) => [
+      `\`${each.name()}${each.variadic ? '…' : ''}\``,
+      each.description,
+    ])
+    const usage = command.registeredArguments.map((each) => {
+      const text = `${each.name()}${each.variadic ? '…' : ''}`
+      return each.required ? ` <${text}>` : ` [${text}]`
+    })
+    const rows = [...given, ...optionRows(command.options.filter((option) => !isCommon(option)))]
+    const parts = [`## ${name}`, `\`${name}${usage.join('')}\``, command.description()]
+    return [[...parts, ...(rows.length > 0 ? [table(['', 'what it is'], rows)] : [])].join('\n\n')]
+  }
+  const exits = Object.values(EXIT_CODES).map(({ code, meaning }) => [`\`${code}\``, meaning])
+  return page('Command line', [
+    'The command `corral` comes with the package: `npx corral --help`. It runs the config of your service, which exports the instance that `createCorral` made, and so connects as the service does, but runs no relay of its own. See [the guide](../guides/cli.md).',
+    `Every command also takes:\n\n${table(['', 'what it is'], optionRows(common))}`,
+    `## Exit codes\n\n${table(['code', 'meaning'], exits)}`,
+    ...program.commands.flatMap((command) => section(command, 'corral')),
   ])
 }
 

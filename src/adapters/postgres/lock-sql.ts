@@ -2,8 +2,9 @@ import { createSchema, dropSchema } from './corral-schema.js'
 import { CORRAL_SCHEMA } from './outbox-sql.js'
 import { block, name } from './sql-text.js'
 
+export const LOCKS_NAME = 'fenced_locks'
 /** One row for each name that was ever locked. */
-export const LOCKS_TABLE = `${name(CORRAL_SCHEMA)}.fenced_locks`
+export const LOCKS_TABLE = `${name(CORRAL_SCHEMA)}.${LOCKS_NAME}`
 /** Where tokens come from: a name whose row was deleted goes on above every token it ever had. */
 export const LOCK_TOKENS = `${name(CORRAL_SCHEMA)}.fenced_lock_tokens`
 

@@ -41,7 +41,7 @@ export class OutboxFeed implements ChangeFeed {
     this.#pageRows = options.pageRows ?? PAGE_ROWS
     // Nothing is ever read behind a caller here: only `find` is used.
     this.#directory = new RelationDirectory({ db: options.db, clock: options.clock, behind: () => {} })
-    this.#lock = lockNumber(`corral relay ${options.namespace}`)
+    this.#lock = relayLock(options.namespace)
   }
 
   lead(work: (source: ChangeSource) => Promise<void>): Promise<boolean> {
@@ -82,6 +82,11 @@ export class OutboxFeed implements ChangeFeed {
 async function limitSilence(db: AnyDatabase, limit: string | null): Promise<void> {
   await sql`select set_config(name, coalesce(${limit}, reset_val || 'ms'), false) from pg_settings
     where name = 'idle_session_timeout'`.execute(db)
+}
+
+/** The number of the advisory lock that the namespace's leader holds. */
+export function relayLock(namespace: string): string {
+  return lockNumber(`corral relay ${namespace}`)
 }
 
 /** The same number for the same text in every process, out of all 64-bit numbers. */

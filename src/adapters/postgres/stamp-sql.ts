@@ -6,8 +6,8 @@ export const STAMP_COLUMN = 'corral_version'
 /** Sorts behind the triggers people write, so that the stamp is set last and `suppress_redundant_updates_trigger` still works. */
 export const STAMP_TRIGGER = 'zz_corral_stamp'
 
-const TOMBSTONE_TRIGGER = 'zz_corral_tombstone'
-const REKEY_TRIGGER = 'zz_corral_rekey'
+export const TOMBSTONE_TRIGGER = 'zz_corral_tombstone'
+export const REKEY_TRIGGER = 'zz_corral_rekey'
 /** Every trigger a stamped table may have; each that it has must fire always. */
 export const CORRAL_TRIGGERS = [STAMP_TRIGGER, TOMBSTONE_TRIGGER, REKEY_TRIGGER]
 const COLUMN_COMMENT = 'Version stamp set by Corral; made by its migration.'

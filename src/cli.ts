@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import process from 'node:process'
+import { loadConfig } from './cli/config-file.js'
+import { SIGNALS } from './cli/interruption.js'
+import { main } from './cli/main.js'
+import type { Output } from './cli/world.js'
+import { systemClock } from './core/clock.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const exitCode = await main(process.argv.slice(2), {
+  out: process.stdout,
+  err: process.stderr,
+  cwd: process.cwd(),
+  env: process.env,
+  clock: systemClock,
+  load: loadConfig,
+  signals: {
+    listen: (listener) => {
+      for (const name of SIGNALS) process.on(name, listener)
+      return () => {
+        for (const name of SIGNALS) process.off(name, listener)
+      }
+    },
+    exit: (code) => process.exit(code),
+  },
+  version,
+})
+// What the config has opened besides must not keep the process; what was printed must have left it first.
+await Promise.all(
+  [process.stdout, process.stderr].map(
+    (output: Output) =>
+      new Promise<void>((done) => {
+        ;(output as NodeJS.WriteStream).write('', () => done())
+      }),
+  ),
+)
+process.exit(exitCode)

@@ -1,0 +1,57 @@
+import { Command } from 'commander'
+import type { ExplainedEntry, Explanation } from '../../table/explain.js'
+import type { CommandFrame } from '../command-frame.js'
+import { chooseRepository, idFrom } from '../repository-choice.js'
+import { textTable } from '../text-table.js'
+
+export function explainCommand(frame: CommandFrame): Command {
+  return new Command('explain')
+    .description(
+      'Shows what every place that may hold a copy of a row holds, and whether it differs from the row. Values are compared, never shown.',
+    )
+    .argument('<repository>', "the table, as the application's repository calls it")
+    .argument('<id>', 'the key; of a key of several columns an object in JSON')
+    .action(
+      frame.action(async ({ inside }, [name = '', id = '']) => {
+        const choice = chooseRepository(inside, name)
+        const explanation = await choice.repository.explain(idFrom(choice, id))
+        const drifted = [explanation.l2, ...explanation.copies.map(({ entry }) => entry)].some(isDrift)
+        return { json: explanation, text: explanationText(explanation), exit: drifted ? 'found' : 'done' }
+      }),
+    )
+}
+
+function isDrift(entry: ExplainedEntry): boolean {
+  // What no reader would be shown does not count.
+  return entry.state === 'held' && entry.drift && ['fresh', 'early', 'stale'].includes(entry.verdict)
+}
+
+export function explanationText(explanation: Explanation): string {
+  const { key, database, l2, fence, lease, failure, floor, copies } = explanation
+  const rows = [
+    ['row', database.exists ? `version ${database.version ?? 'none'}` : 'does not exist'],
+    ['cache', entryText(l2)],
+    ['fence', fence ?? 'none'],
+    ['lease', lease ? `held for another ${lease.remainingMs} ms` : 'none'],
+    ...(failure === null ? [] : [['last load', `failed with ${failure}`]]),
+    ...(floor === null ? [] : [['floor', floor.version]]),
+    ...copies.map((copy, at) => [`copy ${at}`, entryText(copy.entry)]),
+  ]
+  return `${key}\n${textTable(rows)}`
+}
+
+function entryText(entry: ExplainedEntry): string {
+  switch (entry.state) {
+    case 'nothing':
+      return 'nothing'
+    case 'unavailable':
+      return 'does not answer'
+    case 'unreadable':
+      return `unreadable: ${entry.reason}`
+    case 'held': {
+      const what = entry.kind === 'absent' ? 'that there is no row' : `version ${entry.version ?? 'none'}`
+      const age = `${entry.verdict}, ${entry.ageMs} ms old, fresh for ${entry.freshForMs} ms`
+      return `${what}, ${age}${entry.drift ? ', DIFFERS FROM THE ROW' : ''}`
+    }
+  }
+}

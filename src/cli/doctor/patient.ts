@@ -1,0 +1,39 @@
+import type { Clock } from '../../core/clock.js'
+import type { Inside } from '../../inside.js'
+
+/** What is examined, and by what means. */
+export interface Patient {
+  readonly inside: Inside
+  readonly clock: Clock
+  /** Servers to look at besides those that the cluster or the sentinels name: `host:port`. */
+  readonly seeds: readonly string[]
+  /** A Redis user that may look at settings, where the application's may not. */
+  readonly admin: { readonly username: string; readonly password: string } | undefined
+}
+
+/** How long a server may take over one question. */
+export const ANSWER_LIMIT_MS = 2_000
+
+/** Rejects when there is no answer in time. */
+export async function within<Value>(clock: Clock, work: Promise<Value>, limitMs = ANSWER_LIMIT_MS): Promise<Value> {
+  const over = new AbortController()
+  const late = clock.sleep(limitMs, over.signal).then(
+    () => {
+      throw new Error(`no answer within ${limitMs} ms`)
+    },
+    () => new Promise<never>(() => {}),
+  )
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    over.abort()
+  }
+}
+
+/** What to say of an error. Messages of drivers quote no values where only settings are asked for. */
+export function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error)
+  const { cause, code } = (error ?? {}) as { cause?: unknown; code?: unknown }
+  if (message !== '') return cause instanceof Error && cause.message !== '' && !message.includes(cause.message) ? `${message}: ${cause.message}` : message
+  return String(code ?? 'unknown error')
+}

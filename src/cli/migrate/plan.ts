@@ -1,0 +1,122 @@
+import {
+  functionBody,
+  type InstalledRelation,
+  type InstalledShared,
+  type InstalledTrigger,
+  OUTBOX_TRIGGERS,
+  STAMP_TRIGGERS,
+} from '../../adapters/postgres/installed-parts.js'
+import { fencedLocksSql, outboxTableSql, outboxTablesSql, stampTableSql } from '../../migrations.js'
+import type { TableParts } from './table-parts.js'
+
+/** One migration that the config's repositories need. */
+export interface MigrationStep {
+  readonly kind: 'stamp' | 'outbox' | 'outbox-table' | 'locks'
+  /** The table, where it is about one. */
+  readonly entity: string | undefined
+  /** `disabled`: a trigger does not always fire. `outdated`: made by another release, or for other columns. */
+  readonly state: 'installed' | 'missing' | 'disabled' | 'outdated'
+  /** What makes it as it should be; safe to run whatever the state. */
+  readonly statements: readonly string[]
+}
+
+export interface PlanChoices {
+  /** Every change of every table is to reach the cache. */
+  readonly outbox: boolean
+  readonly locks: boolean
+}
+
+/** What is needed, in the order in which it has to be made, and how much of it is there. */
+export function migrationPlan(
+  tables: readonly TableParts[],
+  shared: InstalledShared,
+  choices: PlanChoices,
+): readonly MigrationStep[] {
+  return [
+    ...tables.filter(({ wantsStamp }) => wantsStamp).map(stampStep),
+    ...(choices.outbox && tables.length > 0 ? [sharedOutboxStep(shared)] : []),
+    ...(choices.outbox ? tables.map(outboxStep) : []),
+    ...(choices.locks ? [locksStep(shared)] : []),
+  ]
+}
+
+export function stampStep({ facts, versionColumn, installed }: TableParts): MigrationStep {
+  const found = (name: string) => triggersNamed(installed, name)[0]
+  const stamp = found(STAMP_TRIGGERS.stamp)
+  // A table that was stamped without tombstones was so by choice.
+  const tombstones = stamp === undefined || found(STAMP_TRIGGERS.tombstone) !== undefined
+  const { up } = stampTableSql({
+    ...named(facts),
+    key: facts.key.map(({ column }) => column),
+    ...(versionColumn === undefined ? {} : { column: versionColumn }),
+    ...(tombstones ? {} : { tombstones }),
+    ...(stamp === undefined || stamp.schema === 'corral' ? {} : { corralSchema: stamp.schema }),
+  })
+  const wanted = tombstones ? Object.values(STAMP_TRIGGERS) : [STAMP_TRIGGERS.stamp]
+  const bodies = up.map(functionBody)
+  const isSame = (trigger: InstalledTrigger | undefined) => trigger !== undefined && bodies.includes(trigger.source)
+  const isCurrent = isSame(stamp) && (!tombstones || isSame(found(STAMP_TRIGGERS.tombstone)))
+  return { kind: 'stamp', entity: facts.entity, state: stateOf(installed, wanted, wanted, isCurrent), statements: up }
+}
+
+export function outboxStep({ facts, versionColumn, unique, columns, installed }: TableParts): MigrationStep {
+  const row = triggersNamed(installed, OUTBOX_TRIGGERS.row)[0]
+  const maxRows = Number(/rows operator\(pg_catalog\.>\) (\d+)/.exec(row?.source ?? '')?.[1] ?? 0)
+  const { up } = outboxTableSql({
+    ...named(facts),
+    key: facts.key.map(({ column }) => column),
+    version: versionColumn ?? false,
+    unique,
+    columns,
+    ...(maxRows > 0 ? { maxRows } : {}),
+  })
+  const isCurrent = row !== undefined && up.map(functionBody).includes(row.source)
+  // A partitioned table has the triggers of its rows itself; TRUNCATE of a partition is noticed by a trigger of the partition alone.
+  const wanted = Object.values(OUTBOX_TRIGGERS)
+  return {
+    kind: 'outbox-table',
+    entity: facts.entity,
+    state: stateOf(installed, wanted, wanted, isCurrent),
+    statements: up,
+  }
+}
+
+function sharedOutboxStep({ outbox, pruneSource }: InstalledShared): MigrationStep {
+  const { up } = outboxTablesSql()
+  const isCurrent = up.map(functionBody).includes(pruneSource)
+  return {
+    kind: 'outbox',
+    entity: undefined,
+    state: outbox ? (isCurrent ? 'installed' : 'outdated') : 'missing',
+    statements: up,
+  }
+}
+
+function locksStep({ locks }: InstalledShared): MigrationStep {
+  return { kind: 'locks', entity: undefined, state: locks ? 'installed' : 'missing', statements: fencedLocksSql().up }
+}
+
+/** @param onTable what the table needs, @param onPartition what each partition does. */
+function stateOf(
+  installed: readonly InstalledRelation[],
+  onTable: readonly string[],
+  onPartition: readonly string[],
+  isCurrent: boolean,
+): MigrationStep['state'] {
+  const [table] = installed
+  const has = (relation: InstalledRelation, names: readonly string[]) =>
+    names.every((name) => relation.triggers.some((trigger) => trigger.name === name))
+  if (table === undefined || !has(table, onTable.slice(0, 1))) return 'missing'
+  if (!isCurrent || installed.some((relation) => !has(relation, relation.isRoot ? onTable : onPartition)))
+    return 'outdated'
+  const all = installed.flatMap(({ triggers }) => triggers).filter(({ name }) => onTable.includes(name))
+  return all.every(({ enabled }) => enabled === 'A') ? 'installed' : 'disabled'
+}
+
+function triggersNamed(installed: readonly InstalledRelation[], name: string): InstalledTrigger[] {
+  return installed.flatMap(({ triggers }) => triggers).filter((trigger) => trigger.name === name)
+}
+
+function named({ schema, name }: { readonly schema: string; readonly name: string }) {
+  return { table: name, ...(schema === 'public' ? {} : { schema }) }
+}

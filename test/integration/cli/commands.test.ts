@@ -1,0 +1,187 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { runCli, startCli } from '../../support/cli-lab.js'
+import { waitUntil } from '../../support/servers/wait.js'
+import type { ShopProcess } from '../../support/shop-lab.js'
+import { openRelayedShop } from '../relay/relay-lab.js'
+
+const shop = await openRelayedShop()
+await shop.run(`insert into products (slug, price) select 'p' || n, n from generate_series(1, 600) n`)
+const folder = mkdtempSync(join(tmpdir(), 'corral-cli-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+async function cached(process: ShopProcess, id: number): Promise<number | undefined> {
+  return (await process.products.find(id))?.price
+}
+
+describe('corral explain', () => {
+  it('tells where a row is, and fails when a reader would be shown another one', async () => {
+    const reader = shop.start()
+    await cached(reader, 1)
+    await waitUntil('it is cached', 5_000, async () => (await reader.products.explain(1)).l2.state === 'held')
+    const { exitCode, json } = await runCli(shop.start().corral, ['explain', 'products', '1', '--json'])
+    expect({ exitCode, json }).toMatchObject({
+      exitCode: 0,
+      json: { database: { exists: true }, l2: { state: 'held', drift: false } },
+    })
+
+    await shop.run('update products set price = 77 where id = 1')
+    const drifted = await runCli(shop.start().corral, ['explain', 'products', '1'])
+    expect(drifted.exitCode).toBe(1)
+    expect(drifted.out).toMatch(/^cache .*DIFFERS FROM THE ROW$/m)
+  })
+
+  it.each([
+    [['explain', 'orders', '1'], 'no repository orders: there are products'],
+    [
+      ['explain', 'products', 'one'],
+      'key column `id`: expected a safe integer, a bigint or a string of decimal digits, found "one"',
+    ],
+    [['explain', 'products'], "error: missing required argument 'id'"],
+  ])('%j is a mistake of whoever typed it', async (args, message) => {
+    const { exitCode, err, out } = await runCli(shop.start().corral, args)
+    expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' })
+    expect(err).toContain(message)
+  })
+
+  it('says with --json what is wrong as JSON', async () => {
+    const wrong = await runCli(shop.start().corral, ['explain', 'products', 'one', '--json'])
+    expect(wrong.json).toMatchObject({ error: { exit: 'usage', code: 'KEY_INVALID' } })
+    const incomplete = await runCli(shop.start().corral, ['explain', '--json'])
+    expect(incomplete.json).toMatchObject({ error: { exit: 'usage' } })
+  })
+})
+
+describe('corral fence', () => {
+  it('makes processes read anew what was changed behind their back', async () => {
+    const reader = shop.start({ l1: { maxEntries: 100 } })
+    await cached(reader, 2)
+    await cached(reader, 3)
+    await waitUntil('both are cached', 5_000, async () => reader.events.count('fill') >= 2)
+    await shop.run('update products set price = 88 where id in (2, 3)')
+    expect(await cached(reader, 2), 'before').toBe(2)
+    const { exitCode, json } = await runCli(shop.start().corral, ['fence', 'products', '2', '3', '--json'])
+    expect({ exitCode, json }).toEqual({
+      exitCode: 0,
+      json: { repository: 'products', ids: ['2', '3'], fence: 'fenced' },
+    })
+    await waitUntil('the reader has heard of it', 5_000, async () => (await cached(reader, 2)) === 88)
+    expect(await cached(reader, 3)).toBe(88)
+  })
+
+  it('fences nothing when one of the ids is none', async () => {
+    const reader = shop.start()
+    await cached(reader, 4)
+    await waitUntil('it is cached', 5_000, async () => reader.events.count('fill') === 1)
+    expect((await runCli(shop.start().corral, ['fence', 'products', '4', 'x'])).exitCode).toBe(2)
+    expect((await reader.products.explain(4)).l2).toMatchObject({ state: 'held' })
+  })
+
+  it('does not call done what Redis has not acknowledged', async () => {
+    const { corral } = shop.start({ redisUrl: 'redis://127.0.0.1:1' })
+    const { exitCode, out } = await runCli(corral, ['fence', 'products', '5'])
+    expect(exitCode).toBe(4)
+    expect(out).toContain('not fenced')
+  })
+})
+
+describe('corral epoch bump', () => {
+  it('asks to be told twice', async () => {
+    const { exitCode, err } = await runCli(shop.start().corral, ['epoch', 'bump'])
+    expect(exitCode).toBe(2)
+    expect(err).toContain('add --yes')
+  })
+
+  it('makes everything a miss', async () => {
+    const reader = shop.start()
+    await cached(reader, 6)
+    await shop.run('update products set price = 99 where id = 6')
+    const { exitCode, json } = await runCli(shop.start().corral, ['epoch', 'bump', '--yes', '--json'])
+    expect({ exitCode, fence: json.fence }).toEqual({ exitCode: 0, fence: 'fenced' })
+    expect(json.epoch).toBeGreaterThan(0)
+    await waitUntil('the reader knows', 5_000, async () => (await cached(reader, 6)) === 99)
+  })
+})
+
+describe('corral warm', () => {
+  const FAST = ['--rate', '100000', '--concurrency', '50']
+
+  it('fills given ids, what a query selects, what is in a file, and the rows written last', async () => {
+    const namespace = `${shop.namespace}-warm`
+    const run = (...args: string[]) =>
+      runCli(shop.start({ namespace }).corral, ['warm', 'products', ...args, ...FAST, '--json'])
+    expect((await run('10', '11')).json).toMatchObject({ done: 2, filled: 2 })
+    expect((await run('--query', 'select id from products where id between 10 and 19')).json).toMatchObject({
+      done: 10,
+      filled: 8,
+    })
+    expect((await run('--recent', '--limit', '100')).json).toMatchObject({ done: 100 })
+    const nothing = await run()
+    expect(nothing.exitCode).toBe(2)
+    expect((await run('1', '--recent')).exitCode).toBe(2)
+    expect((await run('--rate', '0', '1')).exitCode).toBe(2)
+  })
+
+  it('says on Ctrl-C how to go on, and goes on there', async () => {
+    const namespace = `${shop.namespace}-resumed`
+    const state = join(folder, 'warm.json')
+    const args = ['warm', 'products', '--query', 'select id from products where id <= 500', '--state', state, '--json']
+    const process = startCli(shop.start({ namespace }).corral, [...args, '--rate', '250'])
+    await waitUntil('it has begun', 10_000, async () => existsSync(state))
+    process.send('SIGINT')
+    const { exitCode, json, err } = await process.ended
+    expect(exitCode).toBe(130)
+    expect(json.error).toMatchObject({ exit: 'interrupted', cursor: expect.any(String) })
+    expect(err).toContain(
+      `Go on with: corral warm products --query "select id from products where id <= 500" --state ${state}`,
+    )
+    expect(JSON.parse(readFileSync(state, 'utf8')).cursor).toBe(json.error.cursor)
+
+    const other = await runCli(shop.start({ namespace }).corral, ['warm', 'products', '--recent', '--state', state])
+    expect(other.exitCode, 'the state of other work').toBe(2)
+
+    const resumed = await runCli(shop.start({ namespace }).corral, [...args, ...FAST])
+    expect(resumed.exitCode).toBe(0)
+    expect(resumed.json.done).toBeLessThan(500)
+    expect(resumed.json.done).toBeGreaterThan(0)
+    expect(existsSync(state)).toBe(false)
+    const check = await runCli(shop.start({ namespace }).corral, [...args.slice(0, 4), '--json', ...FAST])
+    expect(check.json, 'between them they have filled all').toMatchObject({ done: 500, filled: 0, skipped: 500 })
+  })
+
+  it('draws a bar on a terminal, and only there', async () => {
+    const args = ['warm', 'products', '20', '21', ...FAST]
+    const shown = await runCli(shop.start().corral, args, { isTTY: true })
+    expect(shown.err).toContain('2 of 2')
+    expect(shown.out).toMatch(/^2 rows of products: \d filled/)
+    expect((await runCli(shop.start().corral, args)).err).toBe('')
+  })
+})
+
+describe('corral relay', () => {
+  it('relays until it is told to end, which is no failure', async () => {
+    const namespace = `${shop.namespace}-relay`
+    const reader = shop.start({ namespace })
+    await cached(reader, 7)
+    const process = startCli(shop.start({ namespace }).corral, ['relay'])
+    await waitUntil('it leads', 10_000, async () => process.out().includes('relay.leader state=gained'))
+    await shop.run('update products set price = 111 where id = 7')
+    await waitUntil('the change is there', 10_000, async () => (await cached(reader, 7)) === 111)
+    process.send('SIGTERM')
+    const { exitCode, out } = await process.ended
+    expect(exitCode).toBe(0)
+    expect(out).toContain('relay.leader state=lost')
+  })
+})
+
+it('runs no relay of its own in other commands, whatever the config says', async () => {
+  const namespace = `${shop.namespace}-config`
+  const { corral, events } = shop.start({ namespace, relay: true })
+  await runCli(corral, ['explain', 'products', '1'])
+  const left = events.of('relay.leader')
+  expect(left.filter(({ state }) => state === 'gained').length).toBe(
+    left.filter(({ state }) => state === 'lost').length,
+  )
+})
