@@ -57,7 +57,7 @@ export class KeyReads {
     }
     const state = shows(newest(acknowledged, before, own, written, seen)) ?? shows(undefined)
     if (state === undefined) return
-    this.#checkAge(read, state)
+    this.#checkAge(read, read.version === null ? this.#writes.lastAbsence(endedMs) : state)
     noteIn(this.#shown, process, endedMs, state, read)
     if (session !== undefined) noteIn(this.#seen, session, endedMs, state, read)
   }
@@ -93,8 +93,9 @@ export class KeyReads {
     return startedMs - (this.#writes.acknowledged.firstAfter(shown) ?? startedMs)
   }
 
-  #checkAge(read: ReadRecord, state: RowState): void {
-    const overtakenMs = this.#writes.committed.firstAfter(state) ?? Number.POSITIVE_INFINITY
+  /** Undefined: what it shows may have been current. */
+  #checkAge(read: ReadRecord, state: RowState | undefined): void {
+    const overtakenMs = (state && this.#writes.committed.firstAfter(state)) ?? Number.POSITIVE_INFINITY
     const staleMs = Math.max(0, read.startedMs - overtakenMs)
     this.#staleness.note(staleMs)
     const { maxStaleMs } = read

@@ -51,9 +51,17 @@ export class KeyWrites {
    */
   absenceFrom(least: RowState | undefined, endedMs: number): RowState | undefined {
     if (least === undefined || this.#hasUnknown) return least ?? BEGINNING
+    // What was so before the first write needs no deletion.
+    if (compareStates(least, BEGINNING) <= 0) return least
     const at = firstIndex(this.#deletions, ({ state }) => compareStates(state, least) >= 0)
     const found = this.#deletions[at]
     return found !== undefined && found.startedMs < endedMs ? found.state : undefined
+  }
+
+  /** The newest absence that a read which ended then may have been told of; undefined: it may have been any. */
+  lastAbsence(endedMs: number): RowState | undefined {
+    if (this.#hasUnknown) return undefined
+    return this.#deletions[firstIndex(this.#deletions, ({ startedMs }) => startedMs >= endedMs) - 1]?.state ?? BEGINNING
   }
 
   /** The last absence before `state` that there may have been. */

@@ -76,13 +76,15 @@ export class Observer {
       const isFromMemory = this.#answersFromMemory - before === ids.length
       const found = await answer
       const endedMs = this.#nowMs()
+      // With options the answer is looked for later: whether memory gave this one or another of the time, nobody can say.
+      const mayBeFromMemory = options !== undefined && this.#answersFromMemory > before
       const rows = Array.isArray(asked) ? (found as unknown[]) : [found]
       const { session, consistency } = (options ?? {}) as { session?: Session; consistency?: unknown }
       for (const [at, id] of ids.entries()) {
         this.#history.read({
           ...{ process: this.process, key: rowKeyOf(table, id), startedMs, endedMs },
           version: rows[at] === undefined ? null : versionIn(table, rows[at] as object),
-          from: isFromMemory ? 'memory' : undefined,
+          from: isFromMemory || mayBeFromMemory ? 'memory' : undefined,
           session: session && this.#sessions.get(session),
           maxStaleMs: boundIn(consistency),
           says: rows[at] === undefined ? undefined : table.says?.(rows[at] as object),

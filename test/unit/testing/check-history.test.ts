@@ -298,6 +298,23 @@ describe('at rest', () => {
   })
 })
 
+describe('an absence', () => {
+  it('from before the first write that anybody noted may be read any number of times', () => {
+    expect(broken({ reads: [read(1, null), read(5, null)] })).toEqual([])
+    expect(broken({ reads: [read(1, null), read(5, null)], writes: [write(10, 1)] })).toEqual([])
+    expect(broken({ reads: [read(1, null), read(15, null)], writes: [write(10, 1)] })).toEqual(['acknowledged'])
+  })
+
+  it('is as young as the last deletion that its reader may have been told of', () => {
+    const writes = [write(10, 1), removal(100, 2)]
+    const young = read(150, null, { maxStaleMs: 100 })
+    expect(broken({ reads: [young], writes: writes.map((each) => ({ ...each, outcome: 'outside' })) })).toEqual([])
+    const old = read(150, null, { maxStaleMs: 100 })
+    const again = [...writes, write(120, 3), removal(300, 4)].map((each) => ({ ...each, outcome: 'outside' as const }))
+    expect(broken({ reads: [{ ...old, startedMs: 240, endedMs: 241 }], writes: again })).toEqual(['bound'])
+  })
+})
+
 describe('a report', () => {
   it('counts all violations, keeps some, and tells them in the order they began', () => {
     const reads = Array.from({ length: 20 }, (_, at) => read(100 - at, 1, { process: `p${at}` }))

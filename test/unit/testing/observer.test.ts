@@ -60,6 +60,20 @@ describe('Observer', () => {
     expect(from).toEqual({ 'products/1': 'memory', 'products/2': undefined })
   })
 
+  it('takes an answer to a read with options for one from memory where that may be: nobody can tell', async () => {
+    const hit = { type: 'hit', entity: 'public.products', tier: 'l1', verdict: 'fresh' } as const
+    const { history, observer, repository } = observed({
+      find: async (id: number) => {
+        await Promise.resolve()
+        if (id === 1) observer.onEvent(hit)
+        return row(id, '7')
+      },
+    })
+    await repository.find!(1, { consistency: 'cached' })
+    await repository.find!(2, { consistency: 'cached' })
+    expect(history.reads.map(({ from }) => from)).toEqual(['memory', undefined])
+  })
+
   it('notes session, bound, and what a row says of itself', async () => {
     const says = ({ id }: Row) => ({ key: `products/${id}`, version: '8' })
     const { history, observer, repository } = observed({ find: async () => row(1, '7') }, { says })
