@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{unit,contract,guarantees,model}/**/*.test.ts'],
+          include: ['test/{unit,contract,guarantees,model,simulation}/**/*.test.ts'],
           // Nothing in them waits for time to pass: how long a busy machine takes is not their subject.
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },

@@ -1,0 +1,78 @@
+import type { Clock } from '../../../src/core/clock.js'
+import { type CacheKey, tickKey } from '../../../src/core/key.js'
+import { keySlot } from '../../../src/policy/slot-copies.js'
+import { RedisServer } from './server.js'
+
+const NAMESPACE = 'shop'
+const SLOTS = 16_384
+
+interface Shard {
+  readonly name: string
+  primary: RedisServer
+  /** Was primary until the last failover, and may still answer whoever has not heard of it. */
+  former: RedisServer | undefined
+  generation: number
+}
+
+/** The servers of the cache: one or more shards, each with a replica. */
+export class RedisServers {
+  readonly #clock: Clock
+  readonly #shards: Shard[]
+
+  constructor(clock: Clock, shards: number) {
+    this.#clock = clock
+    this.#shards = Array.from({ length: shards }, (_, nth) => {
+      const name = `shard ${nth + 1}`
+      const primary = new RedisServer(clock, `${name}.0`)
+      primary.replica = new RedisServer(clock, `${name}.1`)
+      return { name, primary, former: undefined, generation: 1 }
+    })
+  }
+
+  get names(): readonly string[] {
+    return this.#shards.map(({ name }) => name)
+  }
+
+  shard(name: string): Shard {
+    return this.#shards.find((each) => each.name === name) as Shard
+  }
+
+  get primaries(): readonly RedisServer[] {
+    return this.#shards.map(({ primary }) => primary)
+  }
+
+  tickKey(name: string): CacheKey {
+    return tickKey(NAMESPACE, this.names.indexOf(name) + 1)
+  }
+
+  of(key: CacheKey): string {
+    const tick = /:(\d+)\}:tick$/.exec(key)?.[1]
+    const at = tick === undefined ? Math.floor((keySlot(key) * this.#shards.length) / SLOTS) : Number(tick) - 1
+    return (this.#shards[at] as Shard).name
+  }
+
+  /** What the primary acknowledges from now on does not reach its replica, which is returned. */
+  cutReplica(name: string): RedisServer {
+    const { primary } = this.shard(name)
+    const replica = primary.replica as RedisServer
+    primary.replica = undefined
+    return replica
+  }
+
+  promote(name: string, replica: RedisServer): void {
+    const shard = this.shard(name)
+    shard.former = shard.primary
+    shard.primary.replica = undefined
+    shard.primary = replica
+    shard.generation++
+    replica.replica = new RedisServer(this.#clock, `${name}.${shard.generation}`)
+  }
+
+  /** All that it held is gone. */
+  restart(name: string): void {
+    const shard = this.shard(name)
+    shard.generation += 10
+    shard.primary = new RedisServer(this.#clock, `${name}.${shard.generation}`)
+    shard.primary.replica = new RedisServer(this.#clock, `${name}.${shard.generation + 1}`)
+  }
+}

@@ -1,0 +1,103 @@
+import { Worker } from 'node:worker_threads'
+
+/** Seeds from `from` up to, and without, `to`. */
+export interface Task {
+  readonly from: number
+  readonly to: number
+}
+
+export interface Broken {
+  readonly seed: number
+  readonly profile: string
+  readonly checks: readonly string[]
+  readonly what: readonly string[]
+}
+
+export interface Tally {
+  readonly seeds: number
+  readonly events: number
+  readonly reads: number
+  readonly broken: readonly Broken[]
+  /** In how many seeds each witness was seen. */
+  readonly witnesses: Readonly<Record<string, number>>
+}
+
+export interface RunOptions extends Task {
+  /** See `bundleSimulation`. */
+  readonly bundle: string
+  readonly threads: number
+  /** Only seeds of these. */
+  readonly profiles?: readonly string[] | undefined
+  /** No new seeds are begun after so long. Default: all are run. */
+  readonly budgetMs?: number
+  /** Ends as soon as one seed is broken. */
+  readonly untilBroken?: boolean
+  readonly onProgress?: (tally: Tally) => void
+}
+
+/** Seeds that a thread takes at a time. */
+const CHUNK = 34
+
+export const NOTHING: Tally = { seeds: 0, events: 0, reads: 0, broken: [], witnesses: {} }
+
+/** Runs seeds on some threads. */
+export async function runSeeds(options: RunOptions): Promise<Tally> {
+  const { from, to, threads, budgetMs = Number.POSITIVE_INFINITY, untilBroken = false, onProgress } = options
+  const startedMs = performance.now()
+  let next = from
+  let tally = NOTHING
+  const take = (): Task | undefined => {
+    const isOver = next >= to || performance.now() - startedMs > budgetMs || (untilBroken && tally.broken.length > 0)
+    if (isOver) return undefined
+    const task = { from: next, to: Math.min(to, next + CHUNK) }
+    next = task.to
+    return task
+  }
+  const work = async () => {
+    const worker = new Worker(options.bundle, { workerData: { profiles: options.profiles } })
+    try {
+      for (let task = take(); task !== undefined; task = take()) {
+        const done = await ask(worker, task)
+        tally = together(tally, done)
+        onProgress?.(tally)
+      }
+    } finally {
+      await worker.terminate()
+    }
+  }
+  await Promise.all(Array.from({ length: threads }, work))
+  return tally
+}
+
+function ask(worker: Worker, task: Task): Promise<Tally> {
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      worker.off('message', onMessage)
+      worker.off('error', onError)
+    }
+    const onMessage = (tally: Tally) => {
+      end()
+      resolve(tally)
+    }
+    const onError = (error: unknown) => {
+      end()
+      reject(error)
+    }
+    worker.on('message', onMessage)
+    worker.on('error', onError)
+    worker.postMessage(task)
+  })
+}
+
+export function together(a: Tally, b: Tally): Tally {
+  const names = new Set([...Object.keys(a.witnesses), ...Object.keys(b.witnesses)])
+  return {
+    seeds: a.seeds + b.seeds,
+    events: a.events + b.events,
+    reads: a.reads + b.reads,
+    broken: [...a.broken, ...b.broken].sort((x, y) => x.seed - y.seed),
+    witnesses: Object.fromEntries(
+      [...names].map((name) => [name, (a.witnesses[name] ?? 0) + (b.witnesses[name] ?? 0)]),
+    ),
+  }
+}

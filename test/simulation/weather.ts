@@ -1,0 +1,242 @@
+import type { CacheKey } from '../../src/core/key.js'
+import type { MessageFault } from './bus.js'
+import type { Database } from './postgres/database.js'
+import type { StatementFault } from './postgres/dialect.js'
+import type { ShopProcess } from './process.js'
+import type { Faults, Profile } from './profile.js'
+import type { RedisServers } from './redis/servers.js'
+import type { Scheduler } from './scheduler.js'
+
+export interface WeatherOptions {
+  readonly profile: Profile
+  readonly scheduler: Scheduler
+  readonly servers: RedisServers
+  readonly database: Database
+  /** Those that are alive. */
+  readonly processes: () => readonly ShopProcess[]
+  readonly tell: (who: string, what: string) => void
+  readonly onFailover: (shard: string) => void
+  readonly onIsolationEnd: (shard: string) => void
+}
+
+/** Longer than a lease and than a fence is remembered. */
+const LONGEST_PAUSE_MS = 1_300
+const LONGEST_STALL_MS = 250
+
+/** Everything that goes wrong in a run, drawn from its seed. It clears up before the run ends. */
+export class Weather {
+  readonly #options: WeatherOptions
+  readonly #faults: Partial<Faults>
+  #isOver = false
+  readonly #clearUps = new Set<() => void>()
+
+  constructor(options: WeatherOptions) {
+    this.#options = options
+    this.#faults = options.profile.faults
+  }
+
+  /** Draws what befalls the run, and when. */
+  begin(untilMs: number): void {
+    const plans: Partial<Record<keyof Faults, () => void>> = {
+      crash: () => this.#crash(),
+      pause: () => this.#pause(),
+      evictEntry: () => this.#evict('entry'),
+      evictGuard: () => this.#evict('guard'),
+      redisStall: () => this.#stall(),
+      redisReset: () => this.#reset(),
+      redisDown: () => this.#takeDown(),
+      redisRestart: () => this.#restart(),
+      redisFailover: () => this.#failover(),
+      busReset: () => this.#busReset(),
+      busDeaf: () => this.#busDeaf(),
+      busStall: () => this.#busStall(),
+      outsideSql: () => void this.#outside(),
+      outsideBulk: () => void this.#bulk(),
+    }
+    const { scheduler } = this.#options
+    for (const [name, act] of Object.entries(plans)) {
+      const mean = this.#faults[name as keyof Faults] ?? 0
+      for (let left = mean; left > 0; left -= 1) {
+        if (left < 1 && !scheduler.happens(left)) continue
+        scheduler.after(scheduler.between(5, untilMs), () => {
+          if (!this.#isOver) act()
+        })
+      }
+    }
+  }
+
+  /** From now on nothing goes wrong any more; what has is mended. */
+  end(): void {
+    this.#isOver = true
+    for (const clearUp of this.#clearUps) clearUp()
+    this.#clearUps.clear()
+  }
+
+  statementFault(sql: string): StatementFault | undefined {
+    if (this.#isOver) return undefined
+    const { scheduler } = this.#options
+    const isCommit = sql === 'commit' || /^(insert|update|delete)/.test(sql)
+    const share = (isCommit ? (this.#faults.commitUnanswered ?? 0) : 0) + (this.#faults.statementLost ?? 0)
+    if (share === 0 || !scheduler.happens(share)) return undefined
+    return scheduler.pick(['lost', 'late', 'unanswered'] as const)
+  }
+
+  messageFault(): MessageFault | undefined {
+    const { messageLost = 0, messageTwice = 0, messageOvertaken = 0 } = this.#faults
+    if (this.#isOver || messageLost + messageTwice + messageOvertaken === 0) return undefined
+    const drawn = this.#options.scheduler.between(0, 1)
+    if (drawn < messageLost) return 'lost'
+    if (drawn < messageLost + messageTwice) return 'twice'
+    return drawn < messageLost + messageTwice + messageOvertaken ? 'overtaken' : undefined
+  }
+
+  #anyone(): ShopProcess | undefined {
+    return this.#options.scheduler.pick(this.#options.processes())
+  }
+
+  #crash(): void {
+    const living = this.#options.processes()
+    // One stays to tell the tale, and to relay.
+    const victim = living.length > 1 ? this.#options.scheduler.pick(living) : undefined
+    if (victim === undefined) return
+    this.#options.tell(victim.host.name, 'dies')
+    victim.die()
+  }
+
+  #pause(): void {
+    const process = this.#anyone()
+    if (process === undefined || process.host.isStopped) return
+    const { scheduler, tell } = this.#options
+    const ms = scheduler.between(20, LONGEST_PAUSE_MS)
+    tell(process.host.name, `is stopped for ${Math.round(ms)} ms`)
+    process.host.stop()
+    this.#clearAfter(ms, () => process.host.goOn())
+  }
+
+  #evict(what: 'entry' | 'guard'): void {
+    const { scheduler, servers, tell } = this.#options
+    const server = scheduler.pick(servers.primaries)
+    const keys = server.keys.filter((key: CacheKey) => /[/@]/.test(key))
+    const key = scheduler.pick(keys)
+    if (key === undefined) return
+    tell(server.name, `evicts the ${what} of ${key}`)
+    if (what === 'entry') server.evictEntry(key)
+    else server.evictGuard(key)
+  }
+
+  #stall(): void {
+    const process = this.#anyone()
+    const { scheduler, tell } = this.#options
+    const ms = scheduler.between(5, LONGEST_STALL_MS)
+    if (process) tell(process.host.name, `hears nothing of the cache for ${Math.round(ms)} ms`)
+    process?.redis.stall(ms)
+  }
+
+  #reset(): void {
+    const process = this.#anyone()
+    if (process) this.#options.tell(process.host.name, 'loses its connections to the cache')
+    process?.redis.reset()
+  }
+
+  #takeDown(): void {
+    const { scheduler, servers, tell } = this.#options
+    const server = scheduler.pick(servers.primaries)
+    const ms = scheduler.between(20, 2 * LONGEST_STALL_MS)
+    tell(server.name, `answers nobody for ${Math.round(ms)} ms`)
+    server.isDown = true
+    this.#clearAfter(ms, () => {
+      server.isDown = false
+    })
+  }
+
+  #restart(): void {
+    const { scheduler, servers, tell } = this.#options
+    const name = scheduler.pick(servers.names)
+    tell(name, 'starts anew with nothing')
+    servers.restart(name)
+    for (const process of this.#options.processes()) process.redis.reset(name)
+  }
+
+  /** The replica hears nothing for a while, which nobody notices; then it takes over. */
+  #failover(): void {
+    const { scheduler, servers, tell, onFailover } = this.#options
+    const name = scheduler.pick(servers.names)
+    const { primary } = servers.shard(name)
+    if (primary.replica === undefined) return
+    const replica = servers.cutReplica(name)
+    tell(name, 'its replica is cut off')
+    const takeOver = () => {
+      if (servers.shard(name).primary !== primary) return
+      tell(name, 'its replica takes over')
+      onFailover(name)
+      servers.promote(name, replica)
+      for (const process of this.#options.processes()) {
+        if (scheduler.happens(this.#faults.splitBrain ?? 0)) this.#isolate(process, name)
+        else process.redis.reset(name)
+      }
+    }
+    this.#clearAfter(scheduler.between(5, 150), takeOver)
+  }
+
+  #isolate(process: ShopProcess, name: string): void {
+    const { scheduler, tell } = this.#options
+    tell(process.host.name, `goes on to talk to the former primary of ${name}`)
+    process.redis.isolatedFrom.add(name)
+    this.#clearAfter(scheduler.between(20, 600), () => {
+      process.redis.isolatedFrom.delete(name)
+      process.redis.reset(name)
+      this.#options.onIsolationEnd(name)
+    })
+  }
+
+  #busReset(): void {
+    const process = this.#anyone()
+    if (process) this.#options.tell(process.host.name, 'loses its connections to the bus')
+    process?.bus.reset()
+  }
+
+  #busDeaf(): void {
+    const process = this.#anyone()
+    if (process) this.#options.tell(process.host.name, 'has half open connections to the bus')
+    process?.bus.deafen()
+  }
+
+  #busStall(): void {
+    const process = this.#anyone()
+    const ms = this.#options.scheduler.between(5, LONGEST_STALL_MS)
+    if (process) this.#options.tell(process.host.name, `hears nothing of the bus for ${Math.round(ms)} ms`)
+    process?.bus.stall(ms)
+  }
+
+  async #outside(): Promise<void> {
+    const { database, scheduler, profile, tell } = this.#options
+    const id = 1 + Math.floor(scheduler.between(0, profile.ids))
+    const tx = database.begin()
+    if (scheduler.happens(0.2)) await database.delete(tx, id)
+    else await database.update(tx, id, { price: Math.floor(scheduler.between(0, 1_000)) })
+    scheduler.after(scheduler.between(0, 100), () => {
+      tell('SQL from outside', `commits a change of ${id}`)
+      database.commit(tx)
+    })
+  }
+
+  async #bulk(): Promise<void> {
+    const { database, scheduler, profile, tell } = this.#options
+    const tx = database.begin()
+    for (let id = 1; id <= profile.ids; id++) await database.update(tx, id, { price: 1_000 + id })
+    database.untell(tx)
+    database.tellBulk(tx, 'b')
+    scheduler.after(scheduler.between(0, 50), () => {
+      tell('SQL from outside', 'commits a statement over all rows')
+      database.commit(tx)
+    })
+  }
+
+  #clearAfter(ms: number, act: () => void): void {
+    const once = () => {
+      if (this.#clearUps.delete(once)) act()
+    }
+    this.#clearUps.add(once)
+    this.#options.scheduler.after(ms, once)
+  }
+}
