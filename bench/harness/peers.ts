@@ -53,9 +53,6 @@ const NEED: Record<Tiers, string> = {
   both: 'memory before Redis, kept in step between processes',
 }
 
-/** See `PeerChoice.deadlineMs`. */
-export const DEADLINE_MS = 5_000
-
 /** The first of `wanted` that the peer can do. Undefined: none of them. */
 export async function firstTiers(name: string, wanted: readonly Tiers[]): Promise<Tiers | undefined> {
   const { tiers: able } = await peerModule(name)

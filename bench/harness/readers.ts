@@ -1,7 +1,8 @@
 import type { OptionGroups } from '../../src/config.js'
 import type { CorralEvent } from '../../src/index.js'
 import { type Connections, connect } from './connect.js'
-import { DEADLINE_MS, openPeer, type PeerChoice } from './peers.js'
+import { DEADLINE_MS } from './patience.js'
+import { openPeer, type PeerChoice } from './peers.js'
 import type { Place } from './place.js'
 import { openCorral, type Product } from './shop.js'
 
@@ -110,6 +111,8 @@ function peerReader(place: Place, { freshMs, peer }: ReaderChoice, connections: 
     redisUrl: place.redisUrl,
     namespace: place.namespace,
     freshMs,
+    // As early as Corral's may come.
+    refreshMs: freshMs / 4,
     tiers: peer.tiers,
     deadlineMs: peer.deadlineMs ?? DEADLINE_MS,
     load: find,

@@ -1,3 +1,4 @@
+import { type Table, toMarkdown as tableMarkdown } from '../simulator/table.js'
 import { describeMachine } from './machine.js'
 import { type Findings, ratioOf, type Scenario, type Setting } from './scenario.js'
 import { rounded, type Summary } from './summary.js'
@@ -16,10 +17,13 @@ export interface Report {
   readonly comparisons: Findings['comparisons']
   readonly targets: Findings['targets']
   readonly remarks: readonly string[]
+  readonly tables: readonly Table[]
   readonly machine: string
   /** When it was measured, to the day. */
   readonly date: string
   readonly quick: boolean
+  /** Share of a full run's rounds, trials and seconds. */
+  readonly effort: number
 }
 
 interface Line {
@@ -28,7 +32,11 @@ interface Line {
   readonly ratio: number | undefined
 }
 
-export function reportOf(scenario: Scenario, findings: Findings, { quick }: Pick<Setting, 'quick'>): Report {
+export function reportOf(
+  scenario: Scenario,
+  findings: Findings,
+  { quick, effort }: Pick<Setting, 'quick' | 'effort'>,
+): Report {
   const lines = linesOf(findings)
   return {
     scenario: scenario.name,
@@ -40,9 +48,11 @@ export function reportOf(scenario: Scenario, findings: Findings, { quick }: Pick
     comparisons: findings.comparisons,
     targets: findings.targets,
     remarks: findings.remarks ?? [],
+    tables: findings.tables ?? [],
     machine: describeMachine(),
     date: new Date().toISOString().slice(0, 10),
     quick,
+    effort,
   }
 }
 
@@ -64,6 +74,7 @@ export function printed(scenario: Scenario, findings: Findings): string {
       ({ what, wanted, found, met }) => `${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`,
     ),
     ...(findings.remarks ?? []).map((remark) => `        ${remark}`),
+    ...(findings.tables ?? []).flatMap((table) => ['', table.title, tableMarkdown(table)]),
     '',
     describeMachine(),
   ].join('\n')

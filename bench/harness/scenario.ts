@@ -1,3 +1,4 @@
+import type { Table } from '../simulator/table.js'
 import type { Summary } from './summary.js'
 
 /** One thing worth measuring: `npm run bench -- <name>`. */
@@ -16,6 +17,8 @@ export interface Setting {
   readonly quick: boolean
   /** Measure the peers too, where the run is not a quick one. */
   readonly peers: boolean
+  /** Share of a full run's rounds, trials and seconds that there is time for, above 0 up to 1. Quick runs have lengths of their own. */
+  readonly effort: number
   /** Every child process writes a CPU profile into this folder when it ends. */
   readonly profileFolder: string | undefined
   /** Says what is going on, to a person who waits. */
@@ -28,6 +31,8 @@ export interface Findings {
   readonly targets: readonly Target[]
   /** Further figures, for people: each becomes one printed line. */
   readonly remarks?: readonly string[]
+  /** Figures that want columns. */
+  readonly tables?: readonly Table[]
   /** Contenders that cannot take part, and why. */
   readonly cannot?: Readonly<Record<string, string>>
 }
@@ -48,6 +53,19 @@ export interface Target {
   readonly wanted: string
   readonly found: string
   readonly met: boolean
+}
+
+/** How often or how long something is measured, in whole numbers. */
+export interface Amounts {
+  readonly quick: number
+  /** In a run that has time for little. Default: `full`, whatever the effort: what the targets are about. */
+  readonly least?: number
+  readonly full: number
+}
+
+/** Which of `amounts` there is time for. */
+export function amountOf({ quick, full, least = full }: Amounts, setting: Pick<Setting, 'quick' | 'effort'>): number {
+  return setting.quick ? quick : Math.max(least, Math.round(full * setting.effort))
 }
 
 /** A target of at least `least`. */

@@ -1,4 +1,6 @@
-/** https://github.com/mcollina/async-cache-dedupe: a defined function over Redis or memory. TTLs are whole seconds. */
+/**
+ * https://github.com/mcollina/async-cache-dedupe: a defined function over Redis or memory. TTLs are whole seconds, and so is `stale`, by which an entry would be refreshed behind its readers: too coarse for entries that live for one or two.
+ */
 import { createCache } from 'async-cache-dedupe'
 import { Redis } from 'ioredis'
 

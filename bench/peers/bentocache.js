@@ -9,7 +9,7 @@ import { Redis } from 'ioredis'
 
 export const tiers = ['memory', 'redis', 'both']
 
-export async function open({ redisUrl, namespace, freshMs, tiers, deadlineMs, load }) {
+export async function open({ redisUrl, namespace, freshMs, refreshMs, tiers, deadlineMs, load }) {
   const clients = []
   const client = (options) => {
     const made = new Redis(redisUrl, options)
@@ -27,9 +27,9 @@ export async function open({ redisUrl, namespace, freshMs, tiers, deadlineMs, lo
     default: 'products',
     stores: { products: store },
     prefix: namespace,
-    ttl: freshMs,
-    grace: false,
-    timeout: null,
+    // "Grace periods" with `timeout: 0` answer with the expired value and refresh behind it: begun early, so that both end together.
+    ttl: freshMs - refreshMs,
+    ...(refreshMs > 0 ? { grace: freshMs, timeout: 0 } : { grace: false, timeout: null }),
     l2CircuitBreakerDuration: '1s',
   })
   cache.on('error', () => {})

@@ -6,15 +6,17 @@ import { Keyv } from 'keyv'
 
 export const tiers = ['memory', 'redis']
 
-export async function open({ redisUrl, namespace, freshMs, tiers, load }) {
+export async function open({ redisUrl, namespace, freshMs, refreshMs, tiers, load }) {
   const store =
     tiers === 'redis'
       ? new Keyv({ store: new KeyvRedis(redisUrl), namespace })
       : new Keyv({ store: new CacheableMemory({ lruSize: 100_000, useClone: false }) })
   store.on('error', () => {})
-  const cache = createCache({ stores: [store], ttl: freshMs })
+  // "Background Refresh".
+  const refresh = refreshMs > 0 ? { refreshThreshold: refreshMs } : {}
+  const cache = createCache({ stores: [store], ttl: freshMs, ...refresh })
   return {
-    get: (id) => cache.wrap(String(id), () => load(id), { ttl: freshMs }),
+    get: (id) => cache.wrap(String(id), () => load(id), { ttl: freshMs, ...refresh }),
     invalidate: (id) => cache.del(String(id)),
     close: () => cache.disconnect().catch(() => {}),
   }

@@ -1,4 +1,4 @@
-/** https://cacheable.org: memory, Redis as secondary, CacheableSync over Redis to keep the memories in step. */
+/** https://cacheable.org: memory, Redis as secondary, CacheableSync over Redis to keep the memories in step. It has no refresh behind readers. */
 import KeyvRedis from '@keyv/redis'
 import { RedisMessageProvider } from '@qified/redis'
 import { Cacheable, CacheableMemory } from 'cacheable'

@@ -5,13 +5,15 @@ import { LRUCache } from 'lru-cache'
 
 export const tiers = ['memory', 'redis']
 
-export async function open({ redisUrl, namespace, freshMs, tiers, deadlineMs, load }) {
+export async function open({ redisUrl, namespace, freshMs, refreshMs, tiers, deadlineMs, load }) {
   const redis =
     tiers === 'redis' ? new Redis(redisUrl, { commandTimeout: deadlineMs, maxRetriesPerRequest: 1 }) : undefined
   redis?.on('error', () => {})
   const cache = redis ? redisStore(redis) : memoryStore()
+  // Stale-while-revalidate begins early, so that it ends when the entry does.
+  const times = { ttl: freshMs - refreshMs, swr: refreshMs }
   return {
-    get: (id) => cachified({ cache, key: `${namespace}:${id}`, ttl: freshMs, getFreshValue: () => load(id) }),
+    get: (id) => cachified({ cache, key: `${namespace}:${id}`, ...times, getFreshValue: () => load(id) }),
     invalidate: (id) => cache.delete(`${namespace}:${id}`),
     close: async () => redis?.disconnect(),
   }

@@ -6,7 +6,7 @@ export const tiers = ['memory', 'redis', 'both']
 
 const SILENT = { error: () => {} }
 
-export async function open({ redisUrl, namespace, freshMs, tiers, deadlineMs, load, loadMany }) {
+export async function open({ redisUrl, namespace, freshMs, refreshMs, tiers, deadlineMs, load, loadMany }) {
   const clients = []
   const client = () => {
     const made = new Redis(redisUrl, { maxRetriesPerRequest: 1 })
@@ -14,8 +14,11 @@ export async function open({ redisUrl, namespace, freshMs, tiers, deadlineMs, lo
     clients.push(made)
     return made
   }
-  const memory = tiers === 'redis' ? false : { cacheType: 'lru-object', ttlInMsecs: freshMs, maxItems: 100_000 }
-  const options = { json: true, prefix: namespace, ttlInMsecs: freshMs, timeoutInMsecs: deadlineMs }
+  // "Preemptive background refresh".
+  const refresh = refreshMs > 0 ? { ttlLeftBeforeRefreshInMsecs: refreshMs } : {}
+  const memory =
+    tiers === 'redis' ? false : { cacheType: 'lru-object', ttlInMsecs: freshMs, maxItems: 100_000, ...refresh }
+  const options = { json: true, prefix: namespace, ttlInMsecs: freshMs, timeoutInMsecs: deadlineMs, ...refresh }
   const pair =
     tiers === 'both'
       ? createNotificationPair({ channel: `${namespace}:changes`, publisherRedis: client(), consumerRedis: client() })

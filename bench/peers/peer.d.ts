@@ -4,6 +4,8 @@ export interface PeerSetup {
   /** First part of every key. */
   readonly namespace: string
   readonly freshMs: number
+  /** How long before that an entry that is asked for may be refreshed behind its readers, where the peer can. 0: not at all. */
+  readonly refreshMs: number
   /** `both`: memory before Redis, kept in step by the peer's own bus where it has one. Each peer says in `tiers` what it can do. */
   readonly tiers: Tiers
   /** How long a command may wait for Redis, where the peer can be told. */

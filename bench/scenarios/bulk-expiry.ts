@@ -1,6 +1,6 @@
 import { type OpenPlace, openPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
-import { atMost, type Scenario, type Setting } from '../harness/scenario.js'
+import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { quantile, summarize } from '../harness/summary.js'
 import { runTraffic, type TrafficResult } from './traffic-fleet.js'
@@ -28,7 +28,7 @@ export const bulkExpiry: Scenario = {
 }
 
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
-  const durationMs = setting.quick ? 8_000 : 32_000
+  const durationMs = amountOf({ quick: 8_000, least: 16_000, full: 32_000 }, setting)
   let runs = 0
   const run = (what: string, choice: Omit<ReaderChoice, 'freshMs'>) => {
     setting.note(`${what}, ${durationMs / 1_000} s`)

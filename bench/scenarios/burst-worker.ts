@@ -13,6 +13,8 @@ export interface Burst {
   /** For each read: how long until it was answered or refused. */
   readonly waitsMs: Float64Array
   readonly failures: number
+  /** Processor time of this process from the first read to the last answer, kernel included. */
+  readonly cpuMs: number
   /** SELECTs this process made, as its connection pool saw them. */
   readonly loads: readonly SeenLoad[]
 }
@@ -37,6 +39,7 @@ async function burst(id: number, reads: number, startMs: number): Promise<Burst>
   loads.length = 0
   await sharedUntil(startMs)
   const startedMs = sharedNowMs()
+  const cpuBefore = process.cpuUsage()
   const waitsMs = new Float64Array(reads)
   let failures = 0
   const read = async (at: number) => {
@@ -49,7 +52,8 @@ async function burst(id: number, reads: number, startMs: number): Promise<Burst>
     waitsMs[at] = sharedNowMs() - askedMs
   }
   await Promise.all(Array.from({ length: reads }, (_, at) => read(at)))
-  return { startedMs, waitsMs, failures, loads: [...loads] }
+  const { user, system } = process.cpuUsage(cpuBefore)
+  return { startedMs, waitsMs, failures, cpuMs: (user + system) / 1_000, loads: [...loads] }
 }
 
 async function expectRow(found: Promise<{ readonly id: number } | undefined>, id: number): Promise<void> {

@@ -2,7 +2,7 @@ import type { RedisServer } from '../../test/support/servers/redis.js'
 import { redisCommand } from '../../test/support/servers/redis-command.js'
 import { Worker } from '../harness/crew.js'
 import { type OpenClusterPlace, openClusterPlace } from '../harness/place.js'
-import { atMost, type Scenario, type Setting } from '../harness/scenario.js'
+import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { sharedNowMs } from '../harness/shared-clock.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { quantile, summarize } from '../harness/summary.js'
@@ -25,7 +25,7 @@ const EVICT_EVERY_MS = 20
 /** One row that everybody reads, from processes that hold nothing in memory. */
 export const celebrity: Scenario = {
   name: 'celebrity',
-  title: `one row, ${WORKERS * INSTANCES} instances in ${WORKERS} processes, ${PER_SECOND} reads/s, L1 off, Redis Cluster of ${SHARDS} shards; raw: 1 copy, the entry itself`,
+  title: `one row, ${WORKERS * INSTANCES} instances in ${WORKERS} processes, ${PER_SECOND} reads/s, L1 off, Redis Cluster of ${SHARDS} shards; corral: ${COPIES} copies; raw: 1 copy, the entry itself`,
   unit: '% of the GETs, on the busiest shard',
   async run(setting) {
     const place = await openClusterPlace({ rows: 1_000, shards: SHARDS })
@@ -43,22 +43,22 @@ async function findings(place: OpenClusterPlace, table: SlowTable, setting: Sett
     setting.note(what)
     return measure({ place, table, id: ++id, copies, disturbed, lengthMs, setting })
   }
-  const rounds = setting.quick ? 2 : 6
-  const lengthMs = setting.quick ? 2_000 : 5_000
+  const rounds = amountOf({ quick: 2, least: 3, full: 6 }, setting)
+  const lengthMs = amountOf({ quick: 2_000, least: 2_000, full: 5_000 }, setting)
   const one: Round[] = []
   const spread: Round[] = []
   for (let round = 1; round <= rounds; round++) {
     one.push(await run(`1 copy, round ${round} of ${rounds}`, 1, false, lengthMs))
     spread.push(await run(`${COPIES} copies, round ${round} of ${rounds}`, COPIES, false, lengthMs))
   }
-  const longMs = setting.quick ? 4_000 : 20_000
+  const longMs = amountOf({ quick: 4_000, least: 8_000, full: 20_000 }, setting)
   const plainWrites = await run('1 copy, written and evicted', 1, true, longMs)
   const written = await run(`${COPIES} copies, written and evicted`, COPIES, true, longMs)
 
   const shares = (rounds: readonly Round[], which: 'reads' | 'cpu') => summarize(rounds.map((round) => round[which]))
   const compared = (which: 'reads' | 'cpu') => ({
     raw: '1 copy',
-    results: { '1 copy': shares(one, which), [`${COPIES} copies`]: shares(spread, which) },
+    results: { corral: shares(spread, which), '1 copy': shares(one, which) },
   })
   return {
     comparisons: [

@@ -1,6 +1,7 @@
+import { contestants } from '../harness/contestants.js'
 import { type OpenPlace, openPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
-import { atMost, type Scenario, type Setting } from '../harness/scenario.js'
+import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { quantile, type Summary, summarize } from '../harness/summary.js'
 import { runTraffic, type TrafficResult } from './traffic-fleet.js'
@@ -31,40 +32,59 @@ export const expiry: Scenario = {
 }
 
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
-  const durationMs = setting.quick ? 10_000 : 60_000
+  const { readers, cannot } = await contestants(setting, TTL_MS, ['cache-aside'])
+  const durationMs = amountOf({ quick: 8_000, full: 60_000 }, setting)
+  const tenfoldMs = amountOf({ quick: 5_000, least: 30_000, full: 60_000 }, setting)
+  const othersMs = amountOf({ quick: 4_000, least: 10_000, full: 20_000 }, setting)
   let runs = 0
   let id = 0
   const nextId = () => ++id
-  const run = (what: string, choice: Omit<ReaderChoice, 'freshMs'>, perSecond: number, lengthMs = durationMs) => {
+  const run = (what: string, choice: ReaderChoice, perSecond: number, lengthMs: number) => {
     setting.note(`${what}, ${lengthMs / 1_000} s`)
-    const reader = { ...choice, freshMs: TTL_MS }
     const namespace = `expiry-${++runs}`
-    const practiceIds = Array.from({ length: PROCESSES }, () => Array.from({ length: PRACTICE }, nextId))
+    // What others do before is no matter to them; Corral learns what a load costs.
+    const practice = choice.kind === 'corral' ? PRACTICE : 0
+    const practiceIds = Array.from({ length: PROCESSES }, () => Array.from({ length: practice }, nextId))
     const rest = {
       loadMs: LOAD_MS,
       practiceIds,
       processes: PROCESSES,
       perSecond,
       durationMs: lengthMs,
-      warmUpMs: 2_000,
+      warmUpMs: amountOf({ quick: 1_000, full: 2_000 }, setting),
     }
-    return runTraffic({ place, table, namespace, choice: reader, ids: [nextId()], ...rest, touch: true, setting })
+    return runTraffic({ place, table, namespace, choice, ids: [nextId()], ...rest, touch: true, setting })
   }
-  const corral = await run('corral', { kind: 'corral', l1: true }, PER_SECOND)
-  const tenfold = await run('corral, 10 x the rate', { kind: 'corral', l1: true }, 10 * PER_SECOND)
-  const l2Only = setting.quick ? undefined : await run('corral, L1 off', { kind: 'corral', l1: false }, PER_SECOND)
-  const byHand = await run(
-    'cache-aside',
-    { kind: 'cache-aside', l1: false },
-    PER_SECOND,
-    setting.quick ? 5_000 : 20_000,
-  )
-  const raw = { 'cache-aside': loadsPerTtl(byHand) }
+  const own = { kind: 'corral', freshMs: TTL_MS, l1: true } as const
+  const all = new Map<string, TrafficResult>()
+  for (const { name, choice } of readers) {
+    all.set(name, await run(name, choice, PER_SECOND, choice.kind === 'corral' ? durationMs : othersMs))
+  }
+  const corral = all.get('corral') as TrafficResult
+  const byHand = all.get('cache-aside') as TrafficResult
+  const tenfold = await run('corral, 10 x the rate', own, 10 * PER_SECOND, tenfoldMs)
+  const l2Only = setting.quick ? undefined : await run('corral, L1 off', { ...own, l1: false }, PER_SECOND, tenfoldMs)
+  const compared = (label: string, figure: (result: TrafficResult) => Summary) => ({
+    label,
+    raw: 'cache-aside',
+    results: Object.fromEntries([...all].map(([name, result]) => [name, figure(result)])),
+  })
+  const alone = (label: string, result: TrafficResult) => ({
+    label,
+    raw: 'cache-aside',
+    results: { corral: loadsPerTtl(result), 'cache-aside': loadsPerTtl(byHand) },
+  })
   return {
     comparisons: [
-      { label: '', raw: 'cache-aside', results: { corral: loadsPerTtl(corral), ...raw } },
-      { label: '10 x the rate', raw: 'cache-aside', results: { corral: loadsPerTtl(tenfold), ...raw } },
-      ...(l2Only ? [{ label: 'L1 off', raw: 'cache-aside', results: { corral: loadsPerTtl(l2Only), ...raw } }] : []),
+      compared('', loadsPerTtl),
+      compared(`reads that waited more than ${LONG_WAIT_MS} ms, of 10,000`, (result) =>
+        summarize([(10_000 * longWaits(result)) / readsOf(result)]),
+      ),
+      compared('oldest answer, ms', (result) =>
+        summarize(agesOf(result).length > 0 ? [quantile(agesOf(result), 1)] : [0]),
+      ),
+      alone('loads per TTL, 10 x the rate', tenfold),
+      ...(l2Only ? [alone('loads per TTL, L1 off', l2Only)] : []),
     ] as const,
     targets: [
       ...targetsOf('', corral),
@@ -77,11 +97,11 @@ async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
       ),
     ],
     remarks: [
-      describe('corral', corral),
+      ...[...all].map(([name, result]) => describe(name, result)),
       describe('corral, 10 x the rate', tenfold),
       ...(l2Only ? [describe('corral, L1 off', l2Only)] : []),
-      describe('cache-aside by hand', byHand),
     ],
+    cannot,
   }
 }
 
@@ -94,7 +114,7 @@ function targetsOf(what: string, result: TrafficResult) {
 }
 
 /** In windows of ten TTLs, by when the load began. */
-export function loadsPerTtl({ startMs, durationMs, logs, loads }: TrafficResult): Summary {
+function loadsPerTtl({ startMs, durationMs, logs, loads }: TrafficResult): Summary {
   const windowMs = WINDOW_TTLS * TTL_MS
   const seen = logs.flatMap((log) => log.loads)
   if (seen.length !== loads) throw new Error(`Postgres counted ${loads} loads, the pools saw ${seen.length}`)
@@ -111,8 +131,13 @@ function longWaits({ logs }: TrafficResult): number {
   return logs.reduce((sum, { waitsMs }) => sum + waitsMs.filter((waitMs) => waitMs > LONG_WAIT_MS).length, 0)
 }
 
+function readsOf({ logs }: TrafficResult): number {
+  return logs.reduce((sum, { waitsMs }) => sum + waitsMs.length, 0)
+}
+
+/** Of reads that were answered. */
 function agesOf({ logs }: TrafficResult): number[] {
-  return logs.flatMap(({ agesMs }) => [...agesMs])
+  return logs.flatMap(({ agesMs }) => [...agesMs].filter((ageMs) => !Number.isNaN(ageMs)))
 }
 
 function describe(what: string, result: TrafficResult): string {

@@ -76,6 +76,7 @@ async function findings(table: SlowTable, setting: Setting) {
     remarks: [
       `p99 of each trial's reads: ${described(plain)} ms; of each trial with a load that fails: ${described(failing)} ms`,
       `loads took ${median(plain).toFixed(1)} ms; ${failedReads(plain) + failedReads(killed)} of the reads of loads that can succeed failed`,
+      `processor time of one process and trial: ${processorTime(plain)} ms; where loads fail ${processorTime(failing)} ms`,
       `loads that fail: ${failedReads(failing)} of ${failing.length * PROCESSES * READS} reads were refused`,
       `loader killed: the slowest read of the others took ${slowest(killed).toFixed(0)} ms`,
     ],
@@ -122,6 +123,13 @@ function median(trials: readonly Trial[]): number {
     trials.flatMap(({ loadMs }) => loadMs ?? []),
     0.5,
   )
+}
+
+function processorTime(trials: readonly Trial[]): string {
+  return quantile(
+    trials.flatMap(({ bursts }) => bursts.map(({ cpuMs }) => cpuMs)),
+    0.5,
+  ).toFixed(1)
 }
 
 function failedReads(trials: readonly Trial[]): number {

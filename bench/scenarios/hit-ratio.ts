@@ -1,27 +1,20 @@
-import { checkHistory, type ReadRecord, type WriteRecord } from '../../src/testing.js'
 import { contestants } from '../harness/contestants.js'
-import { Worker } from '../harness/crew.js'
 import { type OpenPlace, openPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
-import { atMost, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
+import { amountOf, atMost, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { summarize } from '../harness/summary.js'
 import { type ModelName, modelRequests } from '../hit-ratio/models.js'
 import type { Outcome } from '../hit-ratio/outcome.js'
-import type { Requests } from '../hit-ratio/requests.js'
 import { simulate } from '../hit-ratio/simulate.js'
 import { STRATEGIES } from '../hit-ratio/strategies.js'
-import type { HitRatioTalk, Part, PartLog } from './hit-ratio-worker.js'
+import { fixed, percent, type Table, whole } from '../simulator/table.js'
+import { type Played, play } from './hit-ratio-play.js'
 
-const WORKER = new URL('hit-ratio-worker.ts', import.meta.url)
-const PROCESSES = 2
 const KEYS = 1_000
 const PER_SECOND = 500
-const FLEET = { processes: PROCESSES, ttlMs: 2_000, loadMs: 20, busMs: 1, seed: 1 }
-/** Between the order and the start of the stream. */
-const LEAD_MS = 100
-/** Rows of their own, so that connecting loads nothing that is counted. */
+const FLEET = { ttlMs: 2_000, loadMs: 20, busMs: 1, seed: 1 }
+/** A row of its own, so that connecting loads nothing that is counted. */
 const PRACTICE_ID = KEYS + 1
 
 /** How a simulated strategy is had on real servers. */
@@ -36,20 +29,36 @@ const REAL: Readonly<Record<string, { readonly strategy: keyof typeof STRATEGIES
   },
 }
 
-interface Played {
-  /** Reads that cost the database nothing, of all reads: counted by loads, which is the same for every contender. */
-  readonly sparedShare: number
-  readonly l1Share: number
-  readonly l2Share: number
-  readonly loads: number
-  readonly staleShare: number
-  readonly failures: number
+/** A stream and the fleet that gets it. */
+interface Case {
+  readonly label: string
+  readonly model: ModelName
+  readonly processes: number
+  /** Whether the peers play it too. */
+  readonly peers: boolean
+}
+
+const CASES: readonly Case[] = [
+  { label: 'zipf 0.99, 2 processes', model: 'zipf 0.99', processes: 2, peers: true },
+  { label: '25 % writes, 2 processes', model: 'write-heavy', processes: 2, peers: true },
+  { label: 'zipf 0.99, 1 process', model: 'zipf 0.99', processes: 1, peers: false },
+  { label: 'zipf 0.99, 4 processes', model: 'zipf 0.99', processes: 4, peers: false },
+  { label: 'flash crowd, 2 processes', model: 'flash crowd', processes: 2, peers: false },
+]
+
+/** One contender in one case. */
+interface Cell {
+  readonly label: string
+  readonly name: string
+  readonly played: Played
+  /** What the simulator says; undefined for what it does not know. */
+  readonly simulated: Outcome | undefined
 }
 
 /** What share of reads each way of caching spares the database, on real servers and as the simulator says. */
 export const hitRatio: Scenario = {
   name: 'hit-ratio',
-  title: `${PER_SECOND} requests/s for ${KEYS} rows (zipf 0.99, 1 % writes; then 25 % writes), ${PROCESSES} processes, TTL ${FLEET.ttlMs / 1_000} s; raw: cache-aside by hand`,
+  title: `${PER_SECOND} requests/s for ${KEYS} rows, TTL ${FLEET.ttlMs / 1_000} s; ${CASES[0]?.label}, 1 % writes, then other traffic; raw: cache-aside by hand`,
   unit: 'share of reads that cost the database no load',
   async run(setting) {
     const place = await openPlace({ rows: KEYS + 1 })
@@ -64,111 +73,78 @@ export const hitRatio: Scenario = {
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
   const { readers, cannot } = await contestants(setting, FLEET.ttlMs, [])
   const peers = readers.filter(({ choice }) => choice.peer !== undefined)
-  const all = [...Object.entries(REAL).map(([name, { choice }]) => ({ name, choice })), ...peers]
-  const models: readonly ModelName[] = setting.quick ? ['zipf 0.99'] : ['zipf 0.99', 'write-heavy']
-  const played = new Map<string, Played>()
-  const simulated = new Map<string, Outcome>()
-  for (const model of models) {
-    const seconds = setting.quick ? 4 : 12
-    const size = { requests: seconds * PER_SECOND, keys: KEYS, perSecond: PER_SECOND, seed: 11 }
-    const requests = modelRequests(model, size)
-    for (const { name, choice } of all) {
-      setting.note(`${model}: ${name}, ${seconds} s`)
-      const namespace = `hits-${name.replaceAll(/\W+/g, '-')}-${model.replaceAll(/\W+/g, '-')}`
-      played.set(`${model} ${name}`, await play(table, namespace, choice, requests))
+  const own = Object.entries(REAL).map(([name, { choice }]) => ({ name, choice }))
+  const cells: Cell[] = []
+  const seconds = amountOf({ quick: 3, least: 6, full: 12 }, setting)
+  for (const { label, model, processes, peers: withPeers } of setting.quick ? CASES.slice(0, 1) : CASES) {
+    const requests = modelRequests(model, {
+      requests: seconds * PER_SECOND,
+      keys: KEYS,
+      perSecond: PER_SECOND,
+      seed: 11,
+    })
+    for (const { name, choice } of [...own, ...(withPeers ? peers : [])]) {
+      setting.note(`${label}: ${name}, ${seconds} s`)
+      const namespace = `hits-${cells.length}`
+      const played = await play(table, { namespace, choice, processes, practiceId: PRACTICE_ID }, requests)
       await place.db.updateTable('products').set({ stock: 1 }).execute()
-    }
-    for (const [name, { strategy }] of Object.entries(REAL)) {
-      simulated.set(`${model} ${name}`, simulate(requests, STRATEGIES[strategy], FLEET))
+      const strategy = REAL[name]?.strategy
+      const simulated = strategy && simulate(requests, STRATEGIES[strategy], { ...FLEET, processes })
+      cells.push({ label, name, played, simulated })
     }
   }
-  const share = (outcome: Outcome) => 1 - outcome.loads / outcome.reads
+  const labels = [...new Set(cells.map(({ label }) => label))]
   const distance = Math.max(
-    ...[...simulated].map(([key, outcome]) => Math.abs(share(outcome) - (played.get(key) as Played).sparedShare)),
+    ...cells.flatMap(({ played, simulated }) =>
+      simulated ? Math.abs(sparedShare(simulated) - played.sparedShare) : [],
+    ),
   )
-  const of = (model: string, name: string) => played.get(`${model} ${name}`) as Played
+  const withoutL1 = cells.filter(({ name }) => name === 'corral, L1 off')
   return {
-    comparisons: models.map((model, at) => ({
-      label: at === 0 ? '' : model,
+    comparisons: labels.map((label, at) => ({
+      label: at === 0 ? '' : label,
       raw: 'cache-aside',
-      results: Object.fromEntries(all.map(({ name }) => [name, summarize([of(model, name).sparedShare])])),
-    })) as [Comparison, ...Comparison[]],
+      results: Object.fromEntries(
+        cells.filter((cell) => cell.label === label).map(({ name, played }) => [name, summarize([played.sparedShare])]),
+      ),
+    })) as unknown as [Comparison, ...Comparison[]],
     targets: [
       atMost('furthest the simulator is off, of all reads', 0.05, distance),
-      atMost('stale reads, L1 off', 0, Math.max(...models.map((model) => of(model, 'corral, L1 off').staleShare))),
+      atMost('stale reads, L1 off', 0, Math.max(...withoutL1.map(({ played }) => played.staleShare))),
     ],
-    remarks: models.flatMap((model) =>
-      all.map(({ name }) => {
-        const { sparedShare, l1Share, l2Share, loads, staleShare, failures } = of(model, name)
-        const foretold = simulated.get(`${model} ${name}`)
-        const tiers = l1Share + l2Share > 0 ? `, L1 ${percent(l1Share)}, L2 ${percent(l2Share)}` : ''
-        const simulation = foretold
-          ? ` (simulated: ${percent(share(foretold))}, L1 ${percent(foretold.l1Share)}, L2 ${percent(foretold.l2Share)}, stale ${percent(foretold.staleShare)})`
-          : ''
-        return `${model}, ${name}: spared ${percent(sparedShare)}${tiers}, ${loads} loads, stale ${percent(staleShare)}, ${failures} failed${simulation}`
-      }),
-    ),
+    remarks: [`${cells.reduce((sum, { played }) => sum + played.failures, 0)} reads and writes failed`],
+    tables: [tableOf(cells)],
     cannot,
   }
 }
 
-function percent(share: number): string {
-  return `${(100 * share).toFixed(2)} %`
+function sparedShare({ loads, reads }: Outcome): number {
+  return 1 - loads / reads
 }
 
-async function play(table: SlowTable, namespace: string, choice: ReaderChoice, requests: Requests): Promise<Played> {
-  const workers = Array.from({ length: PROCESSES }, () => new Worker<HitRatioTalk>(WORKER))
-  try {
-    await Promise.all(workers.map((worker) => worker.ask('open', { ...table.place, namespace }, choice, PRACTICE_ID)))
-    const startMs = sharedNowMs() + LEAD_MS
-    const parts = partsOf(requests)
-    const logs = await Promise.all(workers.map((worker, at) => worker.ask('play', parts[at] as Part, startMs)))
-    await Promise.all(workers.map((worker) => worker.ask('close')))
-    return playedOf(logs)
-  } finally {
-    await Promise.all(workers.map((worker) => worker.stop()))
-  }
-}
-
-/** Reads go to any process; all writes of a row go to one, so that they have an order. */
-function partsOf({ atMs, keys, writes }: Requests): Part[] {
-  return Array.from({ length: PROCESSES }, (_, part) => {
-    const mine = Array.from(keys, (_, at) => at).filter((at) =>
-      writes[at] === 1
-        ? (keys[at] as number) % PROCESSES === part
-        : ((at * 2_654_435_761) % 2 ** 32) % PROCESSES === part,
-    )
-    return {
-      atMs: Float64Array.from(mine, (at) => atMs[at] as number),
-      ids: Uint32Array.from(mine, (at) => (keys[at] as number) + 1),
-      // Larger than any before, and than what the table begins with.
-      writes: Uint32Array.from(mine, (at) => (writes[at] === 1 ? 1_000 + at : 0)),
-    }
-  })
-}
-
-function playedOf(logs: readonly PartLog[]): Played {
-  const reads = logs.flatMap(({ reads }, worker) =>
-    reads.map(({ id, startedMs, waitMs, stock }): ReadRecord => {
-      const times = { startedMs, endedMs: startedMs + waitMs }
-      return { process: `process ${worker}`, key: String(id), ...times, version: String(stock) }
-    }),
-  )
-  const writes = logs.flatMap(({ writes }, worker) =>
-    writes.map(({ id, acknowledgedMs, stock }): WriteRecord => {
-      const times = { startedMs: acknowledgedMs, endedMs: acknowledgedMs }
-      return { process: `process ${worker}`, key: String(id), ...times, version: String(stock), outcome: 'fenced' }
-    }),
-  )
-  const { counts } = checkHistory({ reads, writes, loads: [], atRest: [] }, { maxExamples: 0 })
-  const sum = (of: (log: PartLog) => number) => logs.reduce((total, log) => total + of(log), 0)
-  const loads = sum((log) => log.loads)
+/** Real servers beside the simulator, so that one can see how far to trust it. */
+function tableOf(cells: readonly Cell[]): Table {
   return {
-    sparedShare: 1 - loads / reads.length,
-    l1Share: sum(({ hits }) => hits.l1) / reads.length,
-    l2Share: sum(({ hits }) => hits.l2) / reads.length,
-    loads,
-    staleShare: counts.acknowledged / reads.length,
-    failures: sum(({ failures }) => failures),
+    name: 'real-and-simulated',
+    title: 'On real servers, and in brackets as the simulator says',
+    setting: 'Shares are of the reads. Peers do not tell what their memory answered, and are not simulated.',
+    header: ['traffic', 'contender', 'spared', 'in L1', 'in L2', 'loads', 'p99 wait, ms', 'stale'],
+    rows: cells.map(({ label, name, played, simulated }) => {
+      const counted = played.l1Share + played.l2Share > 0
+      const beside = (real: string, foretold: string | undefined) =>
+        foretold === undefined ? real : `${real} (${foretold})`
+      const tier = (real: number, foretold: number | undefined) =>
+        counted ? beside(percent(real, 1), foretold === undefined ? undefined : percent(foretold, 1)) : '–'
+      return [
+        label,
+        name,
+        beside(percent(played.sparedShare, 1), simulated && percent(sparedShare(simulated), 1)),
+        tier(played.l1Share, simulated?.l1Share),
+        tier(played.l2Share, simulated?.l2Share),
+        beside(whole(played.loads), simulated && whole(simulated.loads)),
+        beside(fixed(played.p99WaitMs, 0), simulated && fixed(simulated.p99WaitMs, 0)),
+        beside(percent(played.staleShare), simulated && percent(simulated.staleShare)),
+      ]
+    }),
   }
 }

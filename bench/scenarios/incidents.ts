@@ -1,6 +1,6 @@
 import { startPostgres } from '../../test/support/servers/postgres.js'
 import { startRedis } from '../../test/support/servers/redis.js'
-import { atMost, type Comparison, type Scenario } from '../harness/scenario.js'
+import { amountOf, atMost, type Comparison, type Scenario } from '../harness/scenario.js'
 import { summarize } from '../harness/summary.js'
 import type { Damage } from '../incidents/incident.js'
 import { INCIDENTS } from '../incidents/index.js'
@@ -14,7 +14,7 @@ export const incidents: Scenario = {
     const [postgres, redis] = await Promise.all([startPostgres({ own: true }), startRedis({ own: true })])
     try {
       const rounds = new Map<string, Damage[]>()
-      for (let round = 1; round <= (setting.quick ? 1 : 3); round++) {
+      for (let round = 1; round <= amountOf({ quick: 1, least: 1, full: 3 }, setting); round++) {
         for (const { letter, title, replay } of INCIDENTS) {
           setting.note(`${letter}. ${title}, round ${round}`)
           for (const damage of await replay({ postgres, redis })) {

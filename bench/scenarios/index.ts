@@ -17,7 +17,7 @@ import { scale } from './scale.js'
 import { staleSet } from './stale-set.js'
 import { stampede } from './stampede.js'
 import { telemetry } from './telemetry.js'
-import { burstsBeside, expiryBeside, throughputBeside, withPeers } from './with-peers.js'
+import { burstsBeside, throughputBeside, withPeers } from './with-peers.js'
 import { write } from './write.js'
 import { writeCost } from './write-cost.js'
 
@@ -50,7 +50,7 @@ export const SCENARIOS: readonly Scenario[] = [
   memory,
   withPeers(stampede, ['both', 'redis'], burstsBeside({ processes: 1, reads: 1_000, loadMs: 50 })),
   withPeers(fleetStampede, ['both', 'redis'], burstsBeside({ processes: 8, reads: 500, loadMs: 50 })),
-  withPeers(expiry, ['both', 'redis'], expiryBeside),
+  expiry,
   bulkExpiry,
   staleSet,
   celebrity,

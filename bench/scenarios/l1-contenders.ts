@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { connect } from '../harness/connect.js'
 import { type Get, oneAfterAnother, sideBySide } from '../harness/loops.js'
+import { PATIENT } from '../harness/patience.js'
 import type { Place } from '../harness/place.js'
 import { openCorral, type Product } from '../harness/shop.js'
 import type { Contender, Contenders } from '../harness/throughput.js'
@@ -14,13 +15,13 @@ const ZIPF = zipfIds(KEYS, 2 ** 16)
 const ALL_KEYS = Array.from({ length: KEYS }, (_, index) => index + 1)
 
 /** A hit costs the same with these; but on a busy machine filling must not fail, nor may a row's copy age out within a slice. */
-const PATIENT = { cache: { deadlineMs: 2_000 }, l1: { maxAgeMs: 60_000 } }
+const HELD = { ...PATIENT, l1: { maxAgeMs: 60_000 } }
 
 export const contenders: Contenders = {
   corral: async (place) => {
     const connections = connect(place)
     const { db, redis } = connections
-    const { corral, products } = openCorral({ db, redis, namespace: place.namespace, ...PATIENT })
+    const { corral, products } = openCorral({ db, redis, namespace: place.namespace, ...HELD })
     return {
       workloads: workloadsOf((id) => products.find(id)),
       prepare: async () => {

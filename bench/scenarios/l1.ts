@@ -1,5 +1,5 @@
 import { openPlace } from '../harness/place.js'
-import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { KEYS } from './l1-contenders.js'
 
@@ -17,8 +17,8 @@ export const l1: Scenario = {
         module: new URL('l1-contenders.ts', import.meta.url),
         contenders: ['corral', 'lru-cache', 'Map'],
         workloads: ['sequential', 'sequential zipf', '100 concurrent', '100 concurrent zipf'],
-        crews: setting.quick ? 2 : 5,
-        rounds: setting.quick ? 5 : 9,
+        crews: amountOf({ quick: 2, least: 3, full: 5 }, setting),
+        rounds: amountOf({ quick: 5, least: 5, full: 9 }, setting),
         sliceMs: setting.quick ? 100 : 150,
       })
       const sequential = speeds(throughput, 'sequential', 'perCpuSecond', 'lru-cache')

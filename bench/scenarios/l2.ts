@@ -1,5 +1,5 @@
 import { openPlace } from '../harness/place.js'
-import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { IN_FLIGHT, KEYS } from './redis-contenders.js'
 
@@ -19,8 +19,8 @@ export const l2: Scenario = {
         module: new URL('redis-contenders.ts', import.meta.url),
         contenders: ['corral', 'ioredis'],
         workloads: [CONCURRENT, 'one at a time'],
-        crews: setting.quick ? 2 : 5,
-        rounds: setting.quick ? 7 : 12,
+        crews: amountOf({ quick: 2, least: 3, full: 5 }, setting),
+        rounds: amountOf({ quick: 7, least: 7, full: 12 }, setting),
         sliceMs: setting.quick ? 150 : 250,
       })
       const concurrent = speeds(throughput, CONCURRENT, 'perSecond', 'ioredis')

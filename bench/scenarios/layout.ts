@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 import { openPlace } from '../harness/place.js'
-import type { Scenario } from '../harness/scenario.js'
+import { amountOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { contenders } from './layout-contenders.js'
 
@@ -20,8 +20,8 @@ export const layout: Scenario = {
         module: new URL('layout-contenders.ts', import.meta.url),
         contenders: Object.keys(contenders),
         workloads: [WORKLOAD],
-        crews: setting.quick ? 2 : 4,
-        rounds: setting.quick ? 5 : 8,
+        crews: amountOf({ quick: 2, least: 2, full: 4 }, setting),
+        rounds: amountOf({ quick: 5, least: 5, full: 8 }, setting),
         sliceMs: setting.quick ? 150 : 250,
       })
       const cpu = Object.entries(throughput[WORKLOAD] ?? {}).map(

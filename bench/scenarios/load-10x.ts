@@ -1,6 +1,6 @@
 import { contestants } from '../harness/contestants.js'
 import { type OpenPlace, openPlace } from '../harness/place.js'
-import { atMost, type Scenario, type Setting } from '../harness/scenario.js'
+import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { quantile, summarize } from '../harness/summary.js'
 import { zipfIds } from '../harness/zipf.js'
@@ -56,7 +56,7 @@ async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
         Array.from({ length: 8 }, (_, n) => KEYS + 1 + at * 8 + n),
       ),
       perSecond: rate,
-      durationMs: setting.quick ? 3_000 : 12_000,
+      durationMs: amountOf({ quick: 3_000, least: 5_000, full: 12_000 }, setting),
       warmUpMs: 0,
       touch: false,
       setting,

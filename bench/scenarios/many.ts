@@ -1,5 +1,5 @@
 import { openPlace } from '../harness/place.js'
-import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { KEYS, MANY } from './redis-contenders.js'
 
@@ -19,8 +19,8 @@ export const many: Scenario = {
         module: new URL('redis-contenders.ts', import.meta.url),
         contenders: ['corral', 'ioredis'],
         workloads: [WORKLOAD],
-        crews: setting.quick ? 2 : 5,
-        rounds: setting.quick ? 9 : 15,
+        crews: amountOf({ quick: 2, least: 3, full: 5 }, setting),
+        rounds: amountOf({ quick: 9, least: 8, full: 15 }, setting),
         sliceMs: setting.quick ? 200 : 250,
       })
       const rows = speeds(throughput, WORKLOAD, 'perSecond', 'ioredis')

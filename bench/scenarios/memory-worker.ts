@@ -2,8 +2,11 @@
 import { answerQuestions } from '../harness/answer-questions.js'
 import { connect } from '../harness/connect.js'
 import type { Talk } from '../harness/crew.js'
+import { DEADLINE_MS } from '../harness/patience.js'
+import { openPeer } from '../harness/peers.js'
 import type { Place } from '../harness/place.js'
 import { openCorral, type Product } from '../harness/shop.js'
+import type { OpenPeer } from '../peers/peer.js'
 
 export interface MemoryTalk extends Talk {
   /**
@@ -11,8 +14,11 @@ export interface MemoryTalk extends Talk {
    *
    * @param practice how many rows after those to read and let go first.
    */
-  measure(place: Place, holder: 'corral' | 'Map', entries: number, practice: number): Promise<Held>
+  measure(place: Place, holder: Holder, entries: number, practice: number): Promise<Held>
 }
+
+/** `corral`, `Map`, or the name of a peer. */
+export type Holder = string
 
 export interface Held {
   readonly filledBytes: number
@@ -75,6 +81,50 @@ async function measureCorral(place: Place, entries: number, practice: number): P
   return { filledBytes: (filled - before) / entries, readBytes: (read - before) / entries }
 }
 
+/** Rows come in chunks, as they did for the others: what is measured is what stays. */
+async function measurePeer(place: Place, name: string, entries: number, practice: number): Promise<Held> {
+  const { db, close } = connect(place)
+  let chunk = new Map<number, Product>()
+  const setup = {
+    redisUrl: place.redisUrl,
+    freshMs: 3_600_000,
+    refreshMs: 0,
+    tiers: 'memory',
+    deadlineMs: DEADLINE_MS,
+  } as const
+  const loaders = {
+    load: async (id: number) => chunk.get(id),
+    loadMany: async (ids: readonly number[]) => ids.flatMap((id) => chunk.get(id) ?? []),
+  }
+  const fill = async (peer: OpenPeer, from: number, until: number) => {
+    for (let at = from; at < until; at += CHUNK) {
+      const rows = await db
+        .selectFrom('products')
+        .selectAll()
+        .where('id', '>', at)
+        .where('id', '<=', at + CHUNK)
+        .execute()
+      chunk = new Map(rows.map((row) => [row.id, row]))
+      for (const { id } of rows)
+        if ((await peer.get(id)) === undefined) throw new Error(`${name} has no answer for ${id}`)
+    }
+    chunk = new Map()
+  }
+  const passing = await openPeer(name, { ...setup, ...loaders, namespace: 'memory-practice' })
+  await fill(passing, entries, entries + practice)
+  await passing.close()
+  const before = await usedBytes()
+  const peer = await openPeer(name, { ...setup, ...loaders, namespace: 'memory' })
+  await fill(peer, 0, entries)
+  const filled = await usedBytes()
+  for (let id = 1; id <= entries; id++)
+    if ((await peer.get(id)) === undefined) throw new Error(`${name} has let go of ${id}`)
+  const read = await usedBytes()
+  await peer.close()
+  await close()
+  return { filledBytes: (filled - before) / entries, readBytes: (read - before) / entries }
+}
+
 async function usedBytes(): Promise<number> {
   for (let time = 0; time < 4; time++) {
     await new Promise((resolve) => setTimeout(resolve, 50))
@@ -85,8 +135,11 @@ async function usedBytes(): Promise<number> {
 }
 
 const talk: MemoryTalk = {
-  measure: (place, holder, entries, practice) =>
-    holder === 'Map' ? measureMap(place, entries, practice) : measureCorral(place, entries, practice),
+  measure: (place, holder, entries, practice) => {
+    if (holder === 'Map') return measureMap(place, entries, practice)
+    if (holder === 'corral') return measureCorral(place, entries, practice)
+    return measurePeer(place, holder, entries, practice)
+  },
 }
 
 answerQuestions(talk)

@@ -1,14 +1,16 @@
 import { Worker } from '../harness/crew.js'
+import { invitePeers, type PeerChoice } from '../harness/peers.js'
 import { openPlace, type Place } from '../harness/place.js'
-import { atMost, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
-import { quantile, summarize } from '../harness/summary.js'
+import { amountOf, atMost, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
+import { quantile, type Summary, summarize } from '../harness/summary.js'
 import { placeOnly } from '../harness/throughput.js'
-import type { Held, MemoryTalk } from './memory-worker.js'
+import type { Held, Holder, MemoryTalk } from './memory-worker.js'
 
 const WORKER = new URL('memory-worker.ts', import.meta.url)
 
 /** Rows that are read and let go before anything is measured, so that code and connections are there already. */
 const PRACTICE = 500
+const PEER_ROWS = 10_000
 
 /** What a row costs in this process' memory, with everything Corral keeps about it. */
 export const memory: Scenario = {
@@ -22,23 +24,32 @@ export const memory: Scenario = {
     try {
       const measured: { size: number; corral: Held[]; map: number[] }[] = []
       for (const size of sizes) measured.push({ size, ...(await measureSize(place, size, setting)) })
+      const { peers, cannot } = await invitePeers(['memory'], setting)
+      const beside = await measurePeers(place, peers, setting)
       const comparisons = measured.map(
         ({ size, corral, map }): Comparison => ({
           label: `${size} rows`,
           raw: 'Map',
-          results: { corral: summarize(corral.map(({ readBytes }) => readBytes)), Map: summarize(map) },
+          results: {
+            corral: summarize(corral.map(({ readBytes }) => readBytes)),
+            Map: summarize(map),
+            ...(size === PEER_ROWS ? beside : {}),
+          },
         }),
-      ) as [Comparison, ...Comparison[]]
+      )
+      // The size that everybody was measured at comes first.
+      comparisons.sort((a, b) => Object.keys(b.results).length - Object.keys(a.results).length)
       const above = (which: keyof Held, at: number) =>
         quantile(measured[at]?.corral.map((held) => held[which]) ?? [], 0.5) - quantile(measured[at]?.map ?? [], 0.5)
       return {
-        comparisons: comparisons.toReversed() as [Comparison, ...Comparison[]],
+        comparisons: comparisons as [Comparison, ...Comparison[]],
         targets: measured.map(({ size }, at) =>
           atMost(`${size} rows, each read: bytes an entry above a Map`, 100, above('readBytes', at)),
         ),
         remarks: measured.map(
           ({ size }, at) => `${size} rows, none read yet: ${above('filledBytes', at).toFixed(0)} above a Map`,
         ),
+        cannot,
       }
     } finally {
       await place.close()
@@ -49,7 +60,7 @@ export const memory: Scenario = {
 async function measureSize(place: Place, size: number, setting: Setting) {
   const corral: Held[] = []
   const map: number[] = []
-  for (let round = 1; round <= (setting.quick ? 2 : 5); round++) {
+  for (let round = 1; round <= amountOf({ quick: 2, least: 2, full: 5 }, setting); round++) {
     setting.note(`${size} rows, round ${round}`)
     corral.push(await measureOnce(place, 'corral', size))
     map.push((await measureOnce(place, 'Map', size)).readBytes)
@@ -57,7 +68,20 @@ async function measureSize(place: Place, size: number, setting: Setting) {
   return { corral, map }
 }
 
-async function measureOnce(place: Place, holder: 'corral' | 'Map', size: number): Promise<Held> {
+async function measurePeers(place: Place, peers: readonly PeerChoice[], setting: Setting) {
+  const results: Record<string, Summary> = {}
+  for (const { name } of peers) {
+    setting.note(`${PEER_ROWS} rows, ${name}`)
+    const bytes: number[] = []
+    for (let round = 0; round < amountOf({ quick: 1, least: 1, full: 3 }, setting); round++) {
+      bytes.push((await measureOnce(place, name, PEER_ROWS)).readBytes)
+    }
+    results[name] = summarize(bytes)
+  }
+  return results
+}
+
+async function measureOnce(place: Place, holder: Holder, size: number): Promise<Held> {
   const worker = new Worker<MemoryTalk>(WORKER, { nodeOptions: ['--expose-gc'] })
   try {
     return await worker.ask('measure', placeOnly(place), holder, size, PRACTICE)

@@ -4,7 +4,7 @@ import { type Contestants, contestants } from '../harness/contestants.js'
 import { Worker } from '../harness/crew.js'
 import { openPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
-import { atLeast, atMost, type Scenario, type Setting } from '../harness/scenario.js'
+import { amountOf, atLeast, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { sharedNowMs, sharedUntil } from '../harness/shared-clock.js'
 import { quantile, summarize } from '../harness/summary.js'
 import { placeOnly } from '../harness/throughput.js'
@@ -41,7 +41,7 @@ export const outage: Scenario = {
   unit: 'p99 of the reads asked for while Redis was frozen, ms',
   async run(setting) {
     const { readers, cannot } = await contestants(setting, FRESH_MS, ['database', 'cache-aside'])
-    const rounds = setting.quick ? 1 : 3
+    const rounds = amountOf({ quick: 1, least: 1, full: 3 }, setting)
     const survivals = new Map<string, Survival[]>()
     const place = await openPlace({ rows: ROWS })
     let firstId = 1

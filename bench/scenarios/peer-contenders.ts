@@ -1,5 +1,6 @@
 import { type Connections, connect } from '../harness/connect.js'
-import { DEADLINE_MS, firstTiers, openPeer, PEERS } from '../harness/peers.js'
+import { DEADLINE_MS } from '../harness/patience.js'
+import { firstTiers, openPeer, PEERS } from '../harness/peers.js'
 import type { Place } from '../harness/place.js'
 import type { Contender, Contenders } from '../harness/throughput.js'
 import type { OpenPeer, Tiers } from '../peers/peer.js'
@@ -61,6 +62,7 @@ async function open(name: string, place: Place, wanted: readonly Tiers[]): Promi
     redisUrl: place.redisUrl,
     namespace: `${place.namespace}-${name}-${tiers}`,
     freshMs: FRESH_MS,
+    refreshMs: 0,
     tiers,
     deadlineMs: DEADLINE_MS,
     load: (id) => db.selectFrom('products').selectAll().where('id', '=', id).executeTakeFirst(),

@@ -1,10 +1,10 @@
 /** One of two processes: it changes a row, or it reads the row as fast as it can and notes what it is given. */
 import { answerQuestions } from '../harness/answer-questions.js'
-import { type Connections, connect } from '../harness/connect.js'
+import { connect } from '../harness/connect.js'
 import type { Talk } from '../harness/crew.js'
 import type { Place } from '../harness/place.js'
+import { openReader, type ReaderChoice } from '../harness/readers.js'
 import { sharedNowMs, sharedUntil } from '../harness/shared-clock.js'
-import { openCorral } from '../harness/shop.js'
 
 const ID = 1
 
@@ -23,7 +23,7 @@ export interface Sighting {
 }
 
 export interface PropagationTalk extends Talk {
-  open(place: Place, kind: 'corral' | 'pub/sub'): Promise<void>
+  open(place: Place, choice: ReaderChoice | 'pub/sub'): Promise<void>
   /** Gives the row `times` new values above `from`, one every `everyMs`. */
   write(from: number, times: number, everyMs: number): Promise<Change[]>
   /** Reads until `untilMs`, one answer after the other, giving way to the network in between. */
@@ -37,12 +37,10 @@ interface Side {
 }
 
 let side: Side
-let connections: Connections
 
 const talk: PropagationTalk = {
-  async open(place, kind) {
-    connections = connect(place)
-    side = kind === 'corral' ? corralSide(place) : await pubSubSide(place)
+  async open(place, choice) {
+    side = choice === 'pub/sub' ? await pubSubSide(place) : readerSide(place, choice)
     await side.read()
   },
   async write(from, times, everyMs) {
@@ -66,13 +64,12 @@ const talk: PropagationTalk = {
   },
 }
 
-function corralSide(place: Place): Side {
-  const { db, redis } = connections
-  const { products } = openCorral({ db, redis, namespace: place.namespace })
+function readerSide(place: Place, choice: ReaderChoice): Side {
+  const { connections, find, update } = openReader(place, choice)
   return {
-    read: async () => (await products.find(ID))?.stock ?? -1,
+    read: async () => (await find(ID))?.stock ?? -1,
     write: async (stock) => {
-      await products.update(ID, { stock })
+      await update(ID, stock)
       return connections.lastUpdateMs
     },
   }
@@ -80,6 +77,7 @@ function corralSide(place: Place): Side {
 
 /** The least anybody can do: the writer publishes the new value after its commit, the reader shows what it has heard last. */
 async function pubSubSide(place: Place): Promise<Side> {
+  const connections = connect(place)
   const { db, redis } = connections
   const channel = `${place.namespace}:raw`
   const subscriber = redis.duplicate()

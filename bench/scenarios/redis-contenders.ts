@@ -1,5 +1,6 @@
 import { connect } from '../harness/connect.js'
 import { type Get, sideBySide } from '../harness/loops.js'
+import { PATIENT } from '../harness/patience.js'
 import { openCorral } from '../harness/shop.js'
 import type { Contender, Contenders } from '../harness/throughput.js'
 import { seeded } from '../harness/zipf.js'
@@ -24,7 +25,7 @@ export const contenders: Contenders = {
     const connections = connect(place)
     const { db, redis, loads } = connections
     const { corral, products } = openCorral(
-      { db, redis, namespace: place.namespace },
+      { db, redis, namespace: place.namespace, ...PATIENT },
       // Long enough that nothing is refreshed while it is measured.
       { l1: false, ttl: { freshMs: 3_600_000 } },
     )

@@ -1,6 +1,6 @@
 import { contestants } from '../harness/contestants.js'
 import { type OpenPlace, openPlace } from '../harness/place.js'
-import { atMost, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
+import { amountOf, atMost, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { quantile, summarize } from '../harness/summary.js'
 import { runTraffic } from './traffic-fleet.js'
@@ -30,7 +30,7 @@ export const scale: Scenario = {
 
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
   const sizes = setting.quick ? [1, 8] : [1, 2, 4, 8, 16]
-  const durationMs = setting.quick ? 4_000 : 10_000
+  const durationMs = amountOf({ quick: 4_000, least: 4_000, full: 10_000 }, setting)
   const { readers, cannot } = await contestants(setting, TTL_MS, ['cache-aside'])
   const measured = new Map<string, ReturnType<typeof perTtl>>()
   let nextId = 1
@@ -39,7 +39,7 @@ async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
       setting.note(`${name}, ${processes} processes`)
       const ids = Array.from({ length: KEYS }, () => nextId++)
       const practiceIds = Array.from({ length: processes }, () =>
-        Array.from({ length: setting.quick ? 4 : 16 }, () => nextId++),
+        Array.from({ length: amountOf({ quick: 4, least: 8, full: 16 }, setting) }, () => nextId++),
       )
       const result = await runTraffic({
         place,
@@ -52,7 +52,7 @@ async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
         practiceIds,
         perSecond: PER_SECOND_EACH * processes,
         durationMs,
-        warmUpMs: setting.quick ? 500 : 2_000,
+        warmUpMs: amountOf({ quick: 500, least: 1_000, full: 2_000 }, setting),
         touch: false,
         setting,
       })

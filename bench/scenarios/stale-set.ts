@@ -3,7 +3,7 @@ import { contestants } from '../harness/contestants.js'
 import { Worker } from '../harness/crew.js'
 import { type OpenPlace, openPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
-import { atMost, type Scenario, type Setting } from '../harness/scenario.js'
+import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { sharedNowMs } from '../harness/shared-clock.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { summarize } from '../harness/summary.js'
@@ -40,7 +40,7 @@ export const staleSet: Scenario = {
 
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
   const { readers, cannot } = await contestants(setting, FRESH_MS, ['cache-aside'])
-  const rounds = setting.quick ? 2 : 6
+  const rounds = amountOf({ quick: 2, least: 2, full: 6 }, setting)
   let id = 1
   const results = new Map<string, number[]>(readers.map(({ name }) => [name, []]))
   let repeated = 0

@@ -5,6 +5,7 @@ import { BasicTracerProvider, BatchSpanProcessor, type SpanExporter } from '@ope
 import type { CorralOptions } from '../../src/index.js'
 import { connect } from '../harness/connect.js'
 import { oneAfterAnother, sideBySide } from '../harness/loops.js'
+import { PATIENT } from '../harness/patience.js'
 import { openCorral, type Shop } from '../harness/shop.js'
 import type { Contender, Contenders } from '../harness/throughput.js'
 
@@ -15,7 +16,7 @@ const IDS = Uint32Array.from({ length: 1_024 }, (_, at) => ((at * 7) % KEYS) + 1
 const ALL_KEYS = Array.from({ length: KEYS }, (_, index) => index + 1)
 
 /** A hit costs the same with these; but on a busy machine filling must not fail, nor may a row's copy age out within a slice. */
-const PATIENT = { cache: { deadlineMs: 2_000 }, ttl: { freshMs: 3_600_000 } }
+const LASTING = { ...PATIENT, ttl: { freshMs: 3_600_000 } }
 
 type Telemetry = CorralOptions<Shop>['telemetry']
 
@@ -49,7 +50,7 @@ function contender(telemetryOf: () => Telemetry): Contenders[string] {
     const connections = connect(place)
     const { db, redis } = connections
     const telemetry = telemetryOf() as NonNullable<Telemetry>
-    const options = { db, redis, namespace: place.namespace, telemetry, ...PATIENT }
+    const options = { db, redis, namespace: place.namespace, telemetry, ...LASTING }
     const near = openCorral({ ...options, l1: { maxAgeMs: 60_000 } })
     const far = openCorral({ ...options, l1: { maxEntries: 0 } })
     return {

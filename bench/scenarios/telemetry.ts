@@ -1,5 +1,5 @@
 import { openPlace } from '../harness/place.js'
-import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { IN_FLIGHT } from './telemetry-contenders.js'
 
@@ -19,8 +19,8 @@ export const telemetry: Scenario = {
         module: new URL('telemetry-contenders.ts', import.meta.url),
         contenders: ['off', 'no SDK', 'metrics', 'metrics and traces'],
         workloads: ['in memory', FAR],
-        crews: setting.quick ? 2 : 5,
-        rounds: setting.quick ? 5 : 9,
+        crews: amountOf({ quick: 2, least: 2, full: 5 }, setting),
+        rounds: amountOf({ quick: 5, least: 5, full: 9 }, setting),
         sliceMs: setting.quick ? 100 : 150,
       })
       const near = speeds(throughput, 'in memory', 'perCpuSecond', 'off')

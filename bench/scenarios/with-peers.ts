@@ -1,14 +1,12 @@
 import { invitePeers, type PeerChoice } from '../harness/peers.js'
 import { openPlace } from '../harness/place.js'
-import type { Comparison, Scenario, Setting } from '../harness/scenario.js'
+import { amountOf, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow } from '../harness/slow-table.js'
 import { type Summary, summarize } from '../harness/summary.js'
 import { measureThroughput, type Speed, type Throughput } from '../harness/throughput.js'
 import type { Tiers } from '../peers/peer.js'
 import { BurstFleet } from './burst-fleet.js'
-import { loadsPerTtl } from './expiry.js'
 import { peerContender } from './peer-contenders.js'
-import { runTraffic } from './traffic-fleet.js'
 
 /** What peers came to in one comparison of a scenario, and the raw line that was measured in turns with them, if it was. */
 export interface Beside {
@@ -68,8 +66,8 @@ export function throughputBeside(options: {
         elsewhere: Object.fromEntries(names.map((name) => [name, peerModule])),
         contenders: [raw, ...names],
         workloads,
-        crews: 3,
-        rounds: 6,
+        crews: amountOf({ quick: 1, least: 2, full: 3 }, setting),
+        rounds: amountOf({ quick: 3, least: 4, full: 6 }, setting),
         sliceMs,
       })
       return Object.fromEntries(workloads.map((workload) => [workload, besideOf(throughput, workload)]))
@@ -94,12 +92,13 @@ export function burstsBeside({ processes, reads, loadMs }: { processes: number; 
       let id = 0
       const results: Record<string, Summary> = {}
       for (const peer of peers) {
-        setting.note(`${peer.name}, 8 trials`)
+        const trials = amountOf({ quick: 2, least: 4, full: 8 }, setting)
+        setting.note(`${peer.name}, ${trials} trials`)
         const choice = { kind: 'peer', freshMs: 60_000, l1: false, peer } as const
         const fleet = new BurstFleet({ table, choice, processes, reads, coldId: () => ++id, setting }, peer.name)
         await fleet.open()
         const loads: number[] = []
-        for (let trial = 0; trial < 8; trial++) loads.push((await fleet.trial()).loads)
+        for (let trial = 0; trial < trials; trial++) loads.push((await fleet.trial()).loads)
         await fleet.close()
         results[peer.name] = summarize(loads)
       }
@@ -107,36 +106,5 @@ export function burstsBeside({ processes, reads, loadMs }: { processes: number; 
     } finally {
       await place.close()
     }
-  }
-}
-
-/** Loads per TTL of one hot key, as `expiry` measures them. */
-export async function expiryBeside(peers: readonly PeerChoice[], setting: Setting): Promise<Record<string, Beside>> {
-  const place = await openPlace({ rows: 1_000 })
-  try {
-    const table = await makeSlow(place, 50)
-    const results: Record<string, Summary> = {}
-    for (const [at, peer] of peers.entries()) {
-      setting.note(`${peer.name}, 20 s`)
-      const result = await runTraffic({
-        place,
-        table,
-        setting,
-        namespace: `expiry-${peer.name}`,
-        choice: { kind: 'peer', freshMs: 1_000, l1: false, peer },
-        ids: [at + 1],
-        loadMs: 50,
-        practiceIds: [],
-        processes: 4,
-        perSecond: 500,
-        durationMs: 20_000,
-        warmUpMs: 2_000,
-        touch: true,
-      })
-      results[peer.name] = loadsPerTtl(result)
-    }
-    return { '': { results } }
-  } finally {
-    await place.close()
   }
 }

@@ -1,4 +1,5 @@
 import { connect } from '../harness/connect.js'
+import { PATIENT } from '../harness/patience.js'
 import { openCorral } from '../harness/shop.js'
 import type { Contender, Contenders } from '../harness/throughput.js'
 
@@ -12,7 +13,7 @@ export const contenders: Contenders = {
   corral: async (place) => {
     const connections = connect(place)
     const { db, redis } = connections
-    const { corral, products } = openCorral({ db, redis, namespace: place.namespace })
+    const { corral, products } = openCorral({ db, redis, namespace: place.namespace, ...PATIENT })
     // Something to invalidate: every row lies in Redis and in this process' memory when it is first written.
     for (let at = 0; at < KEYS; at += 100) {
       await products.findMany(Array.from({ length: 100 }, (_, index) => at + index + 1))

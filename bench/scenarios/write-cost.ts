@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { outboxTable, outboxTables, stampTable } from '../../src/migrations.js'
 import { type OpenPlace, openPlace } from '../harness/place.js'
-import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds, type Throughput } from '../harness/throughput.js'
 import { ROWS, TABLES, WORKLOADS } from './write-cost-contenders.js'
 
@@ -29,8 +29,8 @@ export const writeCost: Scenario = {
         module: new URL('write-cost-contenders.ts', import.meta.url),
         contenders: TABLES,
         workloads: WORKLOADS,
-        crews: setting.quick ? 1 : 4,
-        rounds: setting.quick ? 5 : 15,
+        crews: amountOf({ quick: 1, least: 1, full: 4 }, setting),
+        rounds: amountOf({ quick: 5, least: 8, full: 15 }, setting),
         sliceMs: 300,
       })
       const [first, ...others] = WORKLOADS.map((workload) => comparisonOf(throughput, workload))

@@ -1,5 +1,5 @@
 import { openPlace } from '../harness/place.js'
-import { atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
+import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { KEYS, WRITERS } from './write-contenders.js'
 
@@ -19,8 +19,8 @@ export const write: Scenario = {
         module: new URL('write-contenders.ts', import.meta.url),
         contenders: ['corral', 'kysely'],
         workloads: ['one at a time', CONCURRENT],
-        crews: setting.quick ? 2 : 4,
-        rounds: setting.quick ? 6 : 12,
+        crews: amountOf({ quick: 2, least: 2, full: 4 }, setting),
+        rounds: amountOf({ quick: 6, least: 6, full: 12 }, setting),
         sliceMs: 250,
       })
       const single = speeds(throughput, 'one at a time', 'perSecond', 'kysely')

@@ -15,7 +15,7 @@ function report(unit: string, results: Comparison['results'], label = ''): Repor
     cannot: { 'peer b': 'has no set-up with Redis alone' },
   }
   const scenario: Scenario = { name: 'race', title: 'who is <fast> & why', unit, run: async () => findings }
-  return reportOf(scenario, findings, { quick: false })
+  return reportOf(scenario, findings, { quick: false, effort: 1 })
 }
 
 const first = ({ comparisons }: Report) => comparisons[0]
@@ -44,7 +44,7 @@ describe('the report', () => {
       targets: [],
     }
     const scenario: Scenario = { name: 'race', title: '', unit: 'reads/s', run: async () => findings }
-    expect(reportOf(scenario, findings, { quick: false }).ratios).toEqual({ corral: 2, raw: 1, peer: 2 })
+    expect(reportOf(scenario, findings, { quick: false, effort: 1 }).ratios).toEqual({ corral: 2, raw: 1, peer: 2 })
   })
 
   it.each([
