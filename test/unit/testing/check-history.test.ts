@@ -262,6 +262,20 @@ describe('staleness', () => {
     const reads = [read(13, 1, { maxStaleMs: 5 }), read(16, 1, { maxStaleMs: 5 }), read(99, 2, { maxStaleMs: 5 })]
     expect(check({ writes, reads }).violations).toEqual([{ check: 'bound', read: reads[1], staleMs: 6 }])
   })
+
+  it('of an absence counts from the last there may have been, though its reader may have seen an earlier one', () => {
+    const writes = [write(10, 2, { outcome: 'outside' }), removal(90, 3, { outcome: 'outside' }), write(100, 4)]
+    // Overlaps the removal.
+    const during = read(80, null, { endedMs: 95, maxStaleMs: 5 })
+    expect(check({ writes, reads: [during] }).violations).toEqual([])
+    expect(check({ writes, reads: [during] }).staleness.maxMs).toBe(0)
+    const late = read(120, null, { maxStaleMs: 5 })
+    expect(
+      check({ writes: [...writes.slice(0, 2), write(100, 4, { outcome: 'outside' })], reads: [late] }).violations,
+    ).toEqual([{ check: 'bound', read: late, staleMs: 20 }])
+    // Nobody can say that what follows is older than it.
+    expect(broken({ writes, reads: [during, read(96, 2)] })).toEqual([])
+  })
 })
 
 describe('loads', () => {
