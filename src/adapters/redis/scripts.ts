@@ -132,7 +132,11 @@ return {'released', digits(nowMs())}
 const FENCE = `${PRELUDE}
 local now = nowMs()
 local header = bytesOf(KEYS[1], 0, ${WIRE.body - 1})
-if header == '' and ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[2]) == 0 then return {'absent', digits(now)} end
+if header == '' and ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[2]) == 0 then
+  -- Deletes nothing, and is refused where nothing may be written: that a replica does not hold the key says nothing about its primary.
+  redis.call('DEL', KEYS[1])
+  return {'absent', digits(now)}
+end
 local fence = liveFence(KEYS[2], now)
 local version = ARGV[1]
 if version ~= '' and not (fence[1] and fence[1] >= version) then redis.call('HSET', KEYS[2], 'f', version) end
