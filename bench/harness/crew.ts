@@ -70,19 +70,20 @@ export class Worker<Asked extends Talk> {
 
   /** SIGKILL: the process gets no chance to tidy up. Questions under way fail. */
   async kill(): Promise<void> {
-    const ended = this.#ended()
+    const ended = this.ended()
     this.#process.kill('SIGKILL')
     await ended
   }
 
   /** Lets the process end in good order. */
   async stop(): Promise<void> {
-    const ended = this.#ended()
+    const ended = this.ended()
     if (this.#process.connected) this.#process.disconnect()
     await ended
   }
 
-  async #ended(): Promise<void> {
+  /** Resolves when the process is gone, however it ended. */
+  async ended(): Promise<void> {
     if (this.#process.exitCode === null && this.#process.signalCode === null) await once(this.#process, 'exit')
   }
 

@@ -12,6 +12,8 @@ export interface ProxyFaults {
   jitterMs: number
   /** Bytes going this way vanish while both sockets stay open, as on a half-open connection. */
   blackHole: Direction | 'both' | undefined
+  /** The black hole swallows only connections whose client has said this in its first kilobytes. Default: all of them. */
+  blackHoleOnly: string | undefined
   /** New connections are reset as soon as they are made. */
   refuse: boolean
   /** The connection is reset once this many bytes have come down it: an answer cut in the middle. */
@@ -22,6 +24,7 @@ const NO_FAULTS: Readonly<ProxyFaults> = {
   latencyMs: 0,
   jitterMs: 0,
   blackHole: undefined,
+  blackHoleOnly: undefined,
   refuse: false,
   cutAfterBytes: Number.POSITIVE_INFINITY,
 }
@@ -36,7 +39,11 @@ interface Pair {
   readonly client: Socket
   readonly server: Socket
   downBytes: number
+  /** The first of what the client has said. */
+  opening: string
 }
+
+const OPENING_BYTES = 4_096
 
 /**
  * A TCP proxy on loopback between a client and a server, for faults of the network: slow, half-open, refused, reset,
@@ -120,7 +127,7 @@ export class TcpProxy {
 }
 
 function join(client: Socket, server: Socket, faults: ProxyFaults, pairs: Set<Pair>): void {
-  const pair: Pair = { client, server, downBytes: 0 }
+  const pair: Pair = { client, server, downBytes: 0, opening: '' }
   pairs.add(pair)
   const end = (): void => {
     pairs.delete(pair)
@@ -145,13 +152,19 @@ function carry(pair: Pair, direction: Direction, faults: ProxyFaults): void {
     }
   }
   from.on('data', (chunk) => {
-    if (faults.blackHole === direction || faults.blackHole === 'both') return
+    if (direction === 'up' && pair.opening.length < OPENING_BYTES) pair.opening += chunk.toString('latin1')
+    if (isSwallowed(pair, direction, faults)) return
     if (direction === 'down' && isCut(pair, chunk, faults.cutAfterBytes)) return
     const waitMs = faults.latencyMs + Math.random() * faults.jitterMs
     if (waitMs === 0 && delayed.length === 0) return pass(chunk, from, to)
     delayed.push({ chunk, dueMs: performance.now() + waitMs })
     if (delayed.length === 1) release()
   })
+}
+
+function isSwallowed({ opening }: Pair, direction: Direction, { blackHole, blackHoleOnly }: ProxyFaults): boolean {
+  if (blackHole !== direction && blackHole !== 'both') return false
+  return blackHoleOnly === undefined || opening.includes(blackHoleOnly)
 }
 
 /** Sends what fits below the limit and resets, when the chunk goes past it. */

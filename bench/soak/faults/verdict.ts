@@ -1,0 +1,148 @@
+import { checkHistory, describeViolation, type HistoryReport, type Violation } from '../../../src/testing.js'
+import { atMost, type Target } from '../../harness/scenario.js'
+import { quantile } from '../../harness/summary.js'
+import type { NamedRead } from './actor-talk.js'
+import type { Strike } from './campaign.js'
+import { BUS, LOADS_AT_ONCE } from './corral-side.js'
+import type { Ledger, Second } from './ledger.js'
+import type { FailoverWindow } from './stage.js'
+
+/** How long an answer from memory may lag: what memory is trusted for, what the bus needs to find a silence out, and a busy machine. */
+const MEMORY_LAG_MS = BUS.trustMs + 2 * BUS.heartbeatMs + 500
+/** After every process talks to the right servers, this is what detection and replay may take. */
+const WINDOW_LIMIT_MS = 5_000
+/** What was broken so shortly before a read may have to do with it. */
+const BEFORE_MS = 10_000
+/** What the database suffered may show in the answers for so long afterwards. */
+const AFTERMATH_MS = 4_000
+
+export interface Verdict {
+  readonly rows: HistoryReport
+  readonly queries: HistoryReport
+  /** By the checks of research on the matter, C1 to C8. */
+  readonly counts: Readonly<Record<string, number>>
+  readonly windows: readonly WindowFinding[]
+  readonly targets: readonly Target[]
+  readonly remarks: readonly string[]
+}
+
+interface WindowFinding extends FailoverWindow {
+  /** Reads that showed less than was acknowledged, and how long after the end of it the last of them began. */
+  readonly reads: number
+  readonly lagMs: number
+}
+
+/** What a run has shown. */
+export function judge(ledger: Ledger, windows: readonly FailoverWindow[], strikes: readonly Strike[]): Verdict {
+  const options = { allWritesAreRecorded: true, memoryLagMs: MEMORY_LAG_MS, maxExamples: Number.POSITIVE_INFINITY }
+  const rows = checkHistory(ledger.rows, options)
+  const queries = checkHistory(ledger.queries, options)
+  const both = (check: keyof HistoryReport['counts']) => rows.counts[check] + queries.counts[check]
+  const found: WindowFinding[] = windows.map((window) => ({ ...window, reads: 0, lagMs: 0 }))
+  let outside = 0
+  for (const violation of [...rows.violations, ...queries.violations]) {
+    if (violation.check !== 'acknowledged') continue
+    const window = found.find((each) => isIn(each, violation)) as { reads: number; lagMs: number } | undefined
+    if (window === undefined) outside++
+    else {
+      const { healedMs } = window as WindowFinding
+      window.reads++
+      window.lagMs = Math.max(window.lagMs, violation.read.startedMs - healedMs, 0)
+    }
+  }
+  const lags = found.map(({ lagMs }) => lagMs)
+  const counts = {
+    'C1 rows that were never committed': both('phantom'),
+    'C2 older than acknowledged, outside failovers': outside,
+    'C2 the same, inside failovers': both('acknowledged') - outside,
+    'C3 back in time, one process': both('monotonic'),
+    'C4 own writes not read': both('own-writes'),
+    'C4 session not honoured': both('session'),
+    'C5 staler than the read allowed': both('bound'),
+    'C6 copies that differ at rest': rows.counts['at-rest'],
+    'C8 rows under another label': both('label'),
+  }
+  const mustBeNone = Object.entries(counts).filter(([name]) => !name.includes('inside'))
+  const unwell = strikes.filter(({ nemesis }) => nemesis.harmsDatabase)
+  const most = Math.max(0, ...ledger.mostLoadsAtOnce.values())
+  return {
+    ...{ rows, queries, counts, windows: found },
+    targets: [
+      ...mustBeNone.map(([name, times]) => atMost(name, 0, times)),
+      atMost(
+        'p99 of failover windows, from the end of the fault',
+        WINDOW_LIMIT_MS,
+        lags.length === 0 ? 0 : quantile(lags, 0.99),
+        ' ms',
+      ),
+      atMost('reads that failed while the database was well', 0, failedWhile(ledger.seconds(), unwell)),
+      atMost('loads of one process at once', LOADS_AT_ONCE, most),
+    ],
+    remarks: remarks(ledger, rows, queries, strikes),
+  }
+}
+
+export function examplesOf({ rows, queries }: Verdict, strikes: readonly Strike[], most: number): string[] {
+  const taken = new Map<string, number>()
+  return [...rows.violations, ...queries.violations].flatMap((violation) => {
+    const times = (taken.get(violation.check) ?? 0) + 1
+    taken.set(violation.check, times)
+    return times > most ? [] : [`${violation.check}: ${describeViolation(violation)}${timesOf(violation, strikes)}`]
+  })
+}
+
+/** When, on the machine's clock: to be found again among the faults. */
+function timesOf(violation: Violation, strikes: readonly Strike[]): string {
+  if (!('read' in violation)) return ''
+  const { startedMs, endedMs, from, kind }: NamedRead = violation.read
+  const missed = 'missed' in violation ? `, the other ended at ${Math.round(violation.missed.endedMs)}` : ''
+  const during = strikes
+    .filter((strike) => strike.startedMs < endedMs && strike.endedMs > startedMs - BEFORE_MS)
+    .map((strike) => `${strike.nemesis.name} ${Math.round(strike.startedMs)} to ${Math.round(strike.endedMs)}`)
+  const how = [kind, from].filter(Boolean).join(' from ')
+  return ` [${how}, ${Math.round(startedMs)} to ${Math.round(endedMs)}${missed}; ${during.join(', ')}]`
+}
+
+function isIn(
+  { startedMs, healedMs }: FailoverWindow,
+  violation: Violation & { readonly check: 'acknowledged' },
+): boolean {
+  const { read } = violation
+  return read.endedMs >= startedMs && read.startedMs <= healedMs + WINDOW_LIMIT_MS
+}
+
+/** Not counting what a bounded queue refuses, which is its purpose. */
+function failedWhile(seconds: readonly Second[], unwell: readonly Strike[]): number {
+  let failed = 0
+  for (const { startedMs, failedReads } of seconds) {
+    const isUnwell = unwell.some(
+      (strike) => startedMs + 1_500 > strike.startedMs && startedMs < strike.endedMs + AFTERMATH_MS,
+    )
+    if (isUnwell) continue
+    for (const [code, times] of Object.entries(failedReads)) if (code !== 'OVERLOADED') failed += times
+  }
+  return failed
+}
+
+function remarks(ledger: Ledger, rows: HistoryReport, queries: HistoryReport, strikes: readonly Strike[]): string[] {
+  const { totals } = ledger
+  const said = (counts: Record<string, number>) =>
+    Object.entries(counts)
+      .sort(([, a], [, b]) => b - a)
+      .map(([what, times]) => `${what} ${times}`)
+      .join(', ') || 'none'
+  const { staleness } = rows
+  const histogram = staleness.histogram
+    .filter(({ reads }) => reads > 0)
+    .map(({ uptoMs, reads }) => `${uptoMs === 0 ? 'current' : `<= ${uptoMs} ms`} ${reads}`)
+  const struck: Record<string, number> = {}
+  for (const { nemesis } of strikes) struck[nemesis.name] = (struck[nemesis.name] ?? 0) + 1
+  return [
+    `${rows.reads} reads of rows and ${queries.reads} of rows in lists, ${rows.writes} writes, ${totals.loads} loads, ${rows.compared} copies compared at rest`,
+    `staleness: ${histogram.join(', ')}; p99 ${staleness.p99Ms.toFixed(1)} ms, p99.9 ${staleness.p999Ms.toFixed(1)} ms, most ${staleness.maxMs.toFixed(0)} ms`,
+    `${strikes.length} faults: ${said(struck)}`,
+    ...strikes.flatMap(({ nemesis, failure }) => (failure === undefined ? [] : [`${nemesis.name}: ${failure}`])),
+    `failed reads: ${said(totals.failedReads)}; failed writes: ${said(totals.failedWrites)}; left out: ${totals.skipped}; slowest read ${totals.slowestReadMs.toFixed(0)} ms`,
+    `events: ${said(totals.events)}`,
+  ]
+}
