@@ -52,6 +52,8 @@ const SETTINGS = {
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   enableAutoPipelining: false,
+  // Name and version of the client, told by commands that a user with few rights may not send.
+  disableClientInfo: true,
   socketTimeout: SILENCE_MS,
   disconnectTimeout: DISCONNECT_MS,
   retryStrategy: (attempt: number) => Math.min(50 * attempt, 1_000),
