@@ -41,6 +41,7 @@ import { ReplicaTrust, type ReplicaTrustOptions } from './engine/replica-trust.j
 import { Singleflight } from './engine/singleflight.js'
 import { Watermark } from './engine/watermark.js'
 import { Relay } from './jobs/relay.js'
+import type { JobParts } from './table/job-parts.js'
 import type { TableParts } from './table/parts.js'
 
 /** What tests and simulations replace. Not part of the public API. */
@@ -75,6 +76,8 @@ export interface AssemblyOptions {
 /** One instance's wired parts. The only place where parts are chosen and constructed. */
 export interface Assembly {
   readonly table: TableParts
+  /** What jobs over stored copies need besides. */
+  readonly jobs: Pick<JobParts, 'stored' | 'forget'>
   readonly fencer: Fencer
   readonly gate: LoadGate
   readonly locks: FencedLocks
@@ -266,6 +269,14 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       replica,
       replicaLoads,
       isLive,
+    },
+    jobs: {
+      stored: inner,
+      forget(keys) {
+        const changes = keys.map((key) => ({ key, version: null, absent: false, hasFloor: false }))
+        for (const change of changes) invalidation.apply(change)
+        announce(changes)
+      },
     },
     async close() {
       // The database is not ours to close, but may be closed by whoever waits for this.

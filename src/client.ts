@@ -16,8 +16,10 @@ import { checkInstanceOptions } from './instance-options.js'
 import { type CacheableQuery, type CachedQuery, openQuery, type QueryOptions } from './query.js'
 import type { Repository } from './repository.js'
 import { type Session, SessionLog } from './session.js'
+import { type AuditOptions, type AuditReport, auditTables } from './table/audit.js'
 import { CachedTable } from './table/cached-table.js'
 import { resolveTable } from './table/options.js'
+import { type RebuildOptions, type RebuildProgress, rebuildCopies } from './table/rebuild.js'
 import type { KeySpec, LookupColumn, LookupSpec, RowOf, TableName, VersionColumn } from './table/repository-types.js'
 import { TableRepository } from './table-repository.js'
 import {
@@ -172,6 +174,20 @@ export interface Corral<DB> {
    * @throws ConfigError where the database has no outbox, SourceError.
    */
   bumpEpoch(): Promise<FenceState>
+  /**
+   * Compares cached copies, in the cache and in this process' memory, with their rows, at a bounded rate, and evicts those that differ if
+   * it is told to. Those that a write in flight has not reached yet are not counted. See docs/guides/audit-and-rebuild.md.
+   *
+   * @throws ConfigError for bad options, SourceError or CacheUnavailableError when either stays away, `signal.reason`.
+   */
+  audit(options?: AuditOptions<TableName<DB>>): Promise<AuditReport>
+  /**
+   * After an incident: drops every copy that was filled before it ended, or replaces it by what the database has, at a bounded rate and
+   * under the leases that readers use. See docs/guides/audit-and-rebuild.md.
+   *
+   * @throws as `audit`, and KeyError for an id that is none.
+   */
+  rebuild(options: RebuildOptions<TableName<DB>>): Promise<RebuildProgress>
   /** The keys this process reads most, of repositories with `hotKeys`: the first `limit` (default 10), and all hot ones beyond. */
   hotKeys(limit?: number): HotKey[]
   /**
@@ -208,6 +224,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     if (closing) throw new ClosedError()
   }
   const repositories: RepositoryInside[] = []
+  const jobs = { ...watch, ...assembly.jobs, fencer, assertOpen }
   sink?.({ type: 'started', store: redis ? 'redis' : 'in-process' })
 
   const corral: Corral<DB> = {
@@ -223,7 +240,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
         return opened
       }
       const opener = openOnce(open, assertOpen)
-      tables.add(opener)
+      tables.add({ name: table, ...opener })
       const repository = new TableRepository({ db, fencer, watch, calls, unique, clock, telemetry, ...opener })
       repositories.push({ table, options: tableOptions, repository, open: opener.table })
       return repository as never
@@ -267,6 +284,14 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     async bumpEpoch() {
       assertOpen()
       return assembly.bumpEpoch()
+    },
+    async audit(auditOptions = {}) {
+      assertOpen()
+      return auditTables(jobs, auditOptions)
+    },
+    async rebuild(rebuildOptions) {
+      assertOpen()
+      return rebuildCopies(jobs, rebuildOptions)
     },
     hotKeys: (limit) => assembly.table.hotKeys.report(limit),
     close() {

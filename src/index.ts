@@ -27,7 +27,17 @@ export type {
   WriteOptions,
 } from './repository.js'
 export type { Session } from './session.js'
+export type {
+  AuditFigures,
+  AuditOptions,
+  AuditProgress,
+  AuditReport,
+  Drift,
+  DriftAges,
+  DriftKind,
+} from './table/audit.js'
 export type { Explanation } from './table/explain.js'
+export type { RebuildFigures, RebuildOptions, RebuildProgress } from './table/rebuild.js'
 export type { Consistency, RowOf, WriteResult } from './table/repository-types.js'
 export type { WarmProgress, WarmUpOptions } from './table/warm-up.js'
 export type { CorralTransaction, TransactionOptions, TransactionResult } from './transaction.js'

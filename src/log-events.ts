@@ -64,6 +64,7 @@ function levelOf(event: CorralEvent): EventLevel {
     case 'write.unseen':
     case 'ttl.refused':
     case 'floor.reset':
+    case 'drift.found':
     case 'cache.unavailable':
     case 'bus.refused':
     case 'bus.unsent':

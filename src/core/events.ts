@@ -61,8 +61,8 @@ export type CorralEvent =
       readonly type: 'fill'
       readonly entity: string
       readonly key: CacheKey
-      /** `copy`: a copy of a hot key's entry was made of that entry. `warm`: ahead of any reader. */
-      readonly reason: 'miss' | 'refresh' | 'copy' | 'warm'
+      /** `copy`: a copy of a hot key's entry was made of that entry. `warm`: ahead of any reader. `rebuild`: in place of an older one, by `corral.rebuild`. */
+      readonly reason: 'miss' | 'refresh' | 'copy' | 'warm' | 'rebuild'
       readonly outcome: 'filled' | 'lease-lost' | 'fenced' | 'older' | 'uncacheable' | 'unavailable'
     }
   /**
@@ -145,6 +145,19 @@ export type CorralEvent =
     }
   /** Cached rows were compared with the database; `differing` had another version, or were only in one of the two. */
   | { readonly type: 'compared'; readonly entity: string; readonly rows: number; readonly differing: number }
+  /**
+   * `corral.audit` has found a copy that differed from its row at two looks: see `Drift` for `kind` and `place`. `ageMs`: how long it has
+   * at most; undefined where nobody can say. `repair`: what became of its fence.
+   */
+  | {
+      readonly type: 'drift.found'
+      readonly entity: string
+      readonly key: CacheKey
+      readonly kind: 'behind' | 'ahead' | 'gone' | 'hidden' | 'astray' | 'differs'
+      readonly place: 'redis' | 'copy' | 'memory'
+      readonly ageMs: number | undefined
+      readonly repair: 'none' | 'fenced' | 'pending'
+    }
   /**
    * Each second of the one that leads. `pending`: changes it has in hand, the oldest of them `lagMs` old; zero when it has caught up. `replaying`:
    * shards that get the last minutes again. `away`: shards that do not answer and have been left behind.

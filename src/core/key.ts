@@ -12,6 +12,9 @@ export type CacheKey = string & { readonly [brand]: 'CacheKey' }
 export type KeyKind = 'row' | 'lookup' | 'query' | 'mark'
 
 const KIND_MARK = { row: '/', lookup: '@', query: '?', mark: '#' } as const
+const KIND_OF = new Map(Object.entries(KIND_MARK).map(([kind, mark]) => [mark as string, kind as KeyKind]))
+/** Begins the digest of an overlong part, and occurs nowhere else in a key. */
+const DIGEST = '~'
 const SAFE = /^[A-Za-z0-9_.-]*$/
 const UNSAFE = /[^A-Za-z0-9_.-]/gu
 /** Parts longer than this travel as a digest, so that a 10 kB id does not become a 10 kB key. */
@@ -73,6 +76,46 @@ export function guardKey(key: CacheKey): string {
   return `${key}#`
 }
 
+/** What a key says of itself: the inverse of the functions above. */
+export interface KeyParts {
+  readonly kind: KeyKind
+  /** What all keys of its kind, entity and column begin with: see `keyPrefix`. */
+  readonly prefix: string
+  /** The table's qualified name, or the query's name. Overlong ones as their digest. */
+  readonly entity: string
+  readonly column: string | undefined
+  /** Undefined: an overlong part was written as a digest, and cannot be read back. */
+  readonly id: readonly string[] | undefined
+  /** The key of the hot row that this is a copy of. */
+  readonly copyOf: CacheKey | undefined
+}
+
+/** Undefined for whatever is not the key of an entry or a mark of this namespace. Never throws. */
+export function parseKey(namespace: string, key: string): KeyParts | undefined {
+  const start = `${namespace}:{`
+  if (!key.startsWith(start) || !key.endsWith('}')) return undefined
+  const body = key.slice(start.length, -1)
+  const at = body.search(/[/@?#]/)
+  const kind = KIND_OF.get(body[at] ?? '')
+  if (kind === undefined) return undefined
+  const [text = '', suffix] = body.slice(at + 1).split(':')
+  // A lookup is always about columns, a mark sometimes; no part of an id contains the sign.
+  const equals = text.indexOf('=')
+  try {
+    const id = text.slice(equals + 1).split(',')
+    return {
+      kind,
+      prefix: key.slice(0, start.length + at + 1 + equals + 1),
+      entity: decodeURIComponent(body.slice(0, at)),
+      column: equals < 0 ? undefined : decodeURIComponent(text.slice(0, equals)),
+      id: id.some((part) => part.startsWith(DIGEST)) ? undefined : id.map(decodeURIComponent),
+      copyOf: suffix === undefined ? undefined : (`${key.slice(0, key.lastIndexOf(':'))}}` as CacheKey),
+    }
+  } catch {
+    return undefined
+  }
+}
+
 /** Whether a key is a table's mark. No encoded part and no other kind of key contains the sign. */
 export function isMark(key: CacheKey): boolean {
   return key.includes(KIND_MARK.mark)
@@ -82,7 +125,7 @@ function encodePart(part: string): string {
   const encoded = SAFE.test(part) ? part : part.replace(UNSAFE, encodeCharacter)
   if (encoded.length <= LONGEST_PART) return encoded
   // Of the encoded part: UTF-8 has one form for all halves of surrogate pairs.
-  return `~${createHash('sha256').update(encoded).digest('base64url')}.${part.length}`
+  return `${DIGEST}${createHash('sha256').update(encoded).digest('base64url')}.${part.length}`
 }
 
 function encodeCharacter(character: string): string {

@@ -144,6 +144,20 @@ export interface StoreShards {
   tick(shard: string, text: string, server: string): Promise<ShardState>
   /** From which shards keys have moved to which since the last call. */
   takeMoves(): readonly ShardMove[]
+  /**
+   * Keys of entries and marks that a shard holds, without guards, a page at a time. A key that is there all the while is told at least
+   * once if the shard stays on its server; one that comes or goes may be told or not, and any may be told twice.
+   *
+   * @param cursor null: from the beginning. Any number: from somewhere.
+   * @param count about how many keys are gone through, whosever they are.
+   */
+  scan(shard: string, cursor: string | null, count: number): Promise<KeyPage>
+}
+
+export interface KeyPage {
+  readonly keys: readonly CacheKey[]
+  /** Null: that was the end. */
+  readonly next: string | null
 }
 
 export interface ShardState {

@@ -31,6 +31,7 @@ export interface HotRepository {
 }
 
 const NO_KEYS: readonly CacheKey[] = []
+const NO_REPOSITORIES: readonly HotRepository[] = []
 /** Keys whose copy is remembered, so that its suffix is not looked for at each read. */
 const MAX_REMEMBERED = 1_024
 
@@ -90,7 +91,10 @@ export class HotKeys {
   /** All copies a key may have, hot or not: what a write of it has to fence besides the key itself. Bound, to be handed on. */
   readonly copiesOf = (key: CacheKey): readonly CacheKey[] => {
     if (this.#repositories.size === 0) return NO_KEYS
-    const repositories = this.#repositories.get(key.slice(0, key.indexOf('/') + 1)) ?? []
+    const idAt = key.indexOf('/') + 1
+    const repositories = this.#repositories.get(key.slice(0, idAt)) ?? NO_REPOSITORIES
+    // A copy has none itself.
+    if (repositories.length === 0 || key.includes(':', idAt)) return NO_KEYS
     return repositories.flatMap(({ copies }) => copySuffixes(key, copies).map((suffix) => copyKey(key, suffix)))
   }
 

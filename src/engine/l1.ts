@@ -109,6 +109,14 @@ export class L1<Value> {
     return { held: true, value: held.value }
   }
 
+  /** Everything that is held and still fresh. Leaves the order of last use alone, and may be gone through slowly: what goes meanwhile is left out. */
+  *held(nowMs: () => number): Generator<{ readonly slot: L1Slot; readonly value: Value | undefined }> {
+    for (const slot of [...this.#entries.keys()]) {
+      const held = this.#entries.peek(slot)
+      if (held !== undefined && nowMs() < held.untilMs) yield { slot, value: held.value }
+    }
+  }
+
   generation(slot: L1Slot): number {
     return this.#era * 2 ** 32 + (this.#stripes[stripeOf(slot)] as number)
   }

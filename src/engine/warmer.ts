@@ -10,6 +10,12 @@ import { refusalEvent, type Sealer } from './sealer.js'
 export type WarmOutcome = 'filled' | 'skipped' | 'failed'
 
 /**
+ * `skipped`: there is nothing older any more. `busy`: somebody else is filling it, or something was written just now; look again.
+ * `uncacheable`: what there was is still there, because the row cannot be stored.
+ */
+export type RebuildOutcome = 'filled' | 'skipped' | 'busy' | 'uncacheable'
+
+/**
  * Fills keys ahead of their readers, by the leases that readers use: whoever holds one loads, so a fleet that warms up and serves
  * at the same time loads no key twice.
  *
@@ -49,10 +55,33 @@ export class Warmer<Id, Value> {
     if (this.#parts.isPending(key)) return 'skipped'
     try {
       const seen = await this.#look(key)
-      return seen === undefined ? 'skipped' : await this.#fill(key, id, seen)
+      const outcome = seen === undefined ? 'skipped' : await this.#fill(key, id, seen, 'warm')
+      if (outcome === 'uncacheable') return 'failed'
+      // Busy: somebody else is filling it, or the next reader loads what was written just now.
+      return outcome === 'busy' ? 'skipped' : outcome
     } catch {
       return 'failed'
     }
+  }
+
+  /**
+   * Replaces what was filled before `beforeMs` of the store's clock by what the primary has now, whatever its version says: of two
+   * histories the primary's is the one that counts. Until it is replaced it goes on being served.
+   *
+   * @param fillsAbsent also where there is nothing to replace.
+   * @throws SourceError, CacheUnavailableError. Both may go away.
+   */
+  async rebuild(
+    key: CacheKey,
+    id: Id,
+    { beforeMs, fillsAbsent }: { readonly beforeMs: number; readonly fillsAbsent: boolean },
+  ): Promise<RebuildOutcome> {
+    if (this.#parts.isPending(key)) return 'busy'
+    const bytes = await this.#parts.store.read(key)
+    if (bytes === null && !fillsAbsent) return 'skipped'
+    const entry = bytes && this.#parts.codec.open(bytes)
+    if (entry && !('unreadable' in entry) && entry.filledAtMs >= beforeMs) return 'skipped'
+    return this.#fill(key, id, { bytes, useless: true }, 'rebuild')
   }
 
   /** What there is to replace; undefined when a reader would be served. */
@@ -67,15 +96,21 @@ export class Warmer<Id, Value> {
     return { bytes, useless: verdict.startsWith('other') }
   }
 
-  async #fill(key: CacheKey, id: Id, seen: Seen): Promise<WarmOutcome> {
+  async #fill(
+    key: CacheKey,
+    id: Id,
+    seen: Seen,
+    reason: 'warm' | 'rebuild',
+  ): Promise<Exclude<RebuildOutcome, 'skipped'>> {
     const { store, chance, emit, clock } = this.#parts
     const { entity } = this.#source
     const startedMs = clock.monotonicMs()
     const token = chance.token()
     const length = Math.ceil(leaseMs(this.#cost.estimateMs, this.#lease))
     const { outcome } = await store.lease({ key, token, leaseMs: length, seen: seen.bytes, waitedFor: null })
-    if (outcome !== 'leased') return 'skipped'
-    const filled = await this.#replica?.attempt({ key, id, token, useless: seen.useless, reason: 'warm' })
+    if (outcome !== 'leased') return 'busy'
+    const replica = reason === 'warm' ? this.#replica : undefined
+    const filled = await replica?.attempt({ key, id, token, useless: seen.useless, reason: 'warm' })
     if (filled) {
       this.#cost.record(clock.monotonicMs() - startedMs)
       return 'filled'
@@ -88,22 +123,21 @@ export class Warmer<Id, Value> {
       if (loaded.loadedFrom !== 'primary') throw inRecovery(entity)
     } catch (error) {
       this.#cost.recordFailure()
-      await store.release({ key, token, failure: failureCode(error) })
-      return 'failed'
+      await store.release({ key, token, failure: failureCode(error) }).catch(() => {})
+      throw error
     }
     const made = this.#sealer.seal({ key, ...loaded, epoch, ageMs: clock.monotonicMs() - askedMs })
     if ('refused' in made) {
       emit(refusalEvent(entity, key, made))
       await store.release({ key, token, failure: null })
-      return 'failed'
+      return 'uncacheable'
     }
     const { sealed, version, keepMs } = made
     const { snapshot } = loaded
     const fill = { key, token, sealed, version, keepMs, snapshot, replacesNewer: seen.useless }
     const stored = await store.fill({ ...fill, loadedFrom: 'primary' })
     this.#cost.record(clock.monotonicMs() - startedMs)
-    emit({ type: 'fill', entity, key, reason: 'warm', outcome: stored })
-    // Refused: a write came in between, and the next reader loads what it wrote.
-    return stored === 'filled' ? 'filled' : 'skipped'
+    emit({ type: 'fill', entity, key, reason, outcome: stored })
+    return stored === 'filled' ? 'filled' : 'busy'
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js'
 import type { WarmOutcome } from '../engine/warmer.js'
+import { Pace, pageSize } from './pace.js'
 
 /** How far a warm-up has come. */
 export interface WarmProgress {
@@ -41,9 +42,6 @@ export interface WarmJob<Id> {
   readonly onProgress: ((progress: WarmProgress) => void) | undefined
 }
 
-/** A page takes at most this part of a second's rows, so that low rates are kept in short steps too. */
-const PAGES_A_SECOND = 10
-
 /**
  * Fills keys page by page, no faster than it may.
  *
@@ -53,15 +51,11 @@ const PAGES_A_SECOND = 10
  * @throws what `keys` or `onProgress` throws, and `signal.reason`.
  */
 export async function warm<Id>(job: WarmJob<Id>): Promise<WarmProgress> {
-  const { clock, ratePerSecond, signal } = job
-  const pageSize = Math.max(1, Math.min(job.concurrency, Math.floor(ratePerSecond / PAGES_A_SECOND)))
+  const { ratePerSecond, signal } = job
+  const pace = new Pace(job.clock, ratePerSecond)
   let progress: WarmProgress = { done: 0, filled: 0, skipped: 0, failed: 0, total: job.total, cursor: job.cursor }
-  let dueMs = clock.monotonicMs()
-  for await (const page of pagesOf(job.keys, pageSize)) {
-    const waitMs = dueMs - clock.monotonicMs()
-    if (waitMs > 0) await clock.sleep(waitMs, signal)
-    signal?.throwIfAborted()
-    const startedMs = clock.monotonicMs()
+  for await (const page of pagesOf(job.keys, pageSize(ratePerSecond, job.concurrency))) {
+    await pace.turn(signal)
     const outcomes = await Promise.all(page.map(({ id }) => (id === undefined ? 'failed' : job.fill(id))))
     const count = (wanted: WarmOutcome) => outcomes.filter((outcome) => outcome === wanted).length
     progress = {
@@ -73,14 +67,13 @@ export async function warm<Id>(job: WarmJob<Id>): Promise<WarmProgress> {
       cursor: page.at(-1)?.cursor,
     }
     job.onProgress?.(progress)
-    // From when this page began, not from when the last one was due: time spent skipping is not saved up for a burst.
-    dueMs = startedMs + ((page.length - count('skipped')) * 1_000) / ratePerSecond
+    pace.spend(page.length - count('skipped'))
   }
   signal?.throwIfAborted()
   return progress
 }
 
-async function* pagesOf<Key>(keys: AsyncIterable<Key>, size: number): AsyncGenerator<Key[]> {
+export async function* pagesOf<Key>(keys: AsyncIterable<Key>, size: number): AsyncGenerator<Key[]> {
   let page: Key[] = []
   for await (const key of keys) {
     page.push(key)

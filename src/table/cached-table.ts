@@ -97,6 +97,12 @@ export class CachedTable {
     return this.#writer
   }
 
+  /** For jobs that go through its copies from outside. */
+  get inside() {
+    const [parts, options, changes, versions] = [this.#parts, this.#options, this.#changes, this.#versions] as const
+    return { parts, options, changes, versions, tier: this.#tier, rows: this.#plan.rows, warmer: this.#warmer }
+  }
+
   /** The id as Postgres would print it; undefined when no row can have it. Throws KeyError for what is no id at all. */
   idOf(id: unknown): CanonicalId | undefined {
     const canonical = canonicalId(this.facts.key, id)

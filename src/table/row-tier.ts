@@ -86,6 +86,15 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
     return { trusted: this.#isLive(nowMs), ...this.#l1.peek(slot, nowMs) }
   }
 
+  /** What is held and would answer now, one by one. */
+  *held(): Generator<{ readonly id: CanonicalId; readonly value: object | undefined }> {
+    const nowMs = () => this.#clock.monotonicMs()
+    for (const { slot, value } of this.#l1.held(nowMs)) {
+      if (!this.#isLive(nowMs())) return
+      yield { id: this.idOf(slot), value }
+    }
+  }
+
   freshForMs(slot: L1Slot): number | undefined {
     return this.#l1.freshForMs(slot, this.#clock.monotonicMs())
   }

@@ -38,6 +38,8 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
         'TransactionOptions',
       ],
       ...['FencedLock', 'LockOptions'],
+      ...['AuditFigures', 'AuditOptions', 'AuditProgress', 'AuditReport', 'Drift', 'DriftAges', 'DriftKind'],
+      ...['RebuildFigures', 'RebuildOptions', 'RebuildProgress'],
       ...['CacheableQuery', 'CachedQuery', 'QueryOptions', 'QueryReadOptions', 'WarmProgress', 'WarmUpOptions'],
       ...['TransactionRepository', 'TransactionResult', 'TtlOptions', 'UpdateOptions', 'WriteOptions', 'WriteResult'],
     ],

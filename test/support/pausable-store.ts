@@ -16,7 +16,7 @@ import type {
 } from '../../src/core/ports.js'
 import { Gates, type Pause } from './gates.js'
 
-export type StoreOperation = 'read' | 'lease' | 'fill' | 'release' | 'fence' | 'mark' | 'look' | 'tick'
+export type StoreOperation = 'read' | 'lease' | 'fill' | 'release' | 'fence' | 'mark' | 'look' | 'tick' | 'scan'
 export type StorePoint = `${'before' | 'after'} ${StoreOperation}`
 
 /** What goes wrong with a call: it fails, it never answers, or it answers late (by the clock). */
@@ -49,6 +49,7 @@ export class PausableStore implements CacheStore {
       takeMoves: () => shards.takeMoves(),
       look: (shard) => this.#pass('look', [], () => shards.look(shard)),
       tick: (shard, text, server) => this.#pass('tick', [], () => shards.tick(shard, text, server)),
+      scan: (shard, cursor, count) => this.#pass('scan', [], () => shards.scan(shard, cursor, count)),
     }
   }
 

@@ -79,6 +79,8 @@ function told(event: CorralEvent): Field[] {
       return [event.reason]
     case 'write.unseen':
       return [event.entity ?? event.statement]
+    case 'drift.found':
+      return [event.place, event.kind, event.repair]
     case 'compared':
       return [`${event.differing} of ${event.rows} differ`]
     case 'relay.batch':

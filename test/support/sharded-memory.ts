@@ -158,6 +158,7 @@ export class ShardedMemory implements CacheStore {
         return this.#state(shard)
       },
       takeMoves: () => servers.moves,
+      scan: async (shard) => this.#server(shard).memory.shards.scan(shard, null, 0),
     }
   }
 

@@ -1,20 +1,25 @@
 import type { CacheKey } from '../../core/key.js'
 import { tickKey } from '../../core/key.js'
-import type { ShardMove, ShardState, StoreShards } from '../../core/ports.js'
+import type { KeyPage, ShardMove, ShardState, StoreShards } from '../../core/ports.js'
 
 const ONLY = 'memory'
+/** Begins the keys of epoch and tick, which are no entries. */
+const OF_NAMESPACE = '{'
 
 /** `StoreShards` of a store in this process: one shard, which lives and forgets with the process. */
 export class MemoryShards implements StoreShards {
   readonly #put: (key: CacheKey, text: string) => void
   readonly #get: (key: CacheKey) => string | undefined
+  readonly #keys: () => Iterable<CacheKey>
 
   constructor(options: {
     put: (key: CacheKey, text: string) => void
     get: (key: CacheKey) => string | undefined
+    keys: () => Iterable<CacheKey>
   }) {
     this.#put = options.put
     this.#get = options.get
+    this.#keys = options.keys
   }
 
   list(): readonly string[] {
@@ -40,5 +45,10 @@ export class MemoryShards implements StoreShards {
 
   takeMoves(): readonly ShardMove[] {
     return []
+  }
+
+  /** All at once: they are in this process' memory anyway, and change their order with every read. */
+  async scan(_shard: string, _cursor: string | null, _count: number): Promise<KeyPage> {
+    return { keys: [...this.#keys()].filter((key) => !key.startsWith(OF_NAMESPACE)), next: null }
   }
 }

@@ -70,6 +70,7 @@ export class MemoryStore implements CacheStore {
         const bytes = this.#entry(key)
         return bytes === null ? undefined : Buffer.from(bytes).toString('latin1')
       },
+      keys: () => this.#entries.keys(),
     })
   }
 

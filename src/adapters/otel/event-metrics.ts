@@ -94,6 +94,7 @@ export class EventMetrics {
       case 'ttl.refused':
       case 'shape.changed':
       case 'floor.reset':
+      case 'drift.found':
       case 'cache.unavailable':
       case 'relay.failed':
       case 'primary.recovering':

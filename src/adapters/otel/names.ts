@@ -211,14 +211,15 @@ export const METRICS = {
     kind: 'counter',
     unit: '{row}',
     attributes: ['name'],
-    description: "Cached rows that were compared with the database, by `consistency: 'verified'`.",
+    description: "Copies that were compared with the database, by `consistency: 'verified'` or `corral.audit`.",
   },
   driftFound: {
     name: 'cache.drift.found',
     kind: 'counter',
     unit: '{row}',
     attributes: ['name'],
-    description: 'Those that differed. A write whose fence is on its way looks the same for as long as that takes.',
+    description:
+      'Those that differed. To a verified read a write whose fence is on its way looks the same for as long as that takes; an audit looks twice.',
   },
   lockChanges: {
     name: 'cache.lock.changes',

@@ -1,6 +1,6 @@
 import { CacheUnavailableError } from '../../core/errors.js'
 import { type CacheKey, tickKey } from '../../core/key.js'
-import type { ShardMove, ShardState, StoreShards } from '../../core/ports.js'
+import type { KeyPage, ShardMove, ShardState, StoreShards } from '../../core/ports.js'
 import { keySlot } from '../../policy/slot-copies.js'
 import { type RedisConnection, whenReady } from './connection.js'
 
@@ -39,6 +39,11 @@ local now = server()
 if now ~= '' and now == ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) end
 return {now, stored()}
 `
+
+/** A connection to one node of a cluster. */
+interface Node extends Pick<RedisConnection, 'call'> {
+  readonly options: { readonly host?: string; readonly port?: number }
+}
 
 type Ask = (key: string, ...values: (string | number)[]) => Promise<[server: string, tick: string]>
 
@@ -109,6 +114,24 @@ export class RedisShards implements StoreShards {
     return moves
   }
 
+  async scan(shard: string, cursor: string | null, count: number): Promise<KeyPage> {
+    await whenReady(this.#connection)
+    // SCAN knows nothing of key prefixes, neither in the pattern nor in what it finds.
+    const pattern = `${escapeGlob(this.#keyPrefix + this.#namespace)}:{*}`
+    const reply = await this.#nodeOf(shard).call('SCAN', cursor ?? '0', 'MATCH', pattern, 'COUNT', count)
+    const [next, found] = reply as [string, string[]]
+    const keys = [...new Set(found)].map((key) => key.slice(this.#keyPrefix.length) as CacheKey)
+    return { keys, next: next === '0' ? null : next }
+  }
+
+  #nodeOf(shard: string): Pick<RedisConnection, 'call'> {
+    if (!this.#connection.isCluster) return this.#connection
+    const cluster = this.#connection as unknown as { nodes(role: 'master'): readonly Node[] }
+    const node = cluster.nodes('master').find(({ options: { host, port } }) => `${host}:${port}` === shard)
+    if (node === undefined) throw new CacheUnavailableError('scan', `${shard} is no primary of the cluster`)
+    return node
+  }
+
   #state(server: string, tick: string): ShardState {
     const isKnown = server !== ''
     return { server: isKnown ? server : `session ${this.#session}`, isKnown, tick: tick === '' ? undefined : tick }
@@ -133,4 +156,8 @@ export class RedisShards implements StoreShards {
     })
     this.#tickKeys.clear()
   }
+}
+
+function escapeGlob(text: string): string {
+  return text.replaceAll(/[*?[\]\\]/g, '\\$&')
 }
