@@ -79,7 +79,7 @@ export class Warmer<Id, Value> {
     if (this.#parts.isPending(key)) return 'busy'
     const bytes = await this.#parts.store.read(key)
     if (bytes === null && !fillsAbsent) return 'skipped'
-    const entry = bytes && this.#parts.codec.open(bytes)
+    const entry = bytes && this.#parts.codec.open(bytes, key)
     if (entry && !('unreadable' in entry) && entry.filledAtMs >= beforeMs) return 'skipped'
     return this.#fill(key, id, { bytes, useless: true }, 'rebuild')
   }

@@ -55,7 +55,7 @@ export class AuditedTable {
   /** @param parts of the key, which begins with one of `prefixes`. */
   read(key: CacheKey, parts: KeyParts, bytes: StoredBytes): Found {
     const { codec, epoch } = this.#table.inside.parts
-    const entry = codec.open(bytes)
+    const entry = codec.open(bytes, key)
     if ('unreadable' in entry || entry.epoch !== epoch()) return 'unused'
     if (entry.kind !== 'absent' && entry.kind !== parts.kind) return 'unused'
     const copy = {

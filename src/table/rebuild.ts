@@ -167,7 +167,7 @@ async function oldCopies(
   let skipped = 0
   const note = (key: CacheKey, of: KeyParts, bytes: StoredBytes | null) => {
     // A mark has no age; what was stored under it is only read once more.
-    const entry = bytes === null || of.kind === 'mark' ? undefined : parts.codec.open(bytes)
+    const entry = bytes === null || of.kind === 'mark' ? undefined : parts.codec.open(bytes, key)
     const isNew = bytes === null || (entry && !('unreadable' in entry) && entry.filledAtMs >= sinceMs)
     if (isNew) return void skipped++
     const table = rows.get(of.prefix)
