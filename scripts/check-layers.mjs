@@ -26,7 +26,10 @@ const LAYERS = {
 
   'adapters/memory': { layers: ['core', 'policy', 'adapters/memory'], packages: ['lru-cache'] },
   'adapters/redis': { layers: ['core', 'policy', 'adapters/redis'], packages: ['ioredis'] },
-  'adapters/postgres': { layers: ['core', 'policy', 'adapters/postgres'], packages: ['kysely', 'pg'] },
+  'adapters/postgres': {
+    layers: ['core', 'policy', 'adapters/postgres'],
+    packages: ['kysely', 'pg', 'pg-logical-replication', 'node:net'],
+  },
   'adapters/codec': { layers: ['core', 'policy', 'adapters/codec'], packages: ['node:zlib', 'node:util'] },
   'adapters/otel': { layers: ['core', 'policy', 'adapters/otel'], packages: ['@opentelemetry/api'] },
 
@@ -34,6 +37,7 @@ const LAYERS = {
 
   session: { layers: ['core', 'policy'], packages: [] },
   config: { layers: ['core', 'policy'], packages: [] },
+  'relay-options': { layers: ['core', 'config'], packages: [] },
   'log-events': { layers: ['core'], packages: [] },
   migrations: { layers: ['core', 'adapters/postgres'], packages: [] },
   table: { layers: [...BELOW_TABLE, 'table'], packages: ['kysely', 'node:util'] },
@@ -45,17 +49,26 @@ const LAYERS = {
   query: { layers: BELOW_QUERY, packages: ['kysely'] },
 
   assembly: {
-    layers: ['core', 'policy', 'engine', 'adapters/*', 'jobs', 'config', 'session', 'table'],
+    layers: ['core', 'policy', 'engine', 'adapters/*', 'jobs', 'config', 'relay-options', 'session', 'table'],
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
   'instance-options': { layers: ['core', 'config', 'adapters/redis'], packages: [] },
   inside: { layers: ['config', 'adapters/*', 'assembly', 'table', 'table-repository'], packages: [] },
   client: {
-    layers: [...BELOW_QUERY, 'adapters/*', 'query', 'fenced-lock', 'assembly', 'inside', 'instance-options'],
+    layers: [
+      ...BELOW_QUERY,
+      'adapters/*',
+      'query',
+      'fenced-lock',
+      'relay-options',
+      'assembly',
+      'inside',
+      'instance-options',
+    ],
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
   testing: { layers: ['core', 'adapters/codec', 'adapters/postgres', 'session', 'testing'], packages: ['kysely'] },
-  'relay-process': { layers: ['core', 'config', 'client'], packages: [] },
+  'relay-process': { layers: ['core', 'config', 'relay-options', 'client'], packages: [] },
   // The one layer that reads files, and that packages of its own belong to.
   cli: {
     layers: [...BELOW_QUERY, 'adapters/*', 'client', 'inside', 'relay-process', 'log-events', 'migrations', 'cli'],
@@ -64,7 +77,7 @@ const LAYERS = {
   index: {
     layers: [
       ...['core', 'config', 'session', 'table', 'transaction', 'repository', 'query', 'fenced-lock', 'client'],
-      ...['adapters/codec', 'adapters/otel', 'log-events', 'relay-process'],
+      ...['adapters/codec', 'adapters/otel', 'log-events', 'relay-options', 'relay-process'],
     ],
     packages: [],
   },

@@ -13,6 +13,7 @@ import { pruneTombstones } from './adapters/postgres/prune-tombstones.js'
 import { RelationDirectory } from './adapters/postgres/relation-directory.js'
 import type { AnyDatabase } from './adapters/postgres/row-writer.js'
 import { readSight } from './adapters/postgres/sight.js'
+import { SlotFeed } from './adapters/postgres/slot-feed.js'
 import type { RedisClient } from './adapters/redis/connection.js'
 import { RedisLockHints } from './adapters/redis/lock-hints.js'
 import { RedisChannel } from './adapters/redis/redis-channel.js'
@@ -41,6 +42,7 @@ import { ReplicaTrust, type ReplicaTrustOptions } from './engine/replica-trust.j
 import { Singleflight } from './engine/singleflight.js'
 import { Watermark } from './engine/watermark.js'
 import { Relay } from './jobs/relay.js'
+import type { ResolvedSlot } from './relay-options.js'
 import type { JobParts } from './table/job-parts.js'
 import type { TableParts } from './table/parts.js'
 
@@ -69,6 +71,8 @@ export interface AssemblyOptions {
   readonly telemetry?: boolean | TelemetryOptions | undefined
   /** Runs a relay. Default: none. */
   readonly relays?: boolean
+  /** What it reads. Undefined: the outbox. */
+  readonly slot?: ResolvedSlot | undefined
   /** Undefined: nobody listens. */
   readonly onEvent: EmitEvent | undefined
 }
@@ -86,8 +90,8 @@ export interface Assembly {
   readonly telemetry: Telemetry
   /** Undefined: this process runs none. */
   readonly relay: Relay | undefined
-  /** Of each opened table. */
-  readonly durability: ReadonlyMap<string, Durability>
+  /** Of the opened tables; `ttl-only` without one. */
+  leastDurability(): Durability
   /** Has to be waited for before the first read: what the database alone knows of the cache. @throws SourceError */
   ready(): Promise<void>
   /** A table was opened. @throws SourceError */
@@ -158,7 +162,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const epoch = new Epoch({ namespace, store, clock, invalidation, flights, lookEveryMs, emit, announce })
   const relay = options.relays
     ? new Relay({
-        feed: seams.feed ?? new OutboxFeed({ db, clock, namespace }),
+        feed: seams.feed ?? openFeed(options, clock, emit),
         // Not by way of the breaker: the relay does not give up, and each shard is a case of its own.
         ...{ store: inner, shards: inner.shards, namespace, clock, chance, emit, epoch, settings: settings.relay },
         telemetry,
@@ -210,7 +214,11 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     store,
     telemetry,
     relay,
-    durability,
+    leastDurability() {
+      const [first, ...others] = new Set(durability.values())
+      // Relays of a namespace read one source: with tables of both, some are not told of.
+      return first === undefined || others.length > 0 ? 'ttl-only' : first
+    },
     ready() {
       ready ??= readEpoch(db, namespace).then(
         (number) => {
@@ -226,7 +234,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       return ready
     },
     async opened(entity) {
-      const found = await readDurability(db, entity)
+      const found = await readDurability(db, namespace, entity)
       if (durability.get(entity) !== found) emit({ type: 'durability', entity, durability: found })
       durability.set(entity, found)
     },
@@ -261,7 +269,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       epoch: epoch.text,
       isPending: (key) => pending.has(key) || outage.covers(key),
       watermark,
-      isRelayed: (entity) => durability.get(entity) === 'outbox',
+      isRelayed: (entity) => (durability.get(entity) ?? 'ttl-only') !== 'ttl-only',
       hotKeys,
       telemetry,
       calls,
@@ -304,6 +312,11 @@ function openStore({ redis, namespace, settings }: AssemblyOptions, clock: Clock
 function openCodec({ settings, encryption }: AssemblyOptions): Envelope {
   const resolved = resolveEncryption(encryption)
   return new Envelope({ ...settings.codec, cipher: resolved && new PayloadCipher(resolved, systemBytes) })
+}
+
+function openFeed({ db, namespace, slot }: AssemblyOptions, clock: Clock, emit: EmitEvent): ChangeFeed {
+  if (slot === undefined) return new OutboxFeed({ db, clock, namespace })
+  return new SlotFeed({ ...slot, db, clock, namespace, emit })
 }
 
 function openChannel(client: RedisClient, namespace: string, store: CacheStore): Channel {

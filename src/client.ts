@@ -4,7 +4,7 @@ import type { TelemetryOptions } from './adapters/otel/telemetry-options.js'
 import type { Durability } from './adapters/postgres/durability.js'
 import type { RedisClient } from './adapters/redis/connection.js'
 import { assemble, type Seams } from './assembly.js'
-import { type L1Options, type OptionGroups, type RelayOptions, resolveSettings, type TtlOptions } from './config.js'
+import { type L1Options, type OptionGroups, resolveSettings, type TtlOptions } from './config.js'
 import { ClosedError, isCorralError } from './core/errors.js'
 import type { CorralEvent, EmitEvent } from './core/events.js'
 import type { FenceState } from './engine/fencer.js'
@@ -14,6 +14,7 @@ import { type FencedLock, type LockOptions, runFenced } from './fenced-lock.js'
 import { type RepositoryInside, withInside } from './inside.js'
 import { checkInstanceOptions } from './instance-options.js'
 import { type CacheableQuery, type CachedQuery, openQuery, type QueryOptions } from './query.js'
+import { type RelayOptions, resolveRelay } from './relay-options.js'
 import type { Repository } from './repository.js'
 import { type Session, SessionLog } from './session.js'
 import { type AuditOptions, type AuditReport, auditTables } from './table/audit.js'
@@ -106,7 +107,10 @@ export interface CorralStats {
   readonly pendingFences: number
   /** Statements of this process at the database now, and waiting for their turn. */
   readonly loads: { readonly running: number; readonly waiting: number }
-  /** `outbox`: every change of every opened table reaches the cache, if a relay runs. `ttl-only`: one of them has no outbox triggers, or none is open. */
+  /**
+   * `outbox`, `slot`: every change of every opened table reaches the cache, if a relay runs, which reads that. `ttl-only`: of one of them no relay
+   * is told, or none is open.
+   */
   readonly durability: Durability
   /**
    * How far the cache may be behind the database, as far as this process can prove: rises without end when the relay does not work.
@@ -209,11 +213,11 @@ export function createCorral<DB>(options: CorralOptions<DB>): Corral<DB> {
 /** `createCorral` for tests and simulations, which bring their own clock, chance, store or channel. */
 export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): Corral<DB> {
   const { db, redis, namespace, secret, encryption, ...rest } = checkInstanceOptions(options)
-  const { onEvent, replica, telemetry: traces, relay = false, ...groups } = rest
-  const settings = resolveSettings(typeof relay === 'object' ? { ...groups, relay } : groups)
+  const { onEvent, replica, telemetry: traces, relay, ...groups } = rest
+  const { runs: relays, times, slot } = resolveRelay(relay)
+  const settings = resolveSettings({ ...groups, relay: times })
   const sink = onEvent && safely(onEvent)
-  const relays = relay !== false
-  const chosen = { settings, encryption, replica, relays, telemetry: traces, onEvent: sink }
+  const chosen = { settings, encryption, replica, relays, slot, telemetry: traces, onEvent: sink }
   const assembly = assemble({ db, redis, namespace, secret, ...chosen }, seams)
   const { fencer, gate, pending, store } = assembly
   const tables = new OpenTables<CachedTable>()
@@ -277,7 +281,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       breaker: store.breakerState,
       pendingFences: pending.size,
       loads: { running: gate.running, waiting: gate.waiting },
-      durability: [...new Set(assembly.durability.values())].join() === 'outbox' ? 'outbox' : 'ttl-only',
+      durability: assembly.leastDurability(),
       relay: assembly.relay?.role ?? 'off',
       watermarkAgeMs: assembly.watermarkAgeMs(),
     }),

@@ -112,7 +112,7 @@ export interface HotKeyOptions {
 }
 
 /** Carrying the outbox's changes to the cache: `relay: true` in some processes, at least two of them. See docs/guides/outbox.md. */
-export interface RelayOptions {
+export interface RelayTimes {
   /** How often an idle relay looks for changes. One that has found some looks four times as often. Default 100. */
   readonly pollMs?: number
   /** How often the other relays of the namespace ask whether the one that works is gone. Default 1 000. */
@@ -137,7 +137,7 @@ export interface OptionGroups {
   readonly l1?: L1Options
   readonly bus?: BusOptions
   readonly hotKeys?: HotKeyOptions
-  readonly relay?: RelayOptions
+  readonly relay?: RelayTimes
 }
 
 type Resolved<Groups> = {
@@ -219,6 +219,8 @@ const RANGES: { readonly [Path in string]?: readonly [least: number, most: numbe
   'relay.electionMs': [10, 600_000],
   'relay.keepMs': [60_000, 604_800_000],
   'relay.replayMs': [1_000, 604_800_000],
+  'relay.slot.maxRows': [1, 10_000_000, 'integer'],
+  'relay.slot.maxChanges': [1, 10_000_000, 'integer'],
 }
 
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/

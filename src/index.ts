@@ -10,7 +10,6 @@ export {
   type LeaseOptions,
   type LoadOptions,
   type RefreshOptions,
-  type RelayOptions,
   type TtlOptions,
 } from './config.js'
 export { CorralError, type ErrorCode, isCorralError, StaleWriteError } from './core/errors.js'
@@ -18,6 +17,7 @@ export type { CorralEvent } from './core/events.js'
 export type { FencedLock, LockOptions } from './fenced-lock.js'
 export { type EventLevel, type EventLogger, logEvents } from './log-events.js'
 export type { CacheableQuery, CachedQuery, QueryOptions, QueryReadOptions } from './query.js'
+export type { RelayOptions, SlotOptions } from './relay-options.js'
 export { type RelayProcess, type RelayProcessOptions, startRelay } from './relay-process.js'
 export type {
   ReadOptions,

@@ -10,7 +10,6 @@ interface InstanceChoices {
   readonly secret?: unknown
   readonly onEvent?: unknown
   readonly replica?: unknown
-  readonly relay?: unknown
 }
 
 const OPTION_NAMES = [
@@ -39,9 +38,6 @@ export function checkInstanceOptions<Options extends InstanceChoices>(options: O
   if (options.replica !== undefined) checkReplica(options.replica)
   if (options.secret !== undefined && (typeof options.secret !== 'string' || options.secret.length < 16)) {
     throw new ConfigError('secret', 'a string of at least 16 characters', typeof options.secret)
-  }
-  if (!['undefined', 'boolean', 'object'].includes(typeof options.relay) || options.relay === null) {
-    throw new ConfigError('relay', 'true, false or an object of options', options.relay)
   }
   if (options.onEvent !== undefined && typeof options.onEvent !== 'function') {
     throw new ConfigError('onEvent', 'a function', options.onEvent)

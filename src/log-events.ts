@@ -48,6 +48,9 @@ function levelOf(event: CorralEvent): EventLevel {
       return event.state === 'passed' ? 'info' : 'warn'
     case 'relay.shard':
       return event.standing === 'current' ? 'info' : 'warn'
+    case 'relay.slot':
+      if (event.state === 'reserved') return 'debug'
+      return event.state === 'created' || event.state === 'extended' ? 'info' : 'error'
     case 'relay.beat':
       return event.pending + event.replaying + event.away === 0 ? 'debug' : 'info'
     case 'lock':

@@ -6,4 +6,11 @@ export {
   outboxTables,
   outboxTablesSql,
 } from './adapters/postgres/outbox-migration.js'
+export {
+  type SlotTableOptions,
+  slotTable,
+  slotTableSql,
+  slotTables,
+  slotTablesSql,
+} from './adapters/postgres/slot-migration.js'
 export { type StampTableOptions, stampTable, stampTableSql } from './adapters/postgres/stamp-migration.js'

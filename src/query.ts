@@ -138,7 +138,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     const mustLoad = session !== undefined && marks.some((mark) => session.demandOf(mark) !== undefined)
     const consistency = mustLoad && asksCache(asked) ? 'primary' : asked
     const isBounded = typeof consistency === 'object'
-    const provenBy = isBounded && (await isRelayed(parts.db, plan)) ? marks : undefined
+    const provenBy = isBounded && (await isRelayed(parts, plan)) ? marks : undefined
     const call = { key, dependencies, run, provenBy }
     const span = parts.telemetry.read('query', name)
     const answer = () => reader.read(call, isBounded ? consistency.maxStaleMs : consistency, span)
@@ -152,8 +152,8 @@ interface KeyedPlan extends QueryPlan {
   isRelayed?: Promise<boolean>
 }
 
-function isRelayed(db: TableParts['db'], plan: KeyedPlan): Promise<boolean> {
-  plan.isRelayed ??= areRelayed(db, plan.entities).catch((error) => {
+function isRelayed({ db, namespace }: TableParts, plan: KeyedPlan): Promise<boolean> {
+  plan.isRelayed ??= areRelayed(db, namespace, plan.entities).catch((error) => {
     delete plan.isRelayed
     throw error
   })

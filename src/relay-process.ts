@@ -1,6 +1,6 @@
 import { type CorralOptions, createCorral } from './client.js'
-import type { RelayOptions } from './config.js'
 import { ConfigError } from './core/errors.js'
+import type { RelayOptions } from './relay-options.js'
 
 /** A relay and nothing else. The same as `createCorral` with `relay`, for a process that reads and writes nothing itself. */
 export interface RelayProcessOptions<DB>

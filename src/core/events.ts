@@ -176,6 +176,17 @@ export type CorralEvent =
   | { readonly type: 'relay.shard'; readonly shard: string; readonly standing: 'current' | 'replaying' | 'away' }
   /** Shards that may have lost fences have got those of `relay.replayMs` again. */
   | { readonly type: 'relay.replayed'; readonly keys: number; readonly durationMs: number }
+  /**
+   * Each second of a leader that reads a replication slot, and when it has made one. `retainedBytes` of the server's log are kept for it;
+   * `safeBytes` more and it is given up, null: never. `unreserved`: about to be. `lost`, `missing`: it has to be made anew, and the epoch is raised.
+   */
+  | {
+      readonly type: 'relay.slot'
+      readonly slot: string
+      readonly state: 'created' | 'reserved' | 'extended' | 'unreserved' | 'lost' | 'missing'
+      readonly retainedBytes: number
+      readonly safeBytes: number | null
+    }
   /** The relay lost its database or could not read the outbox. It goes on by itself; what came meanwhile is carried then. */
   | { readonly type: 'relay.failed'; readonly error: unknown }
   /** Everything stored until now is a miss: a table was emptied, a statement changed too many rows, or history is another. */
@@ -200,8 +211,11 @@ export type CorralEvent =
       readonly name: string
       readonly token: string | undefined
     }
-  /** A table was opened. `ttl-only`: it has no outbox triggers, so crashed writers and SQL from outside are bounded by its TTL. */
-  | { readonly type: 'durability'; readonly entity: string; readonly durability: 'outbox' | 'ttl-only' }
+  /**
+   * A table was opened. `outbox`, `slot`: every change of it reaches the cache, if a relay runs. `ttl-only`: no relay is told, so crashed writers
+   * and SQL from outside are bounded by its TTL.
+   */
+  | { readonly type: 'durability'; readonly entity: string; readonly durability: 'outbox' | 'slot' | 'ttl-only' }
   | { readonly type: 'background.failed'; readonly task: string; readonly error: unknown }
 
 export type EmitEvent = (event: CorralEvent) => void

@@ -268,8 +268,8 @@ export interface ChangedTable {
 }
 
 /**
- * Every committed change of the tables under watch, at least once, in no order that means anything. Implementation:
- * `adapters/postgres/outbox-source`. Every call may reject with `SourceError`; then this source is of no more use.
+ * Every committed change of the tables under watch, at least once, in no order that means anything. Implementations:
+ * `adapters/postgres/outbox-source`, `adapters/postgres/slot-source`. Every call may reject with `SourceError`; then this source is of no more use.
  */
 export interface ChangeSource extends ChangeReader {
   /** All pages so far have done their work and need not come again, to anyone. */
@@ -281,6 +281,10 @@ export interface ChangeSource extends ChangeReader {
   describe(entity: string, columns: readonly string[]): Promise<ChangedTable>
   /** The number of the namespace's epoch, after raising it to at least `least`; and beyond any that ever was, if this is another database. */
   epoch(least: number): Promise<number>
+  /** Called each second while its reader is at work, also while that waits for the cache. Left out: there is nothing to look after. */
+  tend?(): Promise<void>
+  /** Calls `act` when there may be something to read, until the function it returns is called. Left out: only a look can tell. */
+  listen?(act: () => void): () => void
 }
 
 export interface ChangeReader {
@@ -288,38 +292,13 @@ export interface ChangeReader {
   read(): Promise<ChangePage>
 }
 
-/** Lets one process at a time work. Implementation: `adapters/postgres/outbox-feed`. */
+/** Lets one process at a time work. Implementations: `adapters/postgres/outbox-feed`, `adapters/postgres/slot-feed`. */
 export interface ChangeFeed {
   /**
    * Runs `work` unless somebody else in the fleet is at it. False: somebody is. Rejects with what `work` or the database threw.
    * Nobody else is let in before `work` has ended, or this process' connection to the database has.
    */
   lead(work: (source: ChangeSource) => Promise<void>): Promise<boolean>
-}
-
-/** Numbers the holders of locks, in the database that decides. Implementation: `adapters/postgres/lock-tokens`. */
-export interface LockTokens {
-  /** Makes the caller the newest holder of `name`. @throws SourceError, ConfigError */
-  issue(name: string): Promise<IssuedToken>
-  /** The caller lets go. */
-  release(name: string, token: string): Promise<void>
-}
-
-export interface IssuedToken {
-  /** A whole number as text, higher than every one that was issued for this name before. */
-  readonly token: string
-  /** Holders that have not let go since one last did so in good order. */
-  readonly others: number
-}
-
-/** Keeps others from trying while a holder is well. Saves effort; protects nothing. Any call may fail. */
-export interface LockHints {
-  /** False: somebody else has it. */
-  take(name: string, holder: string, ttlMs: number): Promise<boolean>
-  /** False: it is not this holder's any more. */
-  renew(name: string, holder: string, ttlMs: number): Promise<boolean>
-  /** Only what is still this holder's. */
-  release(name: string, holder: string): Promise<void>
 }
 
 /** Receives what happened; must not throw and must not wait. */

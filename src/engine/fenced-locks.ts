@@ -1,7 +1,7 @@
 import type { Chance, Clock } from '../core/clock.js'
 import { LockBusyError, LockLostError } from '../core/errors.js'
 import type { EmitEvent } from '../core/events.js'
-import type { LockHints, LockTokens } from '../core/ports.js'
+import type { LockHints, LockTokens } from '../core/lock-ports.js'
 
 /** How a lock is asked for. Times are milliseconds. */
 export interface LockTimes {

@@ -121,9 +121,7 @@ export class Leadership {
     const rows = page.changes.filter((change) => change.kind === 'row')
     const keys = await this.#fence(rows)
     // Raised in the database before anything else: a process that begins now learns it there.
-    if (page.isGap || rows.length < page.changes.length) {
-      await this.#learnEpoch(await this.#source.epoch((await this.#source.epoch(0)) + 1))
-    }
+    if (page.isGap || rows.length < page.changes.length) await this.#raiseEpoch()
     this.#inHand = { changes: 0, lagMs: 0, sinceMs: 0 }
     const durationMs = clock.monotonicMs() - startedMs
     emit({ type: 'relay.batch', changes: page.changes.length, keys, lagMs: page.lagMs, durationMs })
@@ -156,6 +154,8 @@ export class Leadership {
     }
     const replay = this.#replay
     const page = await replay.reader.read()
+    // What came in the window is not all known any more.
+    if (page.isGap) await this.#raiseEpoch()
     // Epochs that were raised need no repetition: the database has them.
     await this.#fences.duringReplay(async () => {
       replay.changes += await this.#fence(page.changes.filter((change) => change.kind === 'row'))
@@ -182,6 +182,7 @@ export class Leadership {
   async #beatNow(): Promise<void> {
     const { emit, clock, epoch } = this.#options
     await this.#learnEpoch(await this.#source.epoch(epoch.number))
+    await this.#source.tend?.()
     const { changes, lagMs, sinceMs } = this.#inHand
     emit({
       type: 'relay.beat',
@@ -190,6 +191,10 @@ export class Leadership {
       replaying: this.#fences.count('replaying'),
       away: this.#fences.count('away'),
     })
+  }
+
+  async #raiseEpoch(): Promise<void> {
+    await this.#learnEpoch(await this.#source.epoch((await this.#source.epoch(0)) + 1))
   }
 
   /** Told in any case: the cache may have lost it. */

@@ -79,7 +79,7 @@ export class Relay {
       while (!this.#isClosing) {
         const idleMs = await lead.turn()
         if (lead.isTimeToTidy) this.#tidy()
-        if (idleMs > 0) await this.#sleep(idleMs)
+        if (idleMs > 0) await this.#idle(idleMs, source)
       }
     } catch (error) {
       if (!this.#isClosing) throw error
@@ -106,6 +106,18 @@ export class Relay {
   async #wait(ms: number): Promise<void> {
     await this.#sleep(ms)
     if (this.#isClosing) throw new Error('closed before the cache acknowledged its fences')
+  }
+
+  /** Ends early when the source has something new. */
+  async #idle(ms: number, source: ChangeSource): Promise<void> {
+    const over = new AbortController()
+    const end = () => over.abort()
+    const stop = source.listen?.(end)
+    this.#closing.signal.addEventListener('abort', end, { once: true })
+    if (this.#isClosing) end()
+    await this.#options.clock.sleep(ms, over.signal).catch(() => {})
+    this.#closing.signal.removeEventListener('abort', end)
+    stop?.()
   }
 
   #sleep(ms: number): Promise<void> {

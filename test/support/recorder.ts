@@ -92,6 +92,7 @@ function told(event: CorralEvent): Field[] {
     case 'relay.beat':
       return [`${event.pending} pending`]
     case 'relay.leader':
+    case 'relay.slot':
       return [event.state]
     case 'epoch':
       return [event.number]

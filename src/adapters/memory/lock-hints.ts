@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js'
-import type { LockHints } from '../../core/ports.js'
+import type { LockHints } from '../../core/lock-ports.js'
 
 /** `LockHints` for one process: what an instance without Redis has. */
 export class MemoryLockHints implements LockHints {

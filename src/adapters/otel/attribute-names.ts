@@ -100,7 +100,7 @@ export const ATTRIBUTES = {
     values: [
       ...['entry.unreadable', 'entry.uncacheable', 'entry.oversized', 'write.unseen', 'ttl.refused', 'shape.changed'],
       ...['floor.reset', 'cache.unavailable', 'relay.failed', 'primary.recovering', 'epoch', 'background.failed'],
-      ...['outage', 'relay.replayed', 'drift.found'],
+      ...['outage', 'relay.replayed', 'relay.slot', 'drift.found'],
     ],
   },
   errorType: {

@@ -3,6 +3,8 @@ import { ATTRIBUTES } from './attribute-names.js'
 import { errorType, named } from './attributes.js'
 import type { CounterKey, Instruments } from './instruments.js'
 
+const SLOT_TROUBLE: readonly string[] = ['unreserved', 'lost', 'missing']
+
 /** Counts what events tell. What belongs to a call under way is counted where that ends. */
 export class EventMetrics {
   readonly #instruments: Instruments
@@ -86,6 +88,11 @@ export class EventMetrics {
       case 'lock':
         instruments.add('lockChanges', 1, named({ namespace, lockState: event.state }))
         if (event.state === 'acquired' && event.others > 0) instruments.add('lockOverlaps', 1, named({ namespace }))
+        break
+      case 'relay.slot':
+        if (SLOT_TROUBLE.includes(event.state)) {
+          instruments.add('incidents', 1, named({ namespace, incident: event.type }))
+        }
         break
       case 'entry.unreadable':
       case 'entry.uncacheable':

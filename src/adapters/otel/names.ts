@@ -178,6 +178,14 @@ export const METRICS = {
     description:
       'For how long at most a committed change may have been waiting for the relay. An idle relay looks each `relay.pollMs`. 0 where another process relays.',
   },
+  slotRetained: {
+    name: 'cache.relay.slot.retained',
+    kind: 'observed gauge',
+    unit: 'By',
+    attributes: [],
+    description:
+      "What the database keeps of its log for the relay's replication slot. Only of processes that have read one; 0 where another process relays.",
+  },
   breakerState: {
     name: 'cache.breaker.state',
     kind: 'observed updowncounter',

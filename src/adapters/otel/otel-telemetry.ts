@@ -48,6 +48,8 @@ export class OtelTelemetry implements Telemetry {
   readonly #unobserve: () => void
   readonly #heads = new Map<string, Map<string, Head>>()
   #instance: (() => InstanceFigures) | undefined
+  /** Of the replication slot that this process has read last. */
+  #retainedBytes: number | undefined
 
   constructor(options: OtelTelemetryOptions) {
     this.#options = options
@@ -115,6 +117,7 @@ export class OtelTelemetry implements Telemetry {
 
   onEvent(event: CorralEvent): void {
     this.#events.count(event)
+    if (event.type === 'relay.slot') this.#retainedBytes = event.retainedBytes
   }
 
   bind(act: () => void): () => void {
@@ -232,5 +235,8 @@ export class OtelTelemetry implements Telemetry {
     yield observation('relayLeader', relay.leads ? 1 : 0)
     yield observation('outboxPending', relay.pending)
     yield observation('outboxAge', relay.ageMs / 1_000)
+    if (this.#retainedBytes !== undefined) {
+      yield observation('slotRetained', relay.leads ? this.#retainedBytes : 0)
+    }
   }
 }

@@ -2,37 +2,72 @@ import { sql } from 'kysely'
 import { ConfigError, SourceError } from '../../core/errors.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { CORRAL_SCHEMA, OUTBOX_TRIGGER } from './outbox-sql.js'
+import { PUBLICATION } from './slot-sql.js'
 
-/** Whether every change of a table reaches the cache (`outbox`), or only what this package's own calls tell of it (`ttl-only`). */
-export type Durability = 'outbox' | 'ttl-only'
+/**
+ * Whether every change of a table reaches the cache, by the triggers of the outbox or by a replication slot, or only what this package's own calls
+ * tell of it (`ttl-only`).
+ */
+export type Durability = 'outbox' | 'slot' | 'ttl-only'
 
-/** Looks whether the table's outbox triggers are there and always fire. @throws SourceError */
-export async function readDurability(db: AnyDatabase, entity: string): Promise<Durability> {
-  const at = entity.indexOf('.')
-  const [row] = await run<{ found: string }>(
-    db,
-    sql`select count(*)::text as found from pg_trigger g join pg_class c on c.oid = g.tgrelid join pg_namespace n on n.oid = c.relnamespace
-      where n.nspname = ${entity.slice(0, at)} and c.relname = ${entity.slice(at + 1)}
-        and g.tgname in (${`${OUTBOX_TRIGGER}_row`}, ${`${OUTBOX_TRIGGER}_truncate`}) and g.tgenabled = 'A'`,
-  )
-  return row?.found === '2' ? 'outbox' : 'ttl-only'
+/**
+ * Looks whether a relay is told of the table: its outbox triggers are there and always fire, or it is published to the slot. Where the
+ * namespace's relay has said which of the two it reads, only that counts. @throws SourceError
+ */
+export async function readDurability(db: AnyDatabase, namespace: string, entity: string): Promise<Durability> {
+  const [found] = await readEach(db, namespace, [entity])
+  return found ?? 'ttl-only'
 }
 
 /**
- * Whether every change of all these reaches the cache: they are tables with outbox triggers, and none has heirs, which have triggers of
- * their own or none (partitions have those of their table). @throws SourceError
+ * Whether every change of all these reaches the cache by one and the same way: they are tables, and none has heirs, which are told of
+ * by their own triggers or publication, or not at all (partitions are with their table). @throws SourceError
  */
-export async function areRelayed(db: AnyDatabase, entities: readonly string[]): Promise<boolean> {
+export async function areRelayed(db: AnyDatabase, namespace: string, entities: readonly string[]): Promise<boolean> {
+  const found = new Set(await readEach(db, namespace, entities, 'alone'))
+  return found.size <= 1 && !found.has('ttl-only')
+}
+
+async function readEach(
+  db: AnyDatabase,
+  namespace: string,
+  entities: readonly string[],
+  heirs: 'any' | 'alone' = 'any',
+): Promise<Durability[]> {
   const names = JSON.stringify(entities)
-  const [row] = await run<{ missing: string }>(
+  const source = await readSource(db, namespace)
+  // The publication's tables as the catalog has them: a role that reads the cache need not read anything of the relay's.
+  const rows = await run<{ triggers: string; published: string; alone: string }>(
     db,
-    sql`select count(*)::text as missing from json_array_elements_text(${names}::json) as wanted(entity) where not exists (
-        select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where n.nspname || '.' || c.relname = wanted.entity and (c.relkind = 'p' or c.relkind = 'r' and not c.relhassubclass)
-          and 2 = (select count(*) from pg_trigger g where g.tgrelid = c.oid and g.tgenabled = 'A'
-            and g.tgname in (${`${OUTBOX_TRIGGER}_row`}, ${`${OUTBOX_TRIGGER}_truncate`})))`,
+    sql`select (select count(*) from pg_trigger g where g.tgrelid = c.oid and g.tgenabled = 'A'
+          and g.tgname in (${`${OUTBOX_TRIGGER}_row`}, ${`${OUTBOX_TRIGGER}_truncate`}))::text as triggers,
+        (select count(*) from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+          where p.pubname = ${PUBLICATION} and r.prrelid = c.oid)::text as published,
+        coalesce(c.relkind = 'p' or c.relkind = 'r' and not c.relhassubclass, false)::text as alone
+      from json_array_elements_text(${names}::json) as wanted(entity)
+        left join (pg_class c join pg_namespace n on n.oid = c.relnamespace) on n.nspname || '.' || c.relname = wanted.entity`,
   )
-  return row?.missing === '0'
+  return rows.map(({ triggers, published, alone }) => {
+    if (heirs === 'alone' && alone !== 'true') return 'ttl-only'
+    if (triggers === '2' && source !== 'slot') return 'outbox'
+    return published === '1' && source !== 'outbox' ? 'slot' : 'ttl-only'
+  })
+}
+
+/** What the namespace's relay reads; null: none has ever been at work, or this role may not look, or there is neither outbox nor slot. */
+async function readSource(db: AnyDatabase, namespace: string): Promise<string | null> {
+  const epochs = sql.raw(`${CORRAL_SCHEMA}.epochs`)
+  const [may] = await run<{ may: string }>(
+    db,
+    sql`select has_table_privilege(c.oid, 'select')::text as may from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = ${CORRAL_SCHEMA} and c.relname = 'epochs'`,
+  )
+  if (may?.may !== 'true') return null
+  const [row] = await run<{ source: string | null }>(
+    db,
+    sql`select source from ${epochs} where namespace = ${namespace}`,
+  )
+  return row?.source ?? null
 }
 
 /**
@@ -66,7 +101,7 @@ export async function readEpoch(db: AnyDatabase, namespace: string): Promise<num
  */
 export async function raiseEpoch(db: AnyDatabase, namespace: string, least: number): Promise<number> {
   if ((await readEpoch(db, namespace)) === undefined) {
-    throw new ConfigError('db', 'a database with an outbox (outboxTables of corral/migrations)', 'none')
+    throw new ConfigError('db', 'a database with outboxTables or slotTables of corral/migrations', 'none')
   }
   const epochs = sql.raw(`${CORRAL_SCHEMA}.epochs`)
   const [row] = await run<{ number: string }>(

@@ -1,6 +1,6 @@
 import { type Kysely, type RawBuilder, type SqlBool, sql } from 'kysely'
 import { ConfigError, LockLostError, SourceError } from '../../core/errors.js'
-import type { IssuedToken, LockTokens } from '../../core/ports.js'
+import type { IssuedToken, LockTokens } from '../../core/lock-ports.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { LOCK_TOKENS, LOCKS_TABLE } from './lock-sql.js'
 

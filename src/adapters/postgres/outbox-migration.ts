@@ -24,7 +24,7 @@ export interface OutboxTableOptions {
   readonly maxRows?: number
 }
 
-interface Statements {
+export interface Statements {
   readonly up: readonly string[]
   readonly down: readonly string[]
 }
@@ -59,11 +59,11 @@ export function outboxTable(options: OutboxTableOptions): Required<Migration> {
 
 /** The statements `outboxTable` runs, in order and without closing semicolons, for other migration tools. */
 export function outboxTableSql(options: OutboxTableOptions): Statements {
-  const table = resolve(options)
+  const table = resolveTable(options)
   return { up: outboxTableUp(table), down: outboxTableDown(table) }
 }
 
-function migration({ up, down }: Statements): Required<Migration> {
+export function migration({ up, down }: Statements): Required<Migration> {
   const run = (list: readonly string[]): Migration['up'] => {
     return async (db) => {
       for (const statement of list) await sql.raw(statement).execute(db)
@@ -72,7 +72,8 @@ function migration({ up, down }: Statements): Required<Migration> {
   return { up: run(up), down: run(down) }
 }
 
-function resolve(options: OutboxTableOptions): OutboxTable {
+/** @throws ConfigError for a name that cannot be one. */
+export function resolveTable(options: OutboxTableOptions): OutboxTable {
   const { schema = 'public', table, version = STAMP_COLUMN, columns = [], maxRows = 5_000 } = options
   const toList = (names: string | readonly string[] | undefined) =>
     typeof names === 'string' ? [names] : [...(names ?? [])]

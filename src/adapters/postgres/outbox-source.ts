@@ -1,13 +1,10 @@
 import { sql } from 'kysely'
-import { SourceError } from '../../core/errors.js'
 import type { ChangedTable, ChangePage, ChangeReader, ChangeSource, SourceChange } from '../../core/ports.js'
 import { compareVersions, toVersion } from '../../core/version.js'
 import type { AnyDatabase } from './catalog-query.js'
-import { readRelation } from './catalog-query.js'
-import { readHistory } from './history.js'
-import { keyTypeOf } from './key-column.js'
 import { CORRAL_SCHEMA, OUTBOX_OP } from './outbox-sql.js'
 import type { RelationDirectory } from './relation-directory.js'
+import { RelayDatabase } from './relay-database.js'
 
 /** Sees nothing: everything in the outbox comes after it. */
 const BEGINNING = '1:1:'
@@ -54,14 +51,14 @@ interface Reading {
  */
 export class OutboxSource implements ChangeSource {
   readonly #options: OutboxSourceOptions
-  readonly #db: AnyDatabase
+  readonly #database: RelayDatabase
   readonly #namespace: string
   #position: string
   #reading: Reading | undefined
 
   private constructor(options: OutboxSourceOptions, position: string) {
     this.#options = options
-    this.#db = options.db.withoutPlugins()
+    this.#database = new RelayDatabase({ ...options, source: 'outbox' })
     this.#namespace = options.namespace
     this.#position = position
   }
@@ -95,7 +92,7 @@ export class OutboxSource implements ChangeSource {
 
   async settle(): Promise<void> {
     const positions = sql.raw(`${CORRAL_SCHEMA}.positions`)
-    await this.#run(
+    await this.#database.run(
       'settling the position',
       sql`with moved as (
           update ${positions} p set position = ${this.#position}::pg_snapshot, at = clock_timestamp()
@@ -114,44 +111,21 @@ export class OutboxSource implements ChangeSource {
 
   async prune(keepMs: number): Promise<void> {
     const prune = sql.raw(`${CORRAL_SCHEMA}.prune_outbox`)
-    await this.#run('pruning the outbox', sql`select ${prune}(${keepMs} * interval '1 millisecond')`)
+    await this.#database.run('pruning the outbox', sql`select ${prune}(${keepMs} * interval '1 millisecond')`)
   }
 
-  async describe(entity: string, columns: readonly string[]): Promise<ChangedTable> {
-    const at = entity.indexOf('.')
-    const real = { schema: entity.slice(0, at), name: entity.slice(at + 1) }
-    const [placed] = await this.#options.directory.find([real], this.#db)
-    const relation = columns.length === 0 ? undefined : await readRelation(this.#db, real)
-    const typeOf = (column: string) => {
-      const found = relation?.columns.find((each) => each.column === column)
-      return found && keyTypeOf(found.base)?.name
-    }
-    return { roots: placed?.roots ?? [entity], types: new Map(columns.map((column) => [column, typeOf(column)])) }
+  describe(entity: string, columns: readonly string[]): Promise<ChangedTable> {
+    return this.#database.describe(entity, columns)
   }
 
-  async epoch(least: number): Promise<number> {
-    const epochs = sql.raw(`${CORRAL_SCHEMA}.epochs`)
-    const history = await readHistory(this.#db)
-    // Another history may lack raises that this one has seen: past those, too, because they come less than once a second.
-    const rows = await this.#run<{ number: string }>(
-      'reading the epoch',
-      sql`with raised as (
-          insert into ${epochs} as e (namespace, number, history) select ${this.#namespace}, ${least}::bigint, ${history}
-          where ${least}::bigint > 0 or ${history}::text is not null
-          on conflict (namespace) do update set history = coalesce(excluded.history, e.history), number = case
-            when e.history <> excluded.history then greatest(e.number + 1, excluded.number, extract(epoch from clock_timestamp())::bigint)
-            else greatest(e.number, excluded.number) end
-          where e.number < excluded.number or e.history is distinct from coalesce(excluded.history, e.history)
-          returning number)
-        select greatest((select number from raised), (select number from ${epochs} where namespace = ${this.#namespace}), 0)::text as number`,
-    )
-    return Number(rows[0]?.number ?? 0)
+  epoch(least: number): Promise<number> {
+    return this.#database.epoch(least)
   }
 
   /** The newest position that was settled so long before the last one; the beginning where there is none so old. 0: the last one. */
   async #positionBefore(windowMs: number): Promise<string> {
     const positions = sql.raw(`${CORRAL_SCHEMA}.positions`)
-    const rows = await this.#run<{ position: string }>(
+    const rows = await this.#database.run<{ position: string }>(
       'reading the position',
       sql`select position::text as position from ${positions} where namespace = ${this.#namespace}
         and at <= (select max(at) from ${positions} where namespace = ${this.#namespace}) - ${windowMs} * interval '1 millisecond'
@@ -165,7 +139,7 @@ export class OutboxSource implements ChangeSource {
     const outbox = sql.raw(`${CORRAL_SCHEMA}.outbox`)
     const after = sql`(${afterXid}::xid8, ${afterId}::bigint)`
     const limit = sql.raw(String(this.#options.pageRows))
-    const rows = await this.#run<{ answer: string }>(
+    const rows = await this.#database.run<{ answer: string }>(
       'reading the outbox',
       sql`with span as materialized (
           select ${this.#position}::pg_snapshot as since, coalesce(${upto}::pg_snapshot, pg_current_snapshot()) as upto
@@ -189,14 +163,6 @@ export class OutboxSource implements ChangeSource {
         )::text as answer`,
     )
     return JSON.parse((rows[0] as { answer: string }).answer)
-  }
-
-  async #run<Row>(what: string, query: { execute(db: AnyDatabase): Promise<{ rows: unknown[] }> }): Promise<Row[]> {
-    try {
-      return (await query.execute(this.#db)).rows as Row[]
-    } catch (error) {
-      throw new SourceError(what, error)
-    }
   }
 }
 

@@ -1,4 +1,5 @@
 import { createSchema, dropSchema } from './corral-schema.js'
+import { createEpochs, dropEpochs } from './epochs-sql.js'
 import { block, dollarQuote, literal, name } from './sql-text.js'
 
 /** Where the outbox is. */
@@ -58,8 +59,7 @@ export function outboxUp(): string[] {
       position pg_snapshot not null,
       primary key (namespace, began)
     ) with (fillfactor = 50)`,
-    `create table if not exists ${shared}.epochs (namespace text collate "C" primary key, number bigint not null)`,
-    `alter table ${shared}.epochs add column if not exists history text collate "C"`,
+    ...createEpochs(CORRAL_SCHEMA),
     createPruneFunction(),
     `revoke all on function ${shared}.prune_outbox(interval) from public`,
   ]
@@ -79,8 +79,9 @@ export function outboxDown(): string[] {
           hint = 'Run the down of its outboxTable() migration first.';
       end if;
       drop function if exists ${shared}.prune_outbox(interval);
-      drop table if exists ${shared}.outbox, ${shared}.positions, ${shared}.epochs;
+      drop table if exists ${shared}.outbox, ${shared}.positions;
       drop sequence if exists ${shared}.outbox_id;
+      ${dropEpochs(CORRAL_SCHEMA, 'slot_tables')}
       ${dropSchema(CORRAL_SCHEMA)}
     end`),
   ]

@@ -1,4 +1,4 @@
-import type { LockHints } from '../../core/ports.js'
+import type { LockHints } from '../../core/lock-ports.js'
 import { type RedisConnection, whenReady } from './connection.js'
 
 const RENEW = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0`

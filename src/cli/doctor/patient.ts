@@ -34,6 +34,9 @@ export async function within<Value>(clock: Clock, work: Promise<Value>, limitMs 
 export function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error)
   const { cause, code } = (error ?? {}) as { cause?: unknown; code?: unknown }
-  if (message !== '') return cause instanceof Error && cause.message !== '' && !message.includes(cause.message) ? `${message}: ${cause.message}` : message
+  if (message !== '')
+    return cause instanceof Error && cause.message !== '' && !message.includes(cause.message)
+      ? `${message}: ${cause.message}`
+      : message
   return String(code ?? 'unknown error')
 }

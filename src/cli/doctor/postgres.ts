@@ -36,7 +36,9 @@ export async function examinePostgres({ inside, clock }: Patient): Promise<[Diag
 export function checkPostgres({ version, inRecovery, synchronousCommit }: PostgresFacts): Finding[] {
   const findings: Finding[] = []
   if (version < LEAST_VERSION) {
-    findings.push(finding('postgres.version', 'postgres', `version ${version / 10_000}`, 'upgrade to Postgres 13 or later'))
+    findings.push(
+      finding('postgres.version', 'postgres', `version ${version / 10_000}`, 'upgrade to Postgres 13 or later'),
+    )
   }
   if (inRecovery) {
     const fix = 'connect `db` to the primary; give the standby as `replica: { db }`'

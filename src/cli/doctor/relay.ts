@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { sql } from 'kysely'
 import type { AnyDatabase } from '../../adapters/postgres/catalog-query.js'
 import { readEpoch } from '../../adapters/postgres/durability.js'
-import { relayLock } from '../../adapters/postgres/outbox-feed.js'
+import { relayLock } from '../../adapters/postgres/relay-lead.js'
 import { epochKey } from '../../core/key.js'
 import { type Diagnosis, type Finding, finding, NOTHING, type Unchecked } from './findings.js'
 import { type Patient, reasonOf, within } from './patient.js'
@@ -55,15 +55,31 @@ export function checkRelay(facts: RelayFacts): Finding[] {
     findings.push(finding('relay.absent', `namespace ${namespace}`, `no process leads; ${seen}`, fix))
   }
   if (isLed && positionAgeMs !== null && isSilent) {
-    const fix = 'see what is said of Redis here, and the events relay.failed and relay.shard of the process that leads; another takes over when that is ended'
-    findings.push(finding('relay.stuck', `namespace ${namespace}`, `a process leads, and has settled nothing for ${seconds(positionAgeMs)}`, fix))
+    const fix =
+      'see what is said of Redis here, and the events relay.failed and relay.shard of the process that leads; another takes over when that is ended'
+    findings.push(
+      finding(
+        'relay.stuck',
+        `namespace ${namespace}`,
+        `a process leads, and has settled nothing for ${seconds(positionAgeMs)}`,
+        fix,
+      ),
+    )
   }
   if (oldestMs !== null && oldestMs > LATE_MS) {
     const fix = 'find out why the relay is behind: see the runbook of an outbox that grows'
-    findings.push(finding('outbox.late', 'corral.outbox', `the oldest change that is not relayed was made ${seconds(oldestMs)} ago`, fix))
+    findings.push(
+      finding(
+        'outbox.late',
+        'corral.outbox',
+        `the oldest change that is not relayed was made ${seconds(oldestMs)} ago`,
+        fix,
+      ),
+    )
   }
   if (outboxBytes > LARGE_BYTES) {
-    const fix = 'run a relay in each namespace of this database; it prunes. select * from corral.positions shows who is behind'
+    const fix =
+      'run a relay in each namespace of this database; it prunes. select * from corral.positions shows who is behind'
     findings.push(finding('outbox.large', 'corral.outbox', `${Math.round(outboxBytes / 2 ** 20)} MiB`, fix))
   }
   for (const { namespace: other, ageMs } of others) {
@@ -77,7 +93,14 @@ export function checkRelay(facts: RelayFacts): Finding[] {
 export function checkEpochs(namespace: string, { database, cache }: { database: number; cache: number }): Finding[] {
   if (cache >= database) return []
   const fix = `npx corral epoch bump --yes   (any process that starts now tells Redis, too)`
-  return [finding('epoch.behind', `namespace ${namespace}`, `${database} in Postgres, ${cache === 0 ? 'none' : cache} in Redis`, fix)]
+  return [
+    finding(
+      'epoch.behind',
+      `namespace ${namespace}`,
+      `${database} in Postgres, ${cache === 0 ? 'none' : cache} in Redis`,
+      fix,
+    ),
+  ]
 }
 
 async function readEpochs({ inside }: Patient): Promise<{ database: number; cache: number }> {
@@ -124,6 +147,11 @@ async function missingPrivileges(db: AnyDatabase): Promise<Finding[]> {
     select 'function corral.prune_outbox(interval)', 'execute'
     where not has_function_privilege('corral.prune_outbox(interval)', 'execute')`.execute(db.withoutPlugins())
   return rows.map(({ name, privilege }) =>
-    finding('relay.privilege', name, `the role of \`db\` may not ${privilege}`, `grant ${privilege} on ${name} to <role>;`),
+    finding(
+      'relay.privilege',
+      name,
+      `the role of \`db\` may not ${privilege}`,
+      `grant ${privilege} on ${name} to <role>;`,
+    ),
   )
 }

@@ -58,5 +58,12 @@ export function ofStep({ kind, entity, state }: MigrationStep, hasOutbox: boolea
   if (id === undefined || (kind === 'outbox-table' && state === 'missing' && !hasOutbox)) return []
   const what = kind === 'stamp' ? 'version stamp' : kind === 'outbox' ? 'outbox' : 'outbox triggers'
   const options = kind === 'stamp' ? ' --no-outbox' : ''
-  return [finding(id, entity ?? 'corral.outbox', `${what}: ${SAID[state]}`, `npx corral migrate${options}   (--apply runs it)`)]
+  return [
+    finding(
+      id,
+      entity ?? 'corral.outbox',
+      `${what}: ${SAID[state]}`,
+      `npx corral migrate${options}   (--apply runs it)`,
+    ),
+  ]
 }

@@ -1,26 +1,62 @@
-import { outboxTable, outboxTables } from '../../../src/migrations.js'
+import { afterAll } from 'vitest'
+import type { RelayOptions } from '../../../src/index.js'
+import { outboxTable, outboxTables, slotTable, slotTables } from '../../../src/migrations.js'
+import { startPostgres } from '../../support/servers/postgres.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { openShopDatabase, ShopLab, type ShopProcess } from '../../support/shop-lab.js'
 
-/** A shop whose products have outbox triggers. */
-export async function openRelayedShop(): Promise<ShopLab> {
-  const shop = await ShopLab.open()
+/** Where a relay learns what has changed. What it makes of it has to be the same. */
+export type Source = NonNullable<RelayOptions['source']>
+export const SOURCES: readonly Source[] = ['outbox', 'slot']
+
+const PRODUCTS = { table: 'products', key: 'id', unique: ['slug', 'slug_key'], columns: ['price'] } as const
+
+/** A shop whose products are told to a relay. Through a slot: on a server of its own, because slots outlive databases. */
+export async function openRelayedShop(source: Source = 'outbox'): Promise<ShopLab> {
+  const shop = await ShopLab.open(source === 'slot' ? await logicalDatabase() : undefined)
   const db = openShopDatabase(shop.databaseUrl, 1)
-  await outboxTables().up(db)
-  await outboxTable({ table: 'products', key: 'id', unique: ['slug', 'slug_key'], columns: ['price'], maxRows: 50 }).up(
-    db,
-  )
+  const [all, products] =
+    source === 'slot'
+      ? [slotTables(), slotTable(PRODUCTS)]
+      : [outboxTables(), outboxTable({ ...PRODUCTS, maxRows: 50 })]
+  await all.up(db)
+  await products.up(db)
   await db.destroy()
   return shop
 }
 
+/** The option `relay` for that source. */
+export function relayOf(
+  { databaseUrl }: Pick<ShopLab, 'databaseUrl'>,
+  source: Source,
+  options: RelayOptions = {},
+): RelayOptions {
+  if (source === 'outbox') return options
+  return { ...options, source, slot: { connection: { connectionString: databaseUrl }, maxRows: 50, ...options.slot } }
+}
+
+/** A database of a server of its own that has logical decoding. */
+export async function logicalDatabase(settings: Readonly<Record<string, string>> = {}): Promise<string> {
+  const server = await startPostgres({ own: true, settings: { wal_level: 'logical', ...settings } })
+  afterAll(() => server.stop())
+  return server.createDatabase('shop')
+}
+
 export async function untilLeads({ corral }: ShopProcess): Promise<void> {
-  await waitUntil('the relay leads', 5_000, () => corral.stats().relay === 'leader')
+  await waitUntil('the relay leads', 10_000, () => corral.stats().relay === 'leader')
 }
 
 /** Resolves when nothing that was written before this call is still to be relayed: a change made now has been, too. */
-export async function untilCaughtUp(shop: ShopLab): Promise<void> {
+export async function untilCaughtUp(shop: ShopLab, source: Source = 'outbox'): Promise<void> {
   const [own] = await shop.run('insert into products (price) values (0) returning pg_current_xact_id()::text as xid')
+  if (source === 'slot') {
+    const [row] = await shop.run('select pg_current_wal_insert_lsn()::text as lsn')
+    await waitUntil('the relay has caught up', 5_000, async () => {
+      const [settled] = await shop.run(`select 1 from corral.slot_positions where settled >= '${row?.lsn}'::pg_lsn`)
+      return settled !== undefined
+    })
+    return
+  }
   await waitUntil('the relay has caught up', 5_000, async () => {
     const position = await positionOf(shop)
     return position !== undefined && BigInt(position.split(':')[0] as string) > BigInt(String(own?.xid))

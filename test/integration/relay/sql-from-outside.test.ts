@@ -2,18 +2,27 @@ import { sql } from 'kysely'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { waitUntil } from '../../support/servers/wait.js'
 import { openShopDatabase, type ShopLab, type ShopProcess } from '../../support/shop-lab.js'
-import { openRelayedShop, untilCaughtUp, untilLeads } from './relay-lab.js'
+import { openRelayedShop, relayOf, SOURCES, untilCaughtUp, untilLeads } from './relay-lab.js'
+
+/** Statements after which changes of the products are not told any more, and are again. */
+const SWITCH = {
+  outbox: [
+    'alter table products disable trigger zz_corral_outbox_row',
+    'alter table products enable always trigger zz_corral_outbox_row',
+  ],
+  slot: ['alter publication corral drop table products', 'alter publication corral add table products'],
+} as const
 
 /** What a change may take from its commit until no process shows the old row any more. */
 const LIMIT_MS = 1_000
 
-describe('a write by any SQL client reaches the cache', () => {
+describe.each(SOURCES)('a write by any SQL client reaches the cache through the %s:', (source) => {
   let shop: ShopLab
   let reader: ShopProcess
   let ids: number[]
 
   beforeAll(async () => {
-    shop = await openRelayedShop()
+    shop = await openRelayedShop(source)
     const db = openShopDatabase(shop.databaseUrl, 1)
     await sql`create table suppliers (id int primary key);
       alter table products add column supplier int references suppliers on delete cascade on update cascade;
@@ -24,14 +33,14 @@ describe('a write by any SQL client reaches the cache', () => {
   })
 
   beforeEach(async () => {
-    const relay = shop.start({ relay: { pollMs: 20 } })
+    const relay = shop.start({ relay: relayOf(shop, source, { pollMs: 20 }) })
     reader = shop.start({ l1: {} })
     const rows = await shop.run(
       `insert into products (slug, price) select 's' || g || '-' || txid_current(), 100 from generate_series(1, 5) g returning id`,
     )
     ids = rows.map(({ id }) => Number(id))
     await untilLeads(relay)
-    await untilCaughtUp(shop)
+    await untilCaughtUp(shop, source)
   })
 
   /** Into Redis and into the memory of the reader, and sure that the next read comes from there. */
@@ -71,7 +80,7 @@ describe('a write by any SQL client reaches the cache', () => {
     ['TRUNCATE', () => 'truncate products', (prices) => prices.every((price) => price === undefined)],
   ])('%s', async (what, statement, isShown) => {
     if (what.includes('too many')) await shop.run('insert into products (price) select 1 from generate_series(1, 60)')
-    await untilCaughtUp(shop)
+    await untilCaughtUp(shop, source)
     await cache()
     await shop.run(statement(ids))
     const committedMs = performance.now()
@@ -123,7 +132,7 @@ describe('a write by any SQL client reaches the cache', () => {
     const cheap = reader.corral.query('cheap', (db) =>
       db.selectFrom('products').select('id').where('price', '<', 4_321),
     )
-    await untilCaughtUp(shop)
+    await untilCaughtUp(shop, source)
     await waitUntil('both are cached', 5_000, async () => {
       reader.events.events.length = 0
       await expensive()
@@ -138,14 +147,15 @@ describe('a write by any SQL client reaches the cache', () => {
   it('and says so: durability', async () => {
     expect(reader.corral.stats()).toMatchObject({ durability: 'ttl-only', relay: 'off' })
     await reader.products.find(ids[0] as number)
-    expect(reader.corral.stats().durability).toBe('outbox')
+    expect(reader.corral.stats().durability).toBe(source)
     expect(reader.events.of('durability')).toEqual([
-      { type: 'durability', entity: 'public.products', durability: 'outbox' },
+      { type: 'durability', entity: 'public.products', durability: source },
     ])
-    await shop.run('alter table products disable trigger zz_corral_outbox_row')
+    const [off, on] = SWITCH[source]
+    await shop.run(off)
     const other = shop.start()
     await other.products.find(ids[0] as number)
     expect(other.corral.stats().durability).toBe('ttl-only')
-    await shop.run('alter table products enable always trigger zz_corral_outbox_row')
+    await shop.run(on)
   })
 })

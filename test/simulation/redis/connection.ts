@@ -86,6 +86,7 @@ export class RedisConnection implements CacheStore {
           if (server.name === name) server.setTick(servers.tickKey(shard), text)
           return this.#state(shard, server)
         }),
+      scan: (shard) => this.#ask(shard, async ({ keys }) => ({ keys, next: null })),
     }
   }
 

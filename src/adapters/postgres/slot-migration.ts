@@ -1,0 +1,42 @@
+import type { Migration } from 'kysely'
+import type { OutboxTableOptions } from './outbox-migration.js'
+import { migration, resolveTable, type Statements } from './outbox-migration.js'
+import { slotDown, slotTableDown, slotTableUp, slotUp } from './slot-sql.js'
+
+/** Which table's changes reach the cache through a logical-replication slot. All names are the database's own, as `\d` shows them. */
+export type SlotTableOptions = Omit<OutboxTableOptions, 'maxRows'>
+
+/**
+ * A Kysely migration that makes what a relay with `source: 'slot'` needs, in schema `corral`: a publication `corral` and two small tables. It makes
+ * no slot; the relay does. `up` and `down` may each run any number of times; `down` fails while a table is published or a relay's slot is
+ * there. See docs/guides/change-sources.md for privileges and dangers.
+ */
+export function slotTables(): Required<Migration> {
+  return migration(slotTablesSql())
+}
+
+/** The statements `slotTables` runs, in order and without closing semicolons, for other migration tools. */
+export function slotTablesSql(): Statements {
+  return { up: slotUp(), down: slotDown() }
+}
+
+/**
+ * A Kysely migration that adds a table to the publication. Where its replica identity does not tell the former values of `key` and `columns`
+ * it is made FULL, of partitions too: that makes the log of its updates and deletes longer. `up` and `down` may each run any number of times;
+ * `down` gives the table the replica identity it had.
+ *
+ * `up` takes an ACCESS EXCLUSIVE lock where it has to change a replica identity. Throws `ConfigError` on a name it cannot use.
+ *
+ * ```ts
+ * export const { up, down } = slotTable({ table: 'products', key: 'id', unique: ['slug'] })
+ * ```
+ */
+export function slotTable(options: SlotTableOptions): Required<Migration> {
+  return migration(slotTableSql(options))
+}
+
+/** The statements `slotTable` runs, in order and without closing semicolons, for other migration tools. */
+export function slotTableSql(options: SlotTableOptions): Statements {
+  const table = resolveTable(options)
+  return { up: slotTableUp(table), down: slotTableDown(table) }
+}
