@@ -67,6 +67,11 @@ export interface CacheOptions {
   readonly maxFloors?: number
   /** Without `redis`: bytes the in-process store may hold. Default 67 108 864 (64 MiB). */
   readonly maxInProcessBytes?: number
+  /**
+   * For each repository with `l1` turned off: bytes of entries and their rows that are kept to recognize an entry which has not changed since it
+   * was read last, so that it need not be decoded again. 0: none. Default 8 388 608 (8 MiB).
+   */
+  readonly maxKnownBytes?: number
   /** With `onWrite: 'publish'`: largest encoded row that is published; larger ones are only dropped. Default 16 384 (16 KiB). */
   readonly maxPublishBytes?: number
 }
@@ -163,6 +168,7 @@ export const DEFAULTS: Settings = deepFreeze({
     maxPendingFences: 100_000,
     maxFloors: 100_000,
     maxInProcessBytes: 64 * 1024 * 1024,
+    maxKnownBytes: 8 * 1024 * 1024,
     maxPublishBytes: 16 * 1024,
   },
   codec: { compressAboveBytes: 16 * 1024, maxEntryBytes: 4 * 1024 * 1024 },
@@ -198,6 +204,7 @@ const RANGES: { readonly [Path in string]?: readonly [least: number, most: numbe
   'cache.maxPendingFences': [1, 100_000_000, 'integer'],
   'cache.maxFloors': [1, 100_000_000, 'integer'],
   'cache.maxInProcessBytes': [1024, 2 ** 40, 'integer'],
+  'cache.maxKnownBytes': [0, 2 ** 40, 'integer'],
   'cache.maxPublishBytes': [0, 2 ** 20, 'integer'],
   'codec.compressAboveBytes': [0, 2 ** 28, 'integer'],
   'codec.maxEntryBytes': [1024, 2 ** 28, 'integer'],

@@ -99,16 +99,7 @@ export class TableRepository {
   async #findMany(ids: readonly unknown[], options?: ReadOptions): Promise<(object | undefined)[]> {
     const table = this.#parts.opened() ?? (await this.#parts.table())
     const begin = () => this.#parts.telemetry.read('findMany', table.facts.entity, ids.length)
-    if (options === undefined) {
-      const held = ids.map((id) => table.recall(id))
-      if (!held.includes(undefined)) return Promise.all(held)
-      const span = begin()
-      const read = (id: unknown) => {
-        const canonical = table.idOf(id)
-        return canonical && table.read(canonical, span)
-      }
-      return span.run(() => Promise.all(ids.map((id, at) => held[at] ?? read(id))))
-    }
+    if (options === undefined) return table.readMany(ids, begin)
     const consistency = consistencyOf(options)
     const session = sessionLog(options.session)
     const span = begin()

@@ -17,7 +17,7 @@ export const l2: Scenario = {
         place,
         setting,
         module: new URL('redis-contenders.ts', import.meta.url),
-        contenders: ['corral', 'ioredis'],
+        contenders: ['corral', 'corral, decoding', 'ioredis'],
         workloads: [CONCURRENT, 'one at a time'],
         crews: amountOf({ quick: 2, least: 3, full: 5 }, setting),
         rounds: amountOf({ quick: 7, least: 7, full: 12 }, setting),

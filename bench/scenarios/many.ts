@@ -17,7 +17,7 @@ export const many: Scenario = {
         place,
         setting,
         module: new URL('redis-contenders.ts', import.meta.url),
-        contenders: ['corral', 'ioredis'],
+        contenders: ['corral', 'corral, decoding', 'ioredis'],
         workloads: [WORKLOAD],
         crews: amountOf({ quick: 2, least: 3, full: 5 }, setting),
         rounds: amountOf({ quick: 9, least: 8, full: 15 }, setting),

@@ -1,7 +1,8 @@
+import type { CorralOptions } from '../../src/index.js'
 import { connect } from '../harness/connect.js'
 import { type Get, sideBySide } from '../harness/loops.js'
 import { PATIENT } from '../harness/patience.js'
-import { openCorral } from '../harness/shop.js'
+import { openCorral, type Shop } from '../harness/shop.js'
 import type { Contender, Contenders } from '../harness/throughput.js'
 import { seeded } from '../harness/zipf.js'
 
@@ -21,11 +22,26 @@ type GetMany = (ids: number[]) => Promise<readonly unknown[]>
 
 /** Rows that lie in Redis and in no process' memory, through Corral and without it. */
 export const contenders: Contenders = {
-  corral: async (place) => {
+  corral: corral({}),
+  /** As for rows that are read for the first time, or have changed since. */
+  'corral, decoding': corral({ maxKnownBytes: 0 }),
+  ioredis: async (place) => {
+    const { db, redis, close } = connect(place)
+    const rows = await db.selectFrom('products').selectAll().where('id', '<=', KEYS).execute()
+    const keyOf = (id: number) => `raw:${id}`
+    await redis.mset(new Map(rows.map((row) => [keyOf(row.id), JSON.stringify(row)])))
+    const get: Get = async (id) => JSON.parse((await redis.get(keyOf(id))) as string)
+    const getMany: GetMany = async (ids) => (await redis.mget(ids.map(keyOf))).map((text) => JSON.parse(text as string))
+    return { workloads: workloadsOf(get, getMany), close }
+  },
+}
+
+function corral(cache: CorralOptions<Shop>['cache']): Contenders[string] {
+  return async (place): Promise<Contender> => {
     const connections = connect(place)
     const { db, redis, loads } = connections
-    const { corral, products } = openCorral(
-      { db, redis, namespace: place.namespace, ...PATIENT },
+    const { corral: opened, products } = openCorral(
+      { db, redis, namespace: place.namespace, cache: { ...PATIENT.cache, ...cache } },
       // Long enough that nothing is refreshed while it is measured.
       { l1: false, ttl: { freshMs: 3_600_000 } },
     )
@@ -53,20 +69,11 @@ export const contenders: Contenders = {
         ]),
       ),
       close: async () => {
-        await corral.close()
+        await opened.close()
         await connections.close()
       },
     }
-  },
-  ioredis: async (place) => {
-    const { db, redis, close } = connect(place)
-    const rows = await db.selectFrom('products').selectAll().where('id', '<=', KEYS).execute()
-    const keyOf = (id: number) => `raw:${id}`
-    await redis.mset(new Map(rows.map((row) => [keyOf(row.id), JSON.stringify(row)])))
-    const get: Get = async (id) => JSON.parse((await redis.get(keyOf(id))) as string)
-    const getMany: GetMany = async (ids) => (await redis.mget(ids.map(keyOf))).map((text) => JSON.parse(text as string))
-    return { workloads: workloadsOf(get, getMany), close }
-  },
+  }
 }
 
 export function workloadsOf(get: Get, getMany: GetMany): Contender['workloads'] {

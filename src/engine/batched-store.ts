@@ -11,6 +11,7 @@ import type {
   StoredBytes,
   StoredState,
 } from '../core/ports.js'
+import { ReadBatch, type ReplyPlace } from './read-batch.js'
 import { TickBatch } from './tick-batch.js'
 
 /** Keys in one MGET at most: past this a reply blocks Redis and this process for too long at a time. */
@@ -22,24 +23,18 @@ const MAX_FILLS = 128
 
 /** A store asked one key at a time that sends what one tick asks for in one round trip. */
 export class BatchedStore {
-  readonly #reads: TickBatch<CacheKey, StoredBytes | null>
   readonly #leases: TickBatch<LeaseRequest, LeaseReply>
   readonly #fills: TickBatch<FillRequest, FillOutcome>
   readonly #store: CacheStore
+  readonly #clock: Pick<Clock, 'endOfTick'>
+  #reads: ReadBatch | undefined
   #departures = 0
 
   /** @param bind see `TickBatch`. */
   constructor(store: CacheStore, clock: Pick<Clock, 'endOfTick'>, bind?: (act: () => void) => () => void) {
     const inTurn = { inTurn: true, ...(bind && { bind }) }
     this.#store = store
-    this.#reads = new TickBatch({
-      clock,
-      maxSize: MAX_READS,
-      send: (keys) => {
-        this.#departures++
-        return store.read(keys)
-      },
-    })
+    this.#clock = clock
     this.#leases = new TickBatch({
       clock,
       maxSize: MAX_LEASES,
@@ -54,8 +49,20 @@ export class BatchedStore {
     return this.#departures
   }
 
-  read(key: CacheKey): Promise<StoredBytes | null> {
-    return this.#reads.ask(key)
+  /** Asks for what is under `key` in this tick's batch, and notes in `place` where the reply will be. */
+  ask(key: CacheKey, place: ReplyPlace): void {
+    const batch = this.#reads ?? this.#openReads()
+    batch.add(key, place)
+    if (batch.size === MAX_READS) this.#send(batch)
+  }
+
+  /** @throws CacheUnavailableError */
+  async read(key: CacheKey): Promise<StoredBytes | null> {
+    const place = {} as ReplyPlace
+    this.ask(key, place)
+    const reply = (await place.replies)[place.at]
+    if (reply instanceof Error) throw reply
+    return reply ?? null
   }
 
   lease(request: LeaseRequest): Promise<LeaseReply> {
@@ -81,5 +88,20 @@ export class BatchedStore {
 
   nowMs(): number {
     return this.#store.nowMs()
+  }
+
+  #openReads(): ReadBatch {
+    const batch = new ReadBatch()
+    this.#reads = batch
+    this.#clock.endOfTick(() => {
+      if (this.#reads === batch) this.#send(batch)
+    })
+    return batch
+  }
+
+  #send(batch: ReadBatch): void {
+    this.#reads = undefined
+    this.#departures++
+    batch.leave((keys) => this.#store.read(keys))
   }
 }

@@ -30,9 +30,12 @@ export class Floors {
     return this.#floors.get(key)
   }
 
-  /** Raises the floor to a version that was shown, written or announced. A lower or equal one changes nothing. */
-  raise(key: CacheKey, version: Version, absent: boolean): void {
-    const floor = this.#floors.get(key)
+  /**
+   * Raises the floor to a version that was shown, written or announced. A lower or equal one changes nothing.
+   *
+   * @param floor as it is, where the caller has just asked.
+   */
+  raise(key: CacheKey, version: Version, absent: boolean, floor = this.#floors.get(key)): void {
     if (floor !== undefined && !floor.isUnordered) {
       const order = compareVersions(version, floor.version)
       if (order < 0 || (order === 0 && floor.absent === absent)) return

@@ -4,7 +4,8 @@ import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import { jittered } from '../policy/jitter.js'
 import type { EngineParts, NearTier, Seen } from './filler.js'
 import type { HotKeys } from './hot-keys.js'
-import { Looks, type Readers } from './looks.js'
+import { type Look, Looks } from './looks.js'
+import type { Reply } from './read-batch.js'
 import { type Reader, remainingOf } from './reader.js'
 
 export interface CopySettings {
@@ -19,6 +20,12 @@ export interface CopySettings {
 
 /** A copy that may be served; or what there is to replace, unless the cache did not say. */
 type Found<Value> = { readonly value: Value } | { readonly seen: Seen | undefined }
+
+/** Of which a copy is read. */
+interface Row<Id> {
+  readonly key: CacheKey
+  readonly id: Id
+}
 
 /** Keys found absent that are remembered. More than are ever hot at a time. */
 const MAX_ABSENT = 512
@@ -43,7 +50,7 @@ export class HotCopies<Id, Value> {
   readonly #settings: CopySettings
   readonly #tier: NearTier<Id, Value> | undefined
   readonly #entity: string
-  readonly #looks: Looks<{ readonly key: CacheKey; readonly id: Id }, Found<Value>>
+  readonly #looks: Looks<Row<Id>, Found<Value>>
   /** Copies that this process is making. */
   readonly #making = new Set<CacheKey>()
   /** Until when keys whose row was just seen to be absent are not read from copies, which may still hold the row. */
@@ -67,7 +74,8 @@ export class HotCopies<Id, Value> {
     this.#looks = new Looks({
       parts: options.parts,
       now: () => 0,
-      pass: (copy, { key, id }, readers) => this.#look(copy, key, id, readers),
+      generation: ({ id }) => this.#tier?.generation(id),
+      answer: (look, reply) => this.#answer(look, reply),
     })
   }
 
@@ -78,6 +86,11 @@ export class HotCopies<Id, Value> {
     const value = await (isSpread ? this.#readCopy(copy, key, id, span) : this.#reader.read(key, id, span))
     if (value === undefined && this.#settings.copies > 0) this.#noteAbsence(key)
     return value
+  }
+
+  /** `Reader.readMany`. */
+  readMany(keys: readonly CacheKey[], ids: readonly Id[], span: ReadSpan = UNTOLD): Promise<(Value | undefined)[]> {
+    return Promise.all(keys.map((key, at) => this.read(key, ids[at] as Id, span)))
   }
 
   /** Counts a read that this process' memory has answered. */
@@ -93,7 +106,7 @@ export class HotCopies<Id, Value> {
 
   async #readCopy(copy: CacheKey, key: CacheKey, id: Id, span: ReadSpan): Promise<Value | undefined> {
     const look = this.#looks.join(copy, { key, id })
-    const found = await look.answer
+    const found = await this.#looks.answer(look, await look.replies)
     if ('value' in found) {
       span.answered(ANSWERED.copied)
       return look.count > 1 ? this.#reader.share(found.value) : found.value
@@ -103,22 +116,17 @@ export class HotCopies<Id, Value> {
     return read
   }
 
-  async #look(copy: CacheKey, key: CacheKey, id: Id, readers: Readers): Promise<Found<Value>> {
+  #answer(look: Look<Row<Id>, Found<Value>>, reply: Reply): Found<Value> {
+    if (reply instanceof Error) return { seen: undefined }
     const { onHit, store } = this.#parts
-    const generation = this.#tier?.generation(id)
-    let bytes: StoredBytes | null
-    try {
-      bytes = await store.read(copy)
-    } catch {
-      return { seen: undefined }
-    }
-    const held = this.#reader.inspect(key, bytes, copy)
+    const { key, id } = look.id
+    const held = this.#reader.inspect(key, reply, look.key)
     if (!held.usable) return { seen: held.seen }
     const { verdict, value, entry } = held
-    if (verdict === 'stale' || value === undefined) return { seen: { bytes, useless: false } }
+    if (verdict === 'stale' || value === undefined) return { seen: { bytes: reply, useless: false } }
     const hit = { type: 'hit', entity: this.#entity, tier: 'copy', verdict } as const
-    if (onHit) for (let reader = 0; reader < readers.count; reader++) onHit(hit)
-    if (generation !== undefined) this.#reader.remember(id, held, generation)
+    if (onHit) for (let reader = 0; reader < look.count; reader++) onHit(hit)
+    if (look.generation !== undefined) this.#reader.remember(id, held, look.generation)
     // The copy ends no later than the entry: whoever draws the lot looks whether the entry itself is about to.
     if (verdict === 'early') this.#reader.refreshBehind(key, id, remainingOf(entry, store.nowMs()))
     return { value }

@@ -9,7 +9,7 @@ export type L1Slot = number | string
  * One row (or absence) held in this process. Kept small: these six fields are the whole price of an entry above
  * the row itself, and `answer` is only made when it is asked for.
  */
-interface Held<Value> {
+export interface Held<Value> {
   readonly value: Value | undefined
   /** The promise every hit returns: one for all of them, so that a hit allocates nothing. */
   answer: Promise<Value | undefined> | undefined
@@ -79,21 +79,28 @@ export class L1<Value> {
 
   /** The answer to a read of `slot` at `nowMs`; undefined when there is none that is still fresh. */
   recall(slot: L1Slot, nowMs: number): Promise<Value | undefined> | undefined {
-    const held = this.#entries.peek(slot)
+    const held = this.recallHeld(slot, nowMs)
     if (held === undefined) return undefined
-    return nowMs < held.quietUntilMs ? held.answer : this.#recall(slot, held, nowMs)
+    held.answer ??= Promise.resolve(held.value)
+    return held.answer
   }
 
-  #recall(slot: L1Slot, held: Held<Value>, nowMs: number): Promise<Value | undefined> | undefined {
+  /** The same for a read of many, which need no promise each. */
+  recallHeld(slot: L1Slot, nowMs: number): Held<Value> | undefined {
+    const held = this.#entries.peek(slot)
+    if (held === undefined || nowMs < held.quietUntilMs) return held
+    return this.#use(slot, held, nowMs) ? held : undefined
+  }
+
+  #use(slot: L1Slot, held: Held<Value>, nowMs: number): boolean {
     if (nowMs >= held.untilMs) {
       this.#entries.delete(slot)
-      return undefined
+      return false
     }
     this.#entries.get(slot)
     if (nowMs >= held.mayRefreshFromMs) this.#options.onLate(slot, held.untilMs - nowMs)
-    held.answer ??= Promise.resolve(held.value)
     held.quietUntilMs = Math.min(held.mayRefreshFromMs, Math.floor(nowMs) + RECENCY_MS)
-    return held.answer
+    return true
   }
 
   /** What is held, if it is still fresh and lacks nothing that was committed before `leastMs`. */

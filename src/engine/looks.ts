@@ -1,6 +1,8 @@
+import { CacheUnavailableError } from '../core/errors.js'
 import type { CacheKey } from '../core/key.js'
 import type { Answered, FillSpan } from '../core/telemetry.js'
 import type { EngineParts } from './filler.js'
+import type { Reply, ReplyPlace } from './read-batch.js'
 
 /** Readers of one key who look at the cache at the same moment. */
 export interface Readers {
@@ -8,13 +10,34 @@ export interface Readers {
   readonly startedAt: number
   readonly count: number
   /** How they were answered, once they are; undefined as long as it takes a fill. */
-  answered?: Answered
+  answered?: Answered | undefined
   fill?: FillSpan | undefined
 }
 
-/** One look at the cache and what follows from it: judgement, lease, load, and the time limits on these. */
-export interface Look<Answer> extends Readers {
-  readonly answer: Promise<Answer>
+const UNANSWERED = Symbol('unanswered')
+const NOT_ASKED = Promise.resolve([new CacheUnavailableError('read', 'a fence is pending')])
+
+/** One look at the cache, and what follows from it: judgement, lease, load, and the time limits on these. */
+export class Look<Id, Answer> implements Readers, ReplyPlace {
+  readonly key: CacheKey
+  readonly id: Id
+  /** Of this process' memory, before the cache was asked; undefined where there is none. */
+  readonly generation: number | undefined
+  startedAt: number
+  count = 1
+  answered: Answered | undefined = undefined
+  fill: FillSpan | undefined = undefined
+  /** An answer when the reply has come. Every reader waits for that by a promise of its own and for nothing else: one each is all a hit takes. */
+  replies: Promise<readonly Reply[]> = NOT_ASKED
+  at = 0
+  answer: Answer | Promise<Answer> | typeof UNANSWERED = UNANSWERED
+
+  constructor(key: CacheKey, id: Id, startedAt: number, generation: number | undefined) {
+    this.key = key
+    this.id = id
+    this.startedAt = startedAt
+    this.generation = generation
+  }
 }
 
 /**
@@ -24,54 +47,61 @@ export interface Look<Answer> extends Readers {
  * held against the floors as they are when it returns: what a joiner's session has demanded counts as if it had looked for itself.
  */
 export class Looks<Id, Answer> {
-  readonly #parts: Pick<EngineParts, 'store' | 'isPending'>
-  readonly #now: () => number
-  readonly #pass: (key: CacheKey, id: Id, readers: Readers) => Promise<Answer>
+  readonly #options: LooksOptions<Id, Answer>
   /** Looks that have not left, as of `#departures`. */
-  #open = new Map<CacheKey, Open<Answer>>()
+  #open = new Map<CacheKey, Look<Id, Answer>>()
   #departures = -1
 
-  constructor(options: {
-    parts: Pick<EngineParts, 'store' | 'isPending'>
-    now: () => number
-    /** Asks the store for the key before it returns, and goes on from there. */
-    pass: (key: CacheKey, id: Id, readers: Readers) => Promise<Answer>
-  }) {
-    this.#parts = options.parts
-    this.#now = options.now
-    this.#pass = options.pass
+  constructor(options: LooksOptions<Id, Answer>) {
+    this.#options = options
   }
 
   /** Joins the look at `key` that is about to leave, or begins one. */
-  join(key: CacheKey, id: Id): Look<Answer> {
-    const { store, isPending } = this.#parts
-    const startedAt = this.#now()
-    // Such a read asks the database at once; who comes later must not be answered with what it saw.
-    if (isPending(key)) return this.#begin(key, id, startedAt)
+  join(key: CacheKey, id: Id): Look<Id, Answer> {
+    const { store, isPending } = this.#options.parts
+    const startedAt = this.#options.now()
+    // Such a read asks the database without a look; who comes later must not be answered with what it saw.
+    if (isPending(key)) return new Look<Id, Answer>(key, id, startedAt, undefined)
     if (this.#departures !== store.departures) {
       this.#departures = store.departures
       this.#open = new Map()
     }
     const open = this.#open.get(key)
-    if (open === undefined) {
-      const look = this.#begin(key, id, startedAt)
-      this.#open.set(key, look)
-      return look
+    if (open !== undefined) {
+      open.startedAt = startedAt
+      open.count++
+      return open
     }
-    open.startedAt = startedAt
-    open.count++
-    return open
+    const look = this.#begin(key, id, startedAt)
+    this.#open.set(key, look)
+    return look
   }
 
-  #begin(key: CacheKey, id: Id, startedAt: number): Open<Answer> {
-    const look = { startedAt, count: 1 } as Open<Answer>
-    look.answer = this.#pass(key, id, look)
+  /** Begins a look for one reader who may have joined another one too late. */
+  alone(key: CacheKey, id: Id, startedAt: number): Look<Id, Answer> {
+    if (this.#options.parts.isPending(key)) return new Look<Id, Answer>(key, id, startedAt, undefined)
+    return this.#begin(key, id, startedAt)
+  }
+
+  /** What follows from the replies that a look has waited for: the same for all its readers. */
+  answer(look: Look<Id, Answer>, replies: readonly Reply[]): Answer | Promise<Answer> {
+    if (look.answer === UNANSWERED) look.answer = this.#options.answer(look, replies[look.at] as Reply)
+    return look.answer
+  }
+
+  #begin(key: CacheKey, id: Id, startedAt: number): Look<Id, Answer> {
+    const { parts, generation } = this.#options
+    const look = new Look<Id, Answer>(key, id, startedAt, generation(id))
+    parts.store.ask(key, look)
     return look
   }
 }
 
-interface Open<Answer> extends Look<Answer> {
-  startedAt: number
-  count: number
-  answer: Promise<Answer>
+export interface LooksOptions<Id, Answer> {
+  readonly parts: Pick<EngineParts, 'isPending'> & { readonly store: Pick<EngineParts['store'], 'departures' | 'ask'> }
+  readonly now: () => number
+  /** Of this process' memory, for an id that is about to be looked up. */
+  readonly generation: (id: Id) => number | undefined
+  /** Goes on from the reply, within the reader who is the first to ask for the answer. */
+  readonly answer: (look: Look<Id, Answer>, reply: Reply) => Answer | Promise<Answer>
 }

@@ -18,6 +18,7 @@ import type {
 import type { BatchedStore } from './batched-store.js'
 import type { EngineParts } from './filler.js'
 import { type Marks, readMarks } from './marked-payload.js'
+import type { ReplyPlace } from './read-batch.js'
 
 /** What one table contributes to a result: the marks that change when it does. Keys, see `engine/table-marks`. */
 export interface TableDependency {
@@ -84,6 +85,14 @@ export class MarkedEntries implements EntryCodec {
 
   get departures(): number {
     return this.#store.departures
+  }
+
+  ask(key: CacheKey, place: ReplyPlace): void {
+    place.replies = this.read(key).then(
+      (bytes) => [bytes],
+      (error) => [error],
+    )
+    place.at = 0
   }
 
   async read(key: CacheKey): Promise<StoredBytes | null> {

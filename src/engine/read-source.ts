@@ -44,7 +44,7 @@ export interface LoadedValue<Value> {
 
 /** What every reader and filler of one instance shares. */
 export interface EngineParts {
-  readonly store: Pick<BatchedStore, 'departures' | 'read' | 'lease' | 'fill' | 'release' | 'nowMs'>
+  readonly store: Pick<BatchedStore, 'departures' | 'ask' | 'read' | 'lease' | 'fill' | 'release' | 'nowMs'>
   readonly codec: EntryCodec
   readonly clock: Clock
   readonly chance: Chance

@@ -1,39 +1,24 @@
 import type { Entry } from '../core/entry.js'
 import { FillTimeoutError } from '../core/errors.js'
-import type { CorralEvent, MissReason } from '../core/events.js'
+import type { CorralEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { StoredBytes } from '../core/ports.js'
 import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
-import { type Demands, type Floor, judge, type Verdict } from '../policy/verdict.js'
+import type { Demands } from '../policy/verdict.js'
 import { withinMs } from './deadline.js'
 import type { EngineParts, Filler, Judge, NearTier, ReadSource, Seen } from './filler.js'
-import { Looks, type Readers } from './looks.js'
+import { type Held, Inspection, type InspectionSettings } from './inspection.js'
+import { type Look, Looks, type Readers } from './looks.js'
+import type { Reply } from './read-batch.js'
 import type { FlightProgress, Singleflight } from './singleflight.js'
 
-export interface ReadSettings {
-  readonly graceMs: number
-  /** XFetch's beta; 0 turns early refresh off. */
-  readonly beta: number
-  /** Largest share of the TTL by which a refresh may come early. */
-  readonly maxEarliness: number
-  /** Longest head start of a refresh, in load times. Undefined: as long as the draw gives. */
-  readonly maxLoads?: number
+export interface ReadSettings extends InspectionSettings {
   /** With a stale entry in hand: how long a reader waits for the fill before it takes the stale one. */
   readonly softTimeoutMs: number
   /** Without one: how long a reader waits before it gives up. The load goes on. */
   readonly hardTimeoutMs: number
 }
-
-/** What a reader holds in its hands after the look. */
-export type Held<Value> =
-  | {
-      readonly usable: true
-      readonly verdict: 'fresh' | 'early' | 'stale'
-      readonly entry: Entry
-      readonly value: Value | undefined
-    }
-  | { readonly usable: false; readonly reason: MissReason; readonly seen: Seen }
 
 /** The fill this reader joined may have missed a write that came before the reader: it has to read again. */
 const MISSED_A_WRITE = Symbol('missed a write')
@@ -63,9 +48,9 @@ export class Reader<Id, Value> {
   readonly #looks: Looks<Id, Answer<Value>>
   readonly #settings: ReadSettings
   readonly #tier: NearTier<Id, Value> | undefined
+  readonly #inspection: Inspection<Id, Value>
   /** Keys whose refresh was drawn from a copy in this process and is under way. */
   readonly #refreshing = new Set<CacheKey>()
-  #held: Demands | undefined
 
   constructor(options: {
     parts: EngineParts
@@ -75,6 +60,8 @@ export class Reader<Id, Value> {
     flights: Singleflight<unknown>
     settings: ReadSettings
     tier?: NearTier<Id, Value> | undefined
+    /** How much may be kept to recognize entries by (`KnownEntries`). Default: nothing. */
+    knownBytes?: number
   }) {
     this.#parts = options.parts
     this.#source = options.source
@@ -83,20 +70,33 @@ export class Reader<Id, Value> {
     this.#looks = new Looks({
       parts: options.parts,
       now: () => this.#flights.now(),
-      pass: (key, id, readers) => this.#pass(key, id, readers),
+      generation: (id) => this.#tier?.generation(id),
+      answer: (look, reply) => this.#answer(look, reply),
     })
     this.#settings = options.settings
     this.#tier = options.tier
+    this.#inspection = new Inspection({ ...options, knownBytes: options.knownBytes ?? 0 })
   }
 
   /** @param span is told how the key was answered. */
   read(key: CacheKey, id: Id, span: ReadSpan = UNTOLD): Promise<Value | undefined> {
     const look = this.#looks.join(key, id)
-    return look.answer.then((value) => {
-      span.answered(look.answered ?? ANSWERED.missed, look.fill)
-      if (value === MISSED_A_WRITE) return this.#readAgain(key, id, look.startedAt)
-      return look.count > 1 ? this.share(value) : value
-    })
+    return look.replies.then((replies) => this.#show(look, replies, span))
+  }
+
+  /** The same for many keys at once, in order: a list of hits waits for one promise, and not for one a key. */
+  readMany(keys: readonly CacheKey[], ids: readonly Id[], span: ReadSpan = UNTOLD): Promise<(Value | undefined)[]> {
+    const batches: { readonly replies: Promise<readonly Reply[]>; readonly looks: Look<Id, Answer<Value>>[] }[] = []
+    for (let i = 0; i < keys.length; i++) {
+      const look = this.#looks.join(keys[i] as CacheKey, ids[i] as Id)
+      const last = batches.at(-1)
+      if (last?.replies === look.replies) last.looks.push(look)
+      else batches.push({ replies: look.replies, looks: [look] })
+    }
+    const answers = batches.map(({ replies, looks }) => replies.then((found) => this.#showAll(looks, found, span)))
+    return answers.length === 1
+      ? (answers[0] as Promise<(Value | undefined)[]>)
+      : Promise.all(answers).then((all) => all.flat(1) as (Value | undefined)[])
   }
 
   /** Reads the database and brings the cache up to it, whatever it holds. */
@@ -128,42 +128,63 @@ export class Reader<Id, Value> {
 
   async #readAgain(key: CacheKey, id: Id, startedAt: number): Promise<Value | undefined> {
     for (let attempt = 1; attempt < MAX_REREADS; attempt++) {
-      const answer = await this.#pass(key, id, { startedAt, count: 1 })
+      const answer = await this.#pass(key, id, startedAt)
       if (answer !== MISSED_A_WRITE) return answer
     }
     return this.loadOnly(key, id)
   }
 
-  /** Once through the steps. Not an async function, nor the next one: on a hit there is nothing to wait for but the look. */
-  #pass(key: CacheKey, id: Id, readers: Readers): Promise<Answer<Value>> {
-    if (this.#parts.isPending(key)) return this.#loadWithoutCache(key, id, readers)
-    const generation = this.#tier?.generation(id)
-    return this.#parts.store.read(key).then(
-      (bytes) => this.#answer(key, id, bytes, readers, generation), //                     1 look
-      () => this.#loadWithoutCache(key, id, readers),
-    )
+  #showAll(looks: readonly Look<Id, Answer<Value>>[], replies: readonly Reply[], span: ReadSpan) {
+    const values: (Value | undefined | Promise<Value | undefined>)[] = new Array(looks.length)
+    let areHere = true
+    for (let i = 0; i < looks.length; i++) {
+      const value = this.#show(looks[i] as Look<Id, Answer<Value>>, replies, span)
+      if (value instanceof Promise) areHere = false
+      values[i] = value
+    }
+    return areHere ? (values as (Value | undefined)[]) : Promise.all(values)
   }
 
-  #answer(
-    key: CacheKey,
-    id: Id,
-    bytes: StoredBytes | null,
-    readers: Readers,
-    generation: number | undefined,
-  ): Answer<Value> | Promise<Answer<Value>> {
+  /** What one reader of a look gets, when the replies are there. */
+  #show(
+    look: Look<Id, Answer<Value>>,
+    replies: readonly Reply[],
+    span: ReadSpan,
+  ): Value | undefined | Promise<Value | undefined> {
+    const answer = this.#looks.answer(look, replies)
+    return answer instanceof Promise
+      ? answer.then((value) => this.#handOut(look, value, span))
+      : this.#handOut(look, answer, span)
+  }
+
+  #handOut(look: Look<Id, Answer<Value>>, value: Answer<Value>, span: ReadSpan) {
+    span.answered(look.answered ?? ANSWERED.missed, look.fill)
+    if (value === MISSED_A_WRITE) return this.#readAgain(look.key, look.id, look.startedAt)
+    return look.count > 1 ? this.share(value) : value
+  }
+
+  /** Once more through the steps. */
+  async #pass(key: CacheKey, id: Id, startedAt: number): Promise<Answer<Value>> {
+    const look = this.#looks.alone(key, id, startedAt)
+    return this.#looks.answer(look, await look.replies)
+  }
+
+  #answer(look: Look<Id, Answer<Value>>, reply: Reply): Answer<Value> | Promise<Answer<Value>> {
+    const { key, id, generation } = look
+    if (reply instanceof Error) return this.#loadWithoutCache(key, id, look) //            1 look
     const { entity } = this.#source
-    const held = this.inspect(key, bytes) //                                             2 judge
+    const held = this.inspect(key, reply) //                                             2 judge
     if (!held.usable) {
-      this.#tell(readers, { type: 'miss', entity, reason: held.reason })
-      return this.#withinHardTimeout(this.#fill(key, id, held.seen, readers)) //          6 fill
+      this.#tell(look, { type: 'miss', entity, reason: held.reason })
+      return this.#withinHardTimeout(this.#fill(key, id, held.seen, look)) //             6 fill
     }
-    if (this.#parts.onHit) this.#tell(readers, { type: 'hit', entity, tier: 'l2', verdict: held.verdict })
+    if (this.#parts.onHit) this.#tell(look, { type: 'hit', entity, tier: 'l2', verdict: held.verdict })
     if (held.verdict === 'stale') {
-      return this.#fillOrServeStale(key, id, held, bytes as StoredBytes, readers) //      5 fill, or help out
+      return this.#fillOrServeStale(key, id, held, reply as StoredBytes, look) //          5 fill, or help out
     }
-    readers.answered = held.value === undefined ? ANSWERED.negative : ANSWERED.hit
+    look.answered = held.value === undefined ? ANSWERED.negative : ANSWERED.hit
     if (generation !== undefined) this.remember(id, held, generation)
-    if (held.verdict === 'early') this.#refresh(key, id, bytes as StoredBytes) //         4 serve and refresh
+    if (held.verdict === 'early') this.#refresh(key, id, reply as StoredBytes) //         4 serve and refresh
     return held.value //                                                                  3 serve
   }
 
@@ -286,54 +307,20 @@ export class Reader<Id, Value> {
       .finally(() => cancel())
     if (answer !== late) return answer as Answer<Value>
     // A fence that arrived meanwhile has raised the floor: what was admissible then is not any more.
-    if (this.#verdict(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill)
+    if (this.#inspection.judge(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill)
     // The fill goes on behind; its failure is reported by the load.
     readers.answered = ANSWERED.stale
     return held.value
   }
 
-  /**
-   * Opens bytes nobody vouches for and says whether a reader of `key` may have what is in them.
-   *
-   * @param at where they were found, if that is a copy of the key's entry.
-   */
+  /** See `Inspection`. */
   inspect(key: CacheKey, bytes: StoredBytes | null, at: CacheKey = key): Held<Value> {
-    if (bytes === null) return { usable: false, reason: 'nothing', seen: { bytes, useless: false } }
-    const { codec, emit, floors } = this.#parts
-    const { entity } = this.#source
-    const entry = codec.open(bytes, at)
-    if ('unreadable' in entry) {
-      emit({ type: 'entry.unreadable', entity, key: at, reason: entry.unreadable })
-      return { usable: false, reason: 'unreadable', seen: { bytes, useless: true } }
-    }
-    const verdict = this.#verdict(entry, floors.get(key))
-    if (verdict === 'other-shape') this.#source.doubtShape()
-    if (verdict !== 'fresh' && verdict !== 'early' && verdict !== 'stale') {
-      return { usable: false, reason: verdict, seen: { bytes, useless: verdict.startsWith('other') } }
-    }
-    if (entry.kind === 'absent') return { usable: true, verdict, entry, value: undefined }
-    const value = entry.kind === this.#source.kind ? this.#source.decode(entry.payload) : undefined
-    if (value === undefined) {
-      emit({ type: 'entry.unreadable', entity, key: at, reason: 'payload' })
-      return { usable: false, reason: 'unreadable', seen: { bytes, useless: true } }
-    }
-    if (entry.version !== undefined && entry.kind === 'row') floors.raise(key, entry.version, false)
-    return { usable: true, verdict, entry, value }
+    return this.#inspection.inspect(key, bytes, at)
   }
 
-  #verdict(entry: Entry, floor: Floor | undefined): Verdict {
-    return judge(entry, this.#parts.store.nowMs(), floor, this.demands(), this.#parts.chance)
-  }
-
-  /** What entries must be to be served. One object for all reads, made anew only when the table's shape or the epoch has changed. */
+  /** See `Inspection`. */
   demands(): Demands {
-    const shape = this.#source.shape()
-    const epoch = this.#parts.epoch()
-    if (this.#held?.shape === shape && this.#held.epoch === epoch) return this.#held
-    const { graceMs, beta, maxEarliness, maxLoads } = this.#settings
-    const early = { beta, maxEarliness, ...(maxLoads === undefined ? {} : { maxLoads }) }
-    this.#held = { shape, epoch, graceMs, early }
-    return this.#held
+    return this.#inspection.demands()
   }
 
   #withinHardTimeout<Result>(answer: Promise<Result>): Promise<Result> {

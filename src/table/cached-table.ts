@@ -1,4 +1,3 @@
-import { freezeRow } from '../adapters/codec/read-only.js'
 import { readTable, type TableFacts } from '../adapters/postgres/catalog.js'
 import { canonicalId, IMPOSSIBLE, type KeyColumn } from '../adapters/postgres/key-column.js'
 import { PostgresRowSource } from '../adapters/postgres/row-source.js'
@@ -25,10 +24,12 @@ import { asksCache } from './consistency.js'
 import { type Explanation, explain } from './explain.js'
 import { openHotRows } from './hot-rows.js'
 import type { TableOptions, TableParts } from './parts.js'
+import { readInside } from './read-inside.js'
+import { type RowWays, readRows } from './read-rows.js'
 import type { Consistency } from './repository-types.js'
 import { RowLookups } from './row-lookups.js'
 import { RowOffers } from './row-offers.js'
-import { RowTier } from './row-tier.js'
+import { nearHits, RowTier } from './row-tier.js'
 import { lookupSource, planOf, rowSource, type SourceParts, type TablePlan, versionProbe } from './sources.js'
 
 /** An altered table is looked at again, but a flood of foreign shapes must not become a flood of catalog queries. */
@@ -47,6 +48,7 @@ export class CachedTable {
   readonly #warmer: Warmer<CanonicalId, object>
   readonly #lookups: readonly RowLookups[]
   readonly #tier: RowTier | undefined
+  readonly #ways: RowWays
   readonly #cost = new LoadCost()
   readonly #versions: LoadQueue<CanonicalId, Version | undefined>
   #plan: TablePlan
@@ -82,6 +84,8 @@ export class CachedTable {
     const { publishBytes: maxBytes } = options
     this.#offers = maxBytes ? new RowOffers({ parts, sealer, versions: this.#versions, maxBytes }) : undefined
     this.#lookups = facts.unique.map((_, at) => this.#openLookups(sources, at))
+    const ways = { idOf: (id: unknown) => this.idOf(id), keyOf: (id: CanonicalId) => this.#changes.rowKey(id) }
+    this.#ways = { ...ways, tier: this.#tier, reader: this.#hot ?? this.#rows }
   }
 
   get facts(): TableFacts {
@@ -109,17 +113,9 @@ export class CachedTable {
     return canonical === IMPOSSIBLE ? undefined : canonical
   }
 
-  /**
-   * The answer this process holds for an id just as the caller gave it, if it may be trusted now. Undefined: ask `read`, which
-   * knows the other spellings of an id.
-   */
+  /** The answer this process holds for an id as the caller spells it, if it may be trusted now. Undefined: ask `read`. */
   recall(id: unknown): Promise<object | undefined> | undefined {
-    if (this.#tier === undefined || (typeof id !== 'number' && typeof id !== 'string')) return undefined
-    const answer = this.#tier.recall(id)
-    if (answer === undefined) return undefined
-    this.#parts.onHit?.({ type: 'hit', entity: this.facts.entity, tier: 'l1', verdict: 'fresh' })
-    this.#hot?.recordNear(this.#changes.rowKey(this.#tier.idOf(id)))
-    return answer
+    return typeof id === 'number' || typeof id === 'string' ? this.#tier?.recall(id) : undefined
   }
 
   /** The row this process holds, without waiting for anything. Undefined also when it holds that there is none. */
@@ -133,6 +129,11 @@ export class CachedTable {
   read(id: CanonicalId, span: ReadSpan): Promise<object | undefined> {
     const held = this.#tier && this.recall(this.#tier.slotOf(id))
     return held ?? (this.#hot ?? this.#rows).read(this.#changes.rowKey(id), id, span)
+  }
+
+  /** See `readRows`. Ids are as the caller gave them. */
+  readMany(ids: readonly unknown[], begin: () => ReadSpan): Promise<(object | undefined)[]> {
+    return readRows(this.#ways, ids, begin)
   }
 
   /** The row as `consistency` asks; under a session never older than what that knows, and the session knows it afterwards. */
@@ -202,16 +203,15 @@ export class CachedTable {
     return (this.#lookups[at] as RowLookups).find(values, consistency, session, span)
   }
 
-  /** Rows inside a transaction: from the database only, and never a fill, because it may see what nobody else may. */
-  async readIn(tx: AnyDatabase, ids: readonly CanonicalId[], by = this.facts.key): Promise<(object | undefined)[]> {
-    const { rows } = await new PostgresRowSource({ db: tx, facts: this.facts, by }).load(ids)
-    return rows.map(({ row }) => row && freezeRow(row))
+  /** Rows inside a transaction, by their key or the `at`-th list of unique columns: from the database only, and never a fill. */
+  readIn(tx: AnyDatabase, ids: readonly CanonicalId[]): Promise<(object | undefined)[]> {
+    return readInside(tx, this.facts, ids)
   }
 
   async readByIn(tx: AnyDatabase, at: number, values: unknown): Promise<object | undefined> {
     const { columns } = this.#lookups[at] as RowLookups
     const value = canonicalId(columns, values)
-    return value === IMPOSSIBLE ? undefined : (await this.readIn(tx, [value], columns))[0]
+    return value === IMPOSSIBLE ? undefined : (await readInside(tx, this.facts, [value], columns))[0]
   }
 
   /** What every place that may hold a copy of this row holds. */
@@ -291,6 +291,7 @@ export class CachedTable {
     const { clock, invalidation, isLive } = this.#parts
     const { facts } = this.#plan
     const { read } = this.#options
+    const record = (id: CanonicalId) => this.#hot?.recordNear(this.#changes.rowKey(id))
     const l1 = new L1<object>({
       clock,
       ...this.#options.l1,
@@ -299,7 +300,9 @@ export class CachedTable {
       onLate: (slot, remainingMs) => this.#mayRefresh(tier.idOf(slot), remainingMs),
     })
     const takeOver: Reader<CanonicalId, object>['takeOver'] = (...published) => this.#rows.takeOver(...published)
-    const tier: RowTier = new RowTier({ l1, prefix: this.#changes.rowPrefix, key: facts.key, clock, isLive, takeOver })
+    const prefix = this.#changes.rowPrefix
+    const onHit = nearHits(this.#parts, this.#options, facts.entity, record)
+    const tier: RowTier = new RowTier({ l1, prefix, key: facts.key, clock, isLive, takeOver, onHit })
     invalidation.register(tier)
     this.#parts.telemetry.watchNear(facts.entity, tier)
     return tier
@@ -322,7 +325,9 @@ export class CachedTable {
     const tier = options.tier as ProvenTier<CanonicalId, Value> | undefined
     const { read, fill } = this.#options
     const filler = new Filler({ parts, source, settings: fill, cost, tier })
-    const reader = new Reader({ parts, source, filler, flights: parts.flights, settings: read, tier })
+    // What memory holds need not be recognized.
+    const knownBytes = tier === undefined && source.kind === 'row' ? this.#options.knownBytes : 0
+    const reader = new Reader({ parts, source, filler, flights: parts.flights, settings: read, tier, knownBytes })
     const { invalidation, watermark, isRelayed } = parts
     const { entity } = source
     const bounded = new BoundedReader({

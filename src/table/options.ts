@@ -83,6 +83,7 @@ export function resolveTable(
     },
     fill: { jitter: own.ttl.jitter, graceMs: own.ttl.graceMs, lease: own.lease },
     l1: own.l1,
+    knownBytes: settings.cache.maxKnownBytes,
     hotKeys: options.hotKeys && resolveHotKeys(options.hotKeys, settings),
     publishBytes: options.onWrite === 'publish' ? settings.cache.maxPublishBytes : 0,
     absentMs: own.ttl.absentMs,

@@ -23,6 +23,8 @@ export interface TableOptions extends TableRequest {
   readonly freshMs: number | ((row: object) => number)
   readonly fixedFreshMs: number
   readonly l1: { readonly maxEntries: number; readonly maxBytes: number; readonly maxAgeMs: number }
+  /** Most that is kept to recognize rows by, where memory holds none. */
+  readonly knownBytes: number
   readonly hotKeys: HotRowOptions | undefined
   /** Largest payload that a write publishes; 0: writes only drop. */
   readonly publishBytes: number

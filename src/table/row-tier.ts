@@ -7,6 +7,7 @@ import type { NearFigures } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
 import type { ProvenTier } from '../engine/bounded-reader.js'
 import type { AnnouncedChange } from '../engine/bus-message.js'
+import type { EngineParts } from '../engine/filler.js'
 import type { Holder } from '../engine/invalidation.js'
 import type { FreshValue, L1, L1Slot } from '../engine/l1.js'
 
@@ -32,6 +33,7 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
   readonly #clock: Pick<Clock, 'monotonicMs'>
   readonly #isLive: (nowMs: number) => boolean
   readonly #takeOver: TakeOver | undefined
+  readonly #onHit: ((id: CanonicalId) => void) | undefined
   readonly #isNumeric: boolean
   #hits = 0
 
@@ -44,12 +46,15 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
     isLive: (nowMs: number) => boolean
     /** Keeps a row that its writer has published, if it can be served here. Left out: published rows are only dropped. */
     takeOver?: TakeOver
+    /** Told of each read that is answered here, but for bounded ones. */
+    onHit?: ((id: CanonicalId) => void) | undefined
   }) {
     this.#l1 = options.l1
     this.prefix = options.prefix
     this.#clock = options.clock
     this.#isLive = options.isLive
     this.#takeOver = options.takeOver
+    this.#onHit = options.onHit
     const [only, ...others] = options.key
     this.#isNumeric = others.length === 0 && ['smallint', 'integer', 'bigint'].includes(only?.type.name ?? '')
   }
@@ -68,8 +73,17 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
     const nowMs = this.#clock.monotonicMs()
     if (!this.#isLive(nowMs)) return undefined
     const answer = this.#l1.recall(slot, nowMs)
-    if (answer !== undefined) this.#hits++
+    if (answer !== undefined) this.#hit(slot)
     return answer
+  }
+
+  /** The same without a promise. */
+  recallHeld(slot: L1Slot): { readonly value: object | undefined } | undefined {
+    const nowMs = this.#clock.monotonicMs()
+    if (!this.#isLive(nowMs)) return undefined
+    const held = this.#l1.recallHeld(slot, nowMs)
+    if (held !== undefined) this.#hit(slot)
+    return held
   }
 
   recallProven(id: CanonicalId, leastMs: number): { readonly value: object | undefined } | undefined {
@@ -138,6 +152,11 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
     this.#l1.clear()
   }
 
+  #hit(slot: L1Slot): void {
+    this.#hits++
+    this.#onHit?.(this.idOf(slot))
+  }
+
   #slot(text: string): L1Slot {
     if (!this.#isNumeric) return text
     const number = Number(text)
@@ -164,5 +183,19 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
 
   #idIn(key: CacheKey): string {
     return key.slice(this.prefix.length, -1)
+  }
+}
+
+/** Tells of reads that memory answers; undefined where nobody wants to know, so that a hit need not even name its id. */
+export function nearHits(
+  { onHit }: Pick<EngineParts, 'onHit'>,
+  { hotKeys }: { readonly hotKeys: unknown },
+  entity: string,
+  record: (id: CanonicalId) => void,
+): ((id: CanonicalId) => void) | undefined {
+  if (onHit === undefined && hotKeys === undefined) return undefined
+  return (id) => {
+    onHit?.({ type: 'hit', entity, tier: 'l1', verdict: 'fresh' })
+    record(id)
   }
 }

@@ -43,6 +43,8 @@ export interface ProcessSettings {
   readonly epoch: string
   /** False: the table has no stamp, so neither entries nor floors have versions. */
   readonly hasVersions: boolean
+  /** How much is kept to recognize entries by. */
+  readonly knownBytes: number
   /** Copies of hot keys. Here a key is hot when it was read in the second before. */
   readonly hot: { readonly copies: number; readonly copyTtlMs: number }
 }
@@ -63,6 +65,7 @@ const DEFAULTS: ProcessSettings = {
   shape: '1f0c3a7e',
   epoch: '00000000',
   hasVersions: true,
+  knownBytes: 100_000,
   hot: { copies: 0, copyTtlMs: 5_000 },
 }
 
@@ -84,8 +87,10 @@ export class ProcessModel {
   readonly #fencer: Fencer
   readonly #reader: Reader<string, ModelRow>
   readonly #warmer: Warmer<string, ModelRow>
-  readonly #reads: Pick<Reader<string, ModelRow>, 'read'>
+  readonly #reads: Pick<Reader<string, ModelRow>, 'read' | 'readMany'>
   readonly hotKeys: HotKeys
+  /** Payloads decoded so far. */
+  decoded = 0
 
   constructor(options: {
     clock: Clock
@@ -138,7 +143,8 @@ export class ProcessModel {
     const source = this.#source(emit)
     const cost = new LoadCost()
     const filler = new Filler({ parts, source, settings: settings.fill, cost })
-    this.#reader = new Reader({ parts, source, filler, flights, settings: settings.read })
+    const { read, knownBytes } = settings
+    this.#reader = new Reader({ parts, source, filler, flights, settings: read, knownBytes })
     const sealer = new Sealer({ parts, source, settings: settings.fill, cost })
     const { lease } = settings.fill
     this.#warmer = new Warmer({ parts, source, sealer, cost, lease, demands: () => this.#reader.demands() })
@@ -164,6 +170,13 @@ export class ProcessModel {
 
   read(id: string): Promise<ModelRow | undefined> {
     return this.#reads.read(this.keyOf(id), id)
+  }
+
+  readMany(ids: readonly string[]): Promise<(ModelRow | undefined)[]> {
+    return this.#reads.readMany(
+      ids.map((id) => this.keyOf(id)),
+      ids,
+    )
   }
 
   warm(id: string): Promise<WarmOutcome> {
@@ -241,7 +254,10 @@ export class ProcessModel {
       },
       // As a codec does for a value it cannot bring back unchanged.
       encode: (row) => (Number.isNaN(row.price) ? UNCACHEABLE : Buffer.from(JSON.stringify(row))),
-      decode: (payload) => parsed(payload),
+      decode: (payload) => {
+        this.decoded++
+        return parsed(payload)
+      },
       freshMs: (row) => (row === undefined ? absentMs : typeof freshMs === 'function' ? freshMs(row) : freshMs),
       share: (row) => row,
       doubtShape: () => {},

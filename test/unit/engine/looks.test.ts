@@ -1,6 +1,8 @@
+import { Buffer } from 'node:buffer'
 import { describe, expect, it } from 'vitest'
 import type { CacheKey } from '../../../src/core/key.js'
-import { Looks, type Readers } from '../../../src/engine/looks.js'
+import { type Look, Looks } from '../../../src/engine/looks.js'
+import type { ReplyPlace } from '../../../src/engine/read-batch.js'
 
 const KEY = 'shop:{public.products/42}' as CacheKey
 const OTHER = 'shop:{public.products/43}' as CacheKey
@@ -8,53 +10,78 @@ const OTHER = 'shop:{public.products/43}' as CacheKey
 describe('Looks', () => {
   function open() {
     const pending = new Set<CacheKey>()
-    const store = { departures: 0 }
+    const asked: CacheKey[] = []
+    const store = {
+      departures: 0,
+      ask: (key: CacheKey, place: ReplyPlace) => {
+        place.replies = Promise.resolve(['another', Buffer.from('a row')] as never)
+        place.at = 1
+        asked.push(key)
+      },
+    }
     let now = 0
-    const passes: Readers[] = []
+    let generation = 100
+    const answered: Look<string, string>[] = []
     const looks = new Looks<string, string>({
-      parts: { store: store as never, isPending: (key) => pending.has(key) },
+      parts: { store, isPending: (key) => pending.has(key) },
       now: () => ++now,
-      pass: async (_, id, readers) => {
-        passes.push(readers)
-        return `pass ${passes.length} for ${id}`
+      generation: () => ++generation,
+      answer: (look, reply) => {
+        answered.push(look)
+        return `${look.id}: ${reply instanceof Error ? 'not asked' : String(reply)} (${answered.length})`
       },
     })
-    const join = (key: CacheKey, id = 'a row') => looks.join(key, id)
-    return { store, pending, passes, join }
+    const join = (key: CacheKey, id = 'an id') => looks.join(key, id)
+    const answer = async (look: Look<string, string>) => looks.answer(look, await look.replies)
+    return { store, asked, pending, answered, join, answer, looks }
   }
 
   it('are joined by readers of the same key until they leave', async () => {
-    const { store, passes, join } = open()
-    const [first, second, other] = [join(KEY), join(KEY), join(OTHER, 'another')]
+    const { store, asked, answered, join, answer } = open()
+    const [first, second, other] = [join(KEY), join(KEY), join(OTHER, 'another id')]
     expect(second).toBe(first)
     expect(other).not.toBe(first)
     store.departures++
     const late = join(KEY)
-    expect(await Promise.all([first, other, late].map(({ answer }) => answer))).toEqual([
-      'pass 1 for a row',
-      'pass 2 for another',
-      'pass 3 for a row',
+    expect(await Promise.all([first, second, other, late].map(answer))).toEqual([
+      'an id: a row (1)',
+      'an id: a row (1)',
+      'another id: a row (2)',
+      'an id: a row (3)',
     ])
-    expect(passes.map(({ count }) => count)).toEqual([2, 1, 1])
+    expect(answered.map(({ count }) => count)).toEqual([2, 1, 1])
+    expect(asked).toEqual([KEY, OTHER, KEY])
+  })
+
+  it('know the generation of memory as it was before they left', () => {
+    const { join } = open()
+    expect([join(KEY), join(OTHER), join(KEY)].map(({ generation }) => generation)).toEqual([101, 102, 101])
+  })
+
+  it('can be had alone, too', async () => {
+    const { asked, pending, looks, join, answer } = open()
+    const [joined, alone] = [join(KEY), looks.alone(KEY, 'an id', 7)]
+    expect(alone).not.toBe(joined)
+    expect([alone.startedAt, asked]).toEqual([7, [KEY, KEY]])
+    pending.add(KEY)
+    expect(await answer(looks.alone(KEY, 'an id', 8))).toContain('not asked')
+    expect(asked).toHaveLength(2)
   })
 
   it('began when the last of their readers did', () => {
-    const { passes, join } = open()
-    for (const key of [KEY, OTHER, KEY]) join(key)
-    expect(passes.map(({ startedAt }) => startedAt)).toEqual([3, 2])
+    const { join } = open()
+    expect([KEY, OTHER, KEY].map((key) => join(key)).map(({ startedAt }) => startedAt)).toEqual([3, 2, 3])
   })
 
-  it('are not shared by readers of a key whose fence is pending, nor by those who come when it no longer is', () => {
-    const { pending, passes, join } = open()
-    join(KEY)
+  it('are not shared by readers of a key whose fence is pending, nor by those who come when it no longer is', async () => {
+    const { asked, pending, join, answer } = open()
+    const before = join(KEY)
     pending.add(KEY)
-    join(KEY)
-    join(KEY)
+    const meanwhile = [join(KEY), join(KEY)]
     pending.delete(KEY)
-    join(KEY)
-    expect(
-      passes.map(({ count }) => count),
-      'the last one joined the first',
-    ).toEqual([2, 1, 1])
+    expect(join(KEY), 'the last one joined the first').toBe(before)
+    expect(new Set([before, ...meanwhile]).size).toBe(3)
+    expect(asked, 'the cache is not asked for them').toEqual([KEY])
+    expect(await Promise.all(meanwhile.map(answer))).toEqual(['an id: not asked (1)', 'an id: not asked (2)'])
   })
 })
