@@ -191,11 +191,18 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const replica = replicaLoads && openReplica(options, { clock, isLive, background, emit })
   if (replica) invalidation.register(replica)
   let ready: Promise<void> | undefined
+  const locks = new FencedLocks({
+    tokens: new PostgresLockTokens(db),
+    hints: inner instanceof RedisStore ? new RedisLockHints(inner.connection, namespace) : new MemoryLockHints(clock),
+    deadlineMs: settings.cache.deadlineMs,
+    ...{ clock, chance, emit },
+  })
   telemetry.watchInstance(() => ({
     breaker: store.breakerState,
     pendingFences: pending.size,
     loads: { running: gate.running, waiting: gate.waiting },
     hotKeys: hotKeys.hotByEntity(),
+    locksHeld: locks.held,
     relay: relay && { ...relay.figures, leads: relay.role === 'leader' },
   }))
   bus?.start()
@@ -204,12 +211,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   return {
     fencer,
     gate,
-    locks: new FencedLocks({
-      tokens: new PostgresLockTokens(db),
-      hints: inner instanceof RedisStore ? new RedisLockHints(inner.connection, namespace) : new MemoryLockHints(clock),
-      deadlineMs: settings.cache.deadlineMs,
-      ...{ clock, chance, emit },
-    }),
+    locks,
     pending,
     store,
     telemetry,

@@ -228,6 +228,14 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     if (closing) throw new ClosedError()
   }
   const repositories: RepositoryInside[] = []
+  const runJob = async <Result>(job: () => Promise<Result>) => {
+    assertOpen()
+    return job().catch((error) => {
+      // What went away with the instance is no failure of its own.
+      assertOpen()
+      throw error
+    })
+  }
   const jobs = { ...watch, ...assembly.jobs, fencer, assertOpen }
   sink?.({ type: 'started', store: redis ? 'redis' : 'in-process' })
 
@@ -289,14 +297,8 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       assertOpen()
       return assembly.bumpEpoch()
     },
-    async audit(auditOptions = {}) {
-      assertOpen()
-      return auditTables(jobs, auditOptions)
-    },
-    async rebuild(rebuildOptions) {
-      assertOpen()
-      return rebuildCopies(jobs, rebuildOptions)
-    },
+    audit: (auditOptions = {}) => runJob(() => auditTables(jobs, auditOptions)),
+    rebuild: (rebuildOptions) => runJob(() => rebuildCopies(jobs, rebuildOptions)),
     hotKeys: (limit) => assembly.table.hotKeys.report(limit),
     close() {
       closing ??= assembly.close()

@@ -77,6 +77,8 @@ export interface InstanceFigures {
   readonly loads: { readonly running: number; readonly waiting: number }
   /** Number of hot keys of each repository that counts them. */
   readonly hotKeys: ReadonlyMap<string, number>
+  /** Fenced locks that are held, or believed to be. */
+  readonly locksHeld: number
   /** Undefined: this process runs no relay. */
   readonly relay: (RelayFigures & { readonly leads: boolean }) | undefined
 }

@@ -36,6 +36,7 @@ export class FencedLocks {
   readonly #chance: Chance
   readonly #deadlineMs: number
   readonly #emit: EmitEvent
+  #held = 0
 
   constructor(options: {
     tokens: LockTokens
@@ -52,6 +53,11 @@ export class FencedLocks {
     this.#chance = options.chance
     this.#deadlineMs = options.deadlineMs
     this.#emit = options.emit
+  }
+
+  /** Locks that this process holds now, or believes to hold. */
+  get held(): number {
+    return this.#held
   }
 
   /**
@@ -85,12 +91,14 @@ export class FencedLocks {
       lost.abort(new LockLostError(name, token))
       this.#emit({ type: 'lock', state: 'lost', name, token })
     })
+    this.#held++
     try {
       return await work({ token, signal: lost.signal })
     } catch (error) {
       if (error instanceof LockLostError) this.#emit({ type: 'lock', state: 'refused', name, token })
       throw error
     } finally {
+      this.#held--
       stop()
       // Not to be told of the release is what `others` counts; the work is done either way.
       await this.#tokens.release(name, token).catch(() => {})

@@ -229,6 +229,14 @@ export const METRICS = {
     description:
       'Those that differed. To a verified read a write whose fence is on its way looks the same for as long as that takes; an audit looks twice.',
   },
+  lockHolders: {
+    name: 'cache.lock.holders',
+    kind: 'observed updowncounter',
+    unit: '{lock}',
+    attributes: [],
+    description:
+      'Fenced locks that this process holds, or believes to hold. Summed over the fleet: more than there are names of locks means two holders of one.',
+  },
   lockChanges: {
     name: 'cache.lock.changes',
     kind: 'counter',

@@ -223,12 +223,13 @@ export class OtelTelemetry implements Telemetry {
       yield observation('l1Size', figures.bytes, { name })
     }
     if (this.#instance === undefined) return
-    const { breaker, pendingFences, loads, hotKeys, relay } = this.#instance()
+    const { breaker, pendingFences, loads, hotKeys, locksHeld, relay } = this.#instance()
     for (const state of ATTRIBUTES.breakerState.values) {
       yield observation('breakerState', state === breaker ? 1 : 0, { breakerState: state })
     }
     yield observation('pendingFences', pendingFences)
     yield observation('loadsRunning', loads.running)
+    yield observation('lockHolders', locksHeld)
     yield observation('loadsWaiting', loads.waiting)
     for (const [name, count] of hotKeys) yield observation('hotKeys', count, { name })
     if (relay === undefined) return

@@ -77,6 +77,18 @@ describe('FencedLocks', () => {
     expect(await second.done).toBe('2')
   })
 
+  it('says how many it holds', async () => {
+    const { clock, join } = lab()
+    const locks = join()
+    const [one, other] = [hold(locks, 'a'), hold(locks, 'b')]
+    await Promise.all([one.held, other.held])
+    expect(locks.held).toBe(2)
+    one.end()
+    await one.done
+    await clock.advance(0)
+    expect(locks.held).toBe(1)
+  })
+
   it('holds locks of other names apart', async () => {
     const { clock, join } = lab()
     hold(join(), 'a')

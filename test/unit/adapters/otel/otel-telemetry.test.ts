@@ -67,6 +67,7 @@ it('watches what this process holds for as long as it is open', async () => {
     pendingFences: 4,
     loads: { running: 1, waiting: 2 },
     hotKeys: new Map([[TABLE, 3]]),
+    locksHeld: 5,
     relay: { leads: true, pending: 7, ageMs: 1_500 },
   }))
   near.hits = 6
@@ -80,11 +81,23 @@ it('watches what this process holds for as long as it is open', async () => {
     running: await sdk.sum('cache.load.running'),
     waiting: await sdk.sum('cache.load.waiting'),
     hot: await sdk.sum('cache.hotkey.active', { 'cache.name': TABLE }),
+    locks: await sdk.sum('cache.lock.holders'),
     leaders: await sdk.sum('cache.relay.leader'),
     pending: await sdk.sum('cache.outbox.pending'),
     age: await sdk.sum('cache.outbox.age'),
   })
-  const seen = { l1: 6, entries: 2, bytes: 300, open: 1, anyState: 1, fences: 4, running: 1, waiting: 2, hot: 3 }
+  const seen = {
+    l1: 6,
+    entries: 2,
+    bytes: 300,
+    open: 1,
+    anyState: 1,
+    fences: 4,
+    running: 1,
+    waiting: 2,
+    hot: 3,
+    locks: 5,
+  }
   expect(await sums()).toEqual({ ...seen, leaders: 1, pending: 7, age: 1.5 })
   telemetry.close()
   const { l1, ...rest } = await sums()
