@@ -2,10 +2,10 @@ import type { Comparison } from '../harness/scenario.js'
 import { escaped } from './html.js'
 import { figure } from './verdict.js'
 
-const WIDTH = 640
+const WIDTH = 460
 const ROW = 26
-const LABEL = 190
-const VALUE = 78
+const LABEL = 150
+const VALUE = 66
 const FIELD = WIDTH - LABEL - VALUE
 
 /** One bar for each contender's median, with a line from its least to its greatest round. From zero, so that lengths compare. */
@@ -29,11 +29,11 @@ export function drawBars({ results, raw, label }: Comparison, title: string): st
     ].join('')
   })
   const name = label === '' ? title : `${title}: ${label}`
-  return `<svg viewBox="0 0 ${WIDTH} ${entries.length * ROW}" role="img" aria-label="${escaped(name)}">${rows.join('')}</svg>`
+  return `<svg class="bars" viewBox="0 0 ${WIDTH} ${entries.length * ROW}" role="img" aria-label="${escaped(name)}">${rows.join('')}</svg>`
 }
 
 function shortened(name: string): string {
-  return name.length > 27 ? `${name.slice(0, 26)}…` : name
+  return name.length > 22 ? `${name.slice(0, 21)}…` : name
 }
 
 function fixed(value: number): string {

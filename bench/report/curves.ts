@@ -35,12 +35,14 @@ function scaleCurve({ comparisons }: Report): string {
   }
   const y: Axis = { label: 'loads per key and TTL', scale: 'log', min: 0.8, max: most * 1.5, ticks: ticksTo(most) }
   const lines = names.map((name): Line => {
-    const at = points(name)[Math.floor(sizes.length / 2)] ?? [1, 1]
+    // Above a point in the middle, where there is room for a label.
+    const drawn = points(name)
+    const at = drawn[Math.floor((drawn.length - 1) / 2)] ?? [1, 1]
     const labelled = name === 'corral' || name === 'cache-aside'
     return {
       label: labelled ? name : '',
-      labelAt: [at[0], at[1] * 1.18],
-      anchor: 'middle',
+      labelAt: [at[0] * 1.04, at[1] * 1.22],
+      anchor: 'start',
       tone: TONES[name] ?? 'grey',
       style: labelled ? 'dots' : 'line',
       points: points(name),

@@ -1,13 +1,14 @@
 /**
  * `npm run bench:report`: writes docs/benchmarks.html, which needs nothing but itself, and the generated part of docs/benchmarks.md, from
- * what `npm run bench -- <scenario> --save` has left in bench/results.
+ * what `npm run bench -- <scenario> --save` and `npm run bench:all` have left in bench/results.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { savedReports } from '../harness/results.js'
+import { savedSimulated, simulateAll } from '../hit-ratio/simulated.js'
 import { SCENARIOS } from '../scenarios/index.js'
 import { curvesOf } from './curves.js'
-import { hitRatioSection } from './hit-ratios.js'
+import { detailTables, hitRatioSection } from './hit-ratios.js'
 import { toMarkdown } from './markdown.js'
 import { drawPage } from './page.js'
 
@@ -21,10 +22,14 @@ if (reports.length === 0) {
   console.error('There are no results yet: npm run bench -- <scenario> --save')
   process.exitCode = 1
 } else {
-  writeFileSync(PAGE, drawPage(reports, curvesOf(reports), [hitRatioSection()]))
+  const simulated = savedSimulated() ?? simulateAll(0.1)
+  writeFileSync(PAGE, drawPage(reports, curvesOf(reports), [hitRatioSection(simulated)]))
   const [begin, end] = MARKS
   const text = readFileSync(MARKDOWN, 'utf8')
   const kept = text.includes(begin) ? text.slice(0, text.indexOf(begin)) : `${text.trimEnd()}\n\n## Results\n\n`
-  writeFileSync(MARKDOWN, `${kept}${begin}\n\n${toMarkdown(reports)}\n\n${end}\n`)
+  writeFileSync(
+    MARKDOWN,
+    `${kept}${begin}\n\n${toMarkdown(reports, simulated.scale, detailTables(simulated))}\n\n${end}\n`,
+  )
   console.log(`wrote ${PAGE} and ${MARKDOWN} from ${reports.length} scenarios`)
 }

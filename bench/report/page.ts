@@ -1,6 +1,8 @@
 import type { Report } from '../harness/report.js'
 import { drawBars } from './bars.js'
+import { drawGlance } from './glance.js'
 import { escaped } from './html.js'
+import { drawTable } from './tables.js'
 import { isMoreBetter, saidOf } from './verdict.js'
 
 /** Comparisons of one scenario that are drawn; further ones are in docs/benchmarks.md. */
@@ -12,11 +14,11 @@ const STYLE = `
 * { box-sizing: border-box } body { margin: 0 auto; max-width: 46rem; padding: 1rem; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, 'Segoe UI', sans-serif }
 h1 { font-size: 1.6rem; line-height: 1.2 } h2 { font-size: 1.2rem; margin: 2.5rem 0 .2rem; padding-top: 1rem; border-top: 1px solid var(--line) } h3 { font-size: .95rem; margin: 1.2rem 0 .3rem; font-weight: 600 }
 p, li { overflow-wrap: anywhere } .soft, footer { color: var(--soft); font-size: .88rem } nav a { display: inline-block; margin: 0 .6rem .2rem 0 } a { color: inherit }
-svg { width: 100%; min-width: 33rem; height: auto; display: block } .name, .value { font: 13px system-ui, sans-serif; fill: var(--ink) } .value { font-variant-numeric: tabular-nums }
+svg { width: 100%; min-width: 33rem; height: auto; display: block } svg.bars { min-width: 0; max-width: 38rem } .name, .value { font: 13px system-ui, sans-serif; fill: var(--ink) } .value { font-variant-numeric: tabular-nums }
 .own { fill: var(--own) } .raw { fill: var(--raw) } .peer { fill: var(--peer) } .range { stroke: var(--ink); stroke-width: 1.2; fill: none; opacity: .7 }
 .key { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin: 0 .3em 0 .8em } .key.own { background: var(--own) } .key.raw { background: var(--raw) } .key.peer { background: var(--peer) }
 ul { padding-left: 1.2rem; margin: .4rem 0 } .missed { color: var(--bad); font-weight: 600 } .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .92rem; width: 100% }
-td, th { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top } td.n { white-space: nowrap } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+td, th { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top } .wide td:first-child { min-width: 8.5rem } td.n { white-space: nowrap } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 `
 
 /** One page that needs nothing but itself. */
@@ -35,6 +37,7 @@ export function drawPage(
 goes from its least to its greatest round. Compare bars with each other, not with those of another machine.
 <span class="key own"></span>Corral<span class="key raw"></span>the raw line<span class="key peer"></span>others</p>
 <nav class="soft">${reports.map(({ scenario }) => `<a href="#${escaped(scenario)}">${escaped(scenario)}</a>`).join('')}</nav>
+${drawGlance(scenarios)}
 ${incidents ? incidentTable(incidents) : ''}
 ${curves.map(({ heading, svg }) => `<h2>${escaped(heading)}</h2><div class="wide">${svg}</div>`).join('\n')}
 ${further.join('\n')}
@@ -45,7 +48,7 @@ ${scenarios.map(section).join('\n')}
 }
 
 function section(report: Report): string {
-  const { scenario, title, unit, comparisons, targets, remarks, cannot, machine, date, quick } = report
+  const { scenario, title, unit, comparisons, targets, remarks, tables, cannot, machine, date, quick } = report
   const drawn = comparisons.slice(0, DRAWN)
   return `<section id="${escaped(scenario)}"><h2>${escaped(scenario)}</h2>
 <p>${escaped(title)}</p>
@@ -60,6 +63,7 @@ ${Object.entries(cannot)
   .map(([name, why]) => `<p class="soft">${escaped(name)} does not take part: it ${escaped(why)}.</p>`)
   .join('')}
 <ul>${targets.map(({ what, wanted, found, met }) => `<li>${met ? 'met' : '<span class="missed">missed</span>'}: ${escaped(what)}: ${escaped(found)} (${escaped(wanted)})</li>`).join('')}</ul>
+${(tables ?? []).map((table) => drawTable(table, 2)).join('')}
 ${remarks.length > 0 ? `<details><summary class="soft">More figures</summary><ul class="soft">${remarks.map((remark) => `<li>${escaped(remark)}</li>`).join('')}</ul></details>` : ''}
 <p class="soft">${escaped(date)}${quick ? ', a quick run' : ''}. ${escaped(machine)}. <code>npm run bench -- ${escaped(scenario)}</code></p></section>`
 }

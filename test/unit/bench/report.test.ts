@@ -67,7 +67,7 @@ describe('the report', () => {
     expect(saidOf(faster, first(faster))).toBe('Better than Corral here: raw (1.50 x).')
     const fewer = report('loads per trial', { corral: of(2), raw: of(8), 'peer a': of(1), 'peer c': of(0) })
     expect(ahead(fewer, first(fewer)).map(({ name }) => name)).toEqual(['peer c', 'peer a'])
-    expect(toMarkdown([fewer])).toContain('Better than Corral here: peer c, peer a (2.00 x).')
+    expect(toMarkdown([fewer], 1, [])).toContain('Better than Corral here: peer c, peer a (2.00 x).')
     expect(drawPage([fewer], [], [])).toContain('Better than Corral here: peer c, peer a (2.00 x).')
   })
 
