@@ -7,12 +7,11 @@ import type { CacheKey } from '../core/key.js'
 import type { CanonicalId, LoadedRow } from '../core/ports.js'
 import { ANSWERED, type ReadSpan } from '../core/telemetry.js'
 import { compareVersions, toVersion, type Version } from '../core/version.js'
-import { BoundedReader, type ProvenTier } from '../engine/bounded-reader.js'
-import { Filler, type ReadSource } from '../engine/filler.js'
+import type { BoundedReader } from '../engine/bounded-reader.js'
 import type { HotCopies } from '../engine/hot-copies.js'
 import { L1 } from '../engine/l1.js'
 import type { LoadQueue } from '../engine/load-queue.js'
-import { Reader } from '../engine/reader.js'
+import type { Reader } from '../engine/reader.js'
 import { Sealer } from '../engine/sealer.js'
 import { Warmer, type WarmOutcome } from '../engine/warmer.js'
 import { LoadCost } from '../policy/load-cost.js'
@@ -23,6 +22,7 @@ import { type AlongWith, type ChangeDetails, TableChanges } from './changes.js'
 import { asksCache } from './consistency.js'
 import { type Explanation, explain } from './explain.js'
 import { openHotRows } from './hot-rows.js'
+import { openReaders } from './open-readers.js'
 import type { TableOptions, TableParts } from './parts.js'
 import { readInside } from './read-inside.js'
 import { type RowWays, readRows } from './read-rows.js'
@@ -72,7 +72,11 @@ export class CachedTable {
     const sources: SourceParts = { ...parts, ...options, plan: () => this.#plan, doubtShape: () => this.#doubtShape() }
     this.#versions = versionProbe(sources)
     const source = rowSource(sources)
-    const readers = this.#readers(source, { cost: this.#cost, tier: this.#tier, prefix: this.#changes.rowPrefix })
+    const readers = openReaders(this.#parts, this.#options, source, {
+      cost: this.#cost,
+      tier: this.#tier,
+      prefix: this.#changes.rowPrefix,
+    })
     this.#rows = readers.reader
     this.#bounded = readers.bounded
     const { hotKeys, fill } = options
@@ -275,7 +279,10 @@ export class CachedTable {
   #openLookups(sources: SourceParts, at: number): RowLookups {
     return new RowLookups({
       columns: () => this.facts.unique[at] as readonly KeyColumn[],
-      ...this.#readers(lookupSource(sources, at), { cost: new LoadCost(), prefix: this.#changes.lookupPrefix(at) }),
+      ...openReaders(this.#parts, this.#options, lookupSource(sources, at), {
+        cost: new LoadCost(),
+        prefix: this.#changes.lookupPrefix(at),
+      }),
       keyOf: (value) => this.#changes.lookupKey(at, value),
       rows: {
         keyOf: (id) => this.#changes.rowKey(id),
@@ -314,27 +321,6 @@ export class CachedTable {
     const cost = { loadMs: this.#cost.estimateMs, freshMs: Number.POSITIVE_INFINITY }
     if (!shouldRefreshEarly(remainingMs, cost, this.#options.read, this.#parts.chance)) return
     this.#rows.refreshBehind(this.#changes.rowKey(id), id, remainingMs)
-  }
-
-  #readers<Value>(
-    source: ReadSource<CanonicalId, Value>,
-    options: { cost: LoadCost; prefix: string; tier?: RowTier | undefined },
-  ) {
-    const parts = this.#parts
-    const { cost, prefix } = options
-    const tier = options.tier as ProvenTier<CanonicalId, Value> | undefined
-    const { read, fill } = this.#options
-    const filler = new Filler({ parts, source, settings: fill, cost, tier })
-    // What memory holds need not be recognized.
-    const knownBytes = tier === undefined && source.kind === 'row' ? this.#options.knownBytes : 0
-    const reader = new Reader({ parts, source, filler, flights: parts.flights, settings: read, tier, knownBytes })
-    const { invalidation, watermark, isRelayed } = parts
-    const { entity } = source
-    const bounded = new BoundedReader({
-      ...{ parts, invalidation, prefix, entity, reader, filler, tier, hardTimeoutMs: read.hardTimeoutMs },
-      prove: (key, _id, boundMs) => (isRelayed(entity) ? watermark.prove([key], boundMs) : undefined),
-    })
-    return { reader, bounded }
   }
 
   /** Reads the catalog again when entries or rows no longer look like the table this process knows. */
