@@ -16,10 +16,14 @@ export function readMarks(payload: Uint8Array): Marks | undefined {
   if (end < 0) return undefined
   try {
     const marks: unknown = JSON.parse(Buffer.from(payload.subarray(0, end)).toString('latin1'))
-    return Array.isArray(marks) ? new Map(marks as [string, string][]) : undefined
+    return Array.isArray(marks) && marks.every(isMark) ? new Map(marks) : undefined
   } catch {
     return undefined
   }
+}
+
+function isMark(pair: unknown): pair is [string, string] {
+  return Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === 'string')
 }
 
 export function withoutMarks(payload: Uint8Array): Uint8Array {
