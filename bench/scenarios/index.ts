@@ -1,7 +1,6 @@
 import type { Scenario } from '../harness/scenario.js'
 import { bulkExpiry } from './bulk-expiry.js'
 import { celebrity } from './celebrity.js'
-import { compression } from './compression.js'
 import { expiry } from './expiry.js'
 import { fleetStampede } from './fleet-stampede.js'
 import { hitRatio } from './hit-ratio.js'
@@ -75,7 +74,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ),
   writeCost,
   layout,
-  compression,
   telemetry,
   incidents,
 ]

@@ -1,3 +1,8 @@
+/**
+ * What to compress large payloads with, and from what size on: processor time of fills and reads against bytes. See decision 0018.
+ *
+ * Usage: node --import tsx bench/compression.ts
+ */
 import { Buffer } from 'node:buffer'
 import {
   brotliCompressSync,
@@ -7,13 +12,10 @@ import {
   type InputType,
   inflateRawSync,
 } from 'node:zlib'
-import type { Contenders } from '../harness/throughput.js'
-import { seededChance } from '../simulator/seeded-chance.js'
+import { seededChance } from './simulator/seeded-chance.js'
 
 /** Bytes of the payloads that are measured. */
-export const SIZES = [4 * 1024, 16 * 1024, 64 * 1024, 512 * 1024] as const
-export const fillOf = (bytes: number) => `fill ${bytes / 1024} KiB`
-export const readOf = (bytes: number) => `read ${bytes / 1024} KiB`
+const SIZES = [4 * 1024, 16 * 1024, 64 * 1024, 512 * 1024] as const
 
 interface Way {
   readonly compress: (payload: InputType) => Buffer
@@ -29,7 +31,7 @@ const brotli = (quality: number): Way => ({
   expand: (bytes, length) => brotliDecompressSync(bytes, { maxOutputLength: length, chunkSize: length + 64 }),
 })
 
-export const WAYS: Readonly<Record<string, Way>> = {
+const WAYS: Readonly<Record<string, Way>> = {
   'as it is': { compress: (payload) => payload as Buffer, expand: (bytes) => bytes as Buffer },
   'deflate 1': deflate(1),
   'deflate 3': deflate(3),
@@ -39,7 +41,7 @@ export const WAYS: Readonly<Record<string, Way>> = {
 }
 
 /** What a cached query's result looks like: numbers, prices, times, words, a little JSON. Hardly two rows have anything in common. */
-export function payloadOf(bytes: number): Buffer {
+function payloadOf(bytes: number): Buffer {
   const chance = seededChance(1)
   const whole = (below: number) => Math.floor(chance.number() * below)
   const vocabulary = Array.from({ length: 3_000 }, () =>
@@ -67,31 +69,33 @@ export function payloadOf(bytes: number): Buffer {
   return Buffer.from(JSON.stringify(rows))
 }
 
-/** Compressing a payload, and expanding and parsing one: what a fill and a read of a large entry have to do. */
-export const contenders: Contenders = Object.fromEntries(
-  Object.entries(WAYS).map(([name, { compress, expand }]) => [
-    name,
-    async () => {
-      const workloads = SIZES.flatMap((size) => {
-        const payload = payloadOf(size)
-        const stored = compress(payload)
-        const fill = async (times: number) => {
-          for (let time = 0; time < times; time++) {
-            if (compress(payload).length !== stored.length) throw new Error('compressed to another length')
-          }
-        }
-        const read = async (times: number) => {
-          for (let time = 0; time < times; time++) {
-            const parsed: unknown[] = JSON.parse(expand(stored, payload.length).toString('utf8'))
-            if (parsed.length < 2) throw new Error('not what was compressed')
-          }
-        }
-        return [
-          [fillOf(size), fill],
-          [readOf(size), read],
-        ] as const
-      })
-      return { workloads: Object.fromEntries(workloads), close: async () => {} }
-    },
-  ]),
-)
+/** Microseconds of processor time for one call. */
+function cpuTimeUs(act: () => void): number {
+  for (let warmUp = 0; warmUp < 3; warmUp++) act()
+  const untilMs = performance.now() + 100
+  const before = process.cpuUsage()
+  let calls = 0
+  for (; performance.now() < untilMs; calls++) act()
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / calls
+}
+
+for (const size of SIZES) {
+  const payload = payloadOf(size)
+  for (const [name, { compress, expand }] of Object.entries(WAYS)) {
+    const stored = compress(payload)
+    const rounds = Array.from({ length: 3 }, () => ({
+      fill: cpuTimeUs(() => void compress(payload)),
+      read: cpuTimeUs(() => void JSON.parse(expand(stored, payload.length).toString('utf8'))),
+    }))
+    const median = (of: 'fill' | 'read') =>
+      rounds
+        .map((each) => each[of])
+        .sort((a, b) => a - b)[1]
+        ?.toFixed(0)
+    const share = ((100 * stored.length) / payload.length).toFixed(0)
+    console.log(
+      `${size / 1024} KiB, ${name}: ${share} % of the bytes, a fill ${median('fill')} us, a read ${median('read')} us`,
+    )
+  }
+}
