@@ -60,20 +60,23 @@ export class Observer {
         const found = Reflect.get(target, name, receiver)
         if (typeof found !== 'function') return found
         const method = found.bind(target) as Method
-        if (READS.includes(String(name))) return this.#reading(method, table)
+        const peek = Reflect.get(target, 'peek', receiver) as unknown
+        const held = typeof peek === 'function' ? (id: unknown) => peek.call(target, id) !== undefined : () => true
+        if (READS.includes(String(name))) return this.#reading(method, table, held)
         return WRITES.includes(String(name)) ? this.#writing(String(name), method, table) : method
       },
     })
   }
 
-  #reading(method: Method, table: WatchedTable): Method {
+  #reading(method: Method, table: WatchedTable, isHeld: (id: unknown) => boolean): Method {
     return async (...values) => {
       const [asked, options] = values
+      const ids = Array.isArray(asked) ? asked : [asked]
+      const held = ids.length > 1 ? ids.map(isHeld) : []
       const startedMs = this.#nowMs()
       const before = this.#answersFromMemory
       const answer = method(...values)
-      const ids = Array.isArray(asked) ? asked : [asked]
-      const isFromMemory = this.#answersFromMemory - before === ids.length
+      const fromMemory = this.#answersFromMemory - before
       const found = await answer
       const endedMs = this.#nowMs()
       // With options the answer is looked for later: whether memory gave this one or another of the time, nobody can say.
@@ -84,7 +87,11 @@ export class Observer {
         this.#history.read({
           ...{ process: this.process, key: rowKeyOf(table, id), startedMs, endedMs },
           version: rows[at] === undefined ? null : versionIn(table, rows[at] as object),
-          from: isFromMemory || mayBeFromMemory ? 'memory' : undefined,
+          // Events do not say which of several rows they are about: those that were not held were not answered from memory.
+          from:
+            mayBeFromMemory || (fromMemory > 0 && (ids.length === 1 || held[at] || rows[at] === undefined))
+              ? 'memory'
+              : undefined,
           session: session && this.#sessions.get(session),
           maxStaleMs: boundIn(consistency),
           says: rows[at] === undefined ? undefined : table.says?.(rows[at] as object),

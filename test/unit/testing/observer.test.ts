@@ -74,6 +74,21 @@ describe('Observer', () => {
     expect(history.reads.map(({ from }) => from)).toEqual(['memory', undefined])
   })
 
+  it('of several rows takes for answers from memory all that may have been some', async () => {
+    const hit = { type: 'hit', entity: 'public.products', tier: 'l1', verdict: 'fresh' } as const
+    const { history, observer, repository } = observed({
+      peek: (id: number) => (id === 1 ? row(1, '7') : undefined),
+      findMany: (ids: number[]) => {
+        if (ids.includes(1)) observer.onEvent(hit)
+        return Promise.resolve(ids.map((id) => (id === 3 ? undefined : row(id, '7'))))
+      },
+    })
+    await repository.findMany!([1, 2, 3])
+    await repository.findMany!([2, 3])
+    // An absence in memory is not to be seen from outside.
+    expect(history.reads.map(({ from }) => from)).toEqual(['memory', undefined, 'memory', undefined, undefined])
+  })
+
   it('notes session, bound, and what a row says of itself', async () => {
     const says = ({ id }: Row) => ({ key: `products/${id}`, version: '8' })
     const { history, observer, repository } = observed({ find: async () => row(1, '7') }, { says })
