@@ -29,6 +29,18 @@ const talk = {
       .events.of('hit')
       .filter((hit) => hit.tier === 'l1').length
   },
+  /**
+   * Holds the row, says so, and does nothing at all for `stillMs`: no message is read and no timer fires, whether the process is
+   * stopped meanwhile or not. Answers with what it holds in the moment it goes on.
+   */
+  async peekAfterStandingStill(id: number, stillMs: number): Promise<number | undefined> {
+    const { products } = opened()
+    for (let tries = 0; products.peek(id) === undefined && tries < 500; tries++) await products.find(id)
+    if (products.peek(id) === undefined) throw new Error('its memory does not keep the row')
+    await new Promise<void>((resolve) => process.send?.({ said: 'it holds the row' }, () => resolve()))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, stillMs)
+    return products.peek(id)?.price
+  },
   /** How often its memory was emptied because something may have been missed. */
   flushes(): number {
     return opened().events.count('bus.flush')

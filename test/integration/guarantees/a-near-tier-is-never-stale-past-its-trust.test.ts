@@ -178,6 +178,25 @@ describe('a process that was stopped', () => {
     expect(staleReads(sights, written, LIMIT_MS)).toEqual([])
   })
 
+  it('not even in the moment it goes on, before it has read anything', async () => {
+    const bus = { heartbeatMs: 200, trustMs: 1_000 }
+    const fleet = new TierFleet({ bus })
+    const writer = fleet.start('writer')
+    const { worker, pid } = await startTierProcess(fleet.options)
+    const holds = new Promise<void>((resolve) => {
+      worker.onSaid = () => resolve()
+    })
+    const peeking = worker.ask('peekAfterStandingStill', 1, 2 * bus.trustMs)
+    await Promise.race([holds, peeking])
+    process.kill(pid, 'SIGSTOP')
+    const written = await writer.products.update(1, { price: 1_000 })
+    await pause(2 * bus.trustMs)
+    process.kill(pid, 'SIGCONT')
+    expect(written?.fence).toBe('fenced')
+    expect(await peeking, 'nothing rather than the old row').toBeUndefined()
+    expect((await worker.ask('find', 1)).price).toBe(1_000)
+  })
+
   it('nor when Redis has given it up meanwhile, with all that it had not read', async () => {
     await redisCommand(redis.port, 'CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 64kb 64kb 1')
     const clients = async () => (await redisCommand(redis.port, 'CLIENT', 'LIST', 'TYPE', 'pubsub')).split('\n').length
