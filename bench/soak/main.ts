@@ -9,9 +9,10 @@ import { describeMachine } from '../harness/machine.js'
 import { crashingWriters } from './crashing-writers.js'
 import { USAGE as FAULT_USAGE, faultCommand } from './faults/command.js'
 import { nothingLost } from './nothing-lost.js'
+import { redisFrozen, redisKilled } from './redis-outage.js'
 import type { Soak, SoakResult } from './soak.js'
 
-const SOAKS: readonly Soak[] = [crashingWriters, nothingLost]
+const SOAKS: readonly Soak[] = [crashingWriters, nothingLost, redisFrozen, redisKilled]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -160,6 +160,7 @@ function labelOf(event: CorralEvent): string {
   if (type === 'miss') return `miss ${event.reason}`
   if (type === 'fill' || type === 'fence') return `${type} ${event.outcome}`
   if (type === 'bus.flush' || type === 'bus.refused' || type === 'replica.skipped') return `${type} ${event.reason}`
+  if (type === 'background.failed') return `${type} ${event.task}`
   if (type === 'breaker' || type === 'outage') return `${type} ${event.state}`
   return type
 }

@@ -28,7 +28,7 @@ export interface FailoverWindow {
   healedMs: number
 }
 
-const USUAL: Pace = { readsPerSecond: 70, writesPerSecond: 9 }
+const USUAL: Pace = { readsPerSecond: 40, writesPerSecond: 4 }
 const NAMESPACE = 'faults'
 const HOUR_MS = 3_600_000
 

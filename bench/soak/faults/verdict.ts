@@ -4,6 +4,7 @@ import { quantile } from '../../harness/summary.js'
 import type { NamedRead } from './actor-talk.js'
 import type { Strike } from './campaign.js'
 import { BUS, LOADS_AT_ONCE } from './corral-side.js'
+import { count } from './counts.js'
 import type { Ledger, Second } from './ledger.js'
 import type { FailoverWindow } from './stage.js'
 
@@ -13,8 +14,8 @@ const MEMORY_LAG_MS = BUS.trustMs + 2 * BUS.heartbeatMs + 500
 const WINDOW_LIMIT_MS = 5_000
 /** What was broken so shortly before a read may have to do with it. */
 const BEFORE_MS = 10_000
-/** What the database suffered may show in the answers for so long afterwards. */
-const AFTERMATH_MS = 4_000
+/** What the database suffered may show in the answers for so long afterwards: the longest that a load is waited for, and a new connection. */
+const AFTERMATH_MS = 12_000
 
 export interface Verdict {
   readonly rows: HistoryReport
@@ -75,7 +76,7 @@ export function judge(ledger: Ledger, windows: readonly FailoverWindow[], strike
         lags.length === 0 ? 0 : quantile(lags, 0.99),
         ' ms',
       ),
-      atMost('reads that failed while the database was well', 0, failedWhile(ledger.seconds(), unwell)),
+      atMost('reads that failed while the database was well', 0, sumOf(failedWhile(ledger.seconds(), unwell))),
       atMost('loads of one process at once', LOADS_AT_ONCE, most),
     ],
     remarks: remarks(ledger, rows, queries, strikes),
@@ -112,20 +113,28 @@ function isIn(
 }
 
 /** Not counting what a bounded queue refuses, which is its purpose. */
-function failedWhile(seconds: readonly Second[], unwell: readonly Strike[]): number {
-  let failed = 0
+function failedWhile(seconds: readonly Second[], unwell: readonly Strike[]): Record<string, number> {
+  const failed: Record<string, number> = {}
   for (const { startedMs, failedReads } of seconds) {
     const isUnwell = unwell.some(
       (strike) => startedMs + 1_500 > strike.startedMs && startedMs < strike.endedMs + AFTERMATH_MS,
     )
     if (isUnwell) continue
-    for (const [code, times] of Object.entries(failedReads)) if (code !== 'OVERLOADED') failed += times
+    for (const [code, times] of Object.entries(failedReads)) if (code !== 'OVERLOADED') count(failed, code, times)
   }
   return failed
 }
 
+function sumOf(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((sum, times) => sum + times, 0)
+}
+
 function remarks(ledger: Ledger, rows: HistoryReport, queries: HistoryReport, strikes: readonly Strike[]): string[] {
   const { totals } = ledger
+  const failedWell = failedWhile(
+    ledger.seconds(),
+    strikes.filter(({ nemesis }) => nemesis.harmsDatabase),
+  )
   const said = (counts: Record<string, number>) =>
     Object.entries(counts)
       .sort(([, a], [, b]) => b - a)
@@ -142,7 +151,7 @@ function remarks(ledger: Ledger, rows: HistoryReport, queries: HistoryReport, st
     `staleness: ${histogram.join(', ')}; p99 ${staleness.p99Ms.toFixed(1)} ms, p99.9 ${staleness.p999Ms.toFixed(1)} ms, most ${staleness.maxMs.toFixed(0)} ms`,
     `${strikes.length} faults: ${said(struck)}`,
     ...strikes.flatMap(({ nemesis, failure }) => (failure === undefined ? [] : [`${nemesis.name}: ${failure}`])),
-    `failed reads: ${said(totals.failedReads)}; failed writes: ${said(totals.failedWrites)}; left out: ${totals.skipped}; slowest read ${totals.slowestReadMs.toFixed(0)} ms`,
+    `failed reads: ${said(totals.failedReads)}, of these while the database was well: ${said(failedWell)}; failed writes: ${said(totals.failedWrites)}; left out: ${totals.skipped}; slowest read ${totals.slowestReadMs.toFixed(0)} ms`,
     `events: ${said(totals.events)}`,
   ]
 }

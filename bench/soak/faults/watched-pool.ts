@@ -9,7 +9,7 @@ let underWay = 0
  * end, as an application would have it.
  */
 export function watchedPool(connectionString: string, counts: () => Counts): pg.Pool {
-  const pool = new pg.Pool({ connectionString, max: 10, connectionTimeoutMillis: 5_000 })
+  const pool = new pg.Pool({ connectionString, max: 10, connectionTimeoutMillis: 10_000 })
   pool.on('error', () => {})
   pool.on('connect', (client) => {
     client.on('error', () => {})

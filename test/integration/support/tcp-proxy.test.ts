@@ -88,6 +88,19 @@ test.each([
   await expect.poll(received).toBe('kept')
 })
 
+test('swallows only what belongs to connections whose client has said a certain word', async () => {
+  const [named, other] = [await open(), await open()]
+  named.socket.write('I am the subscriber')
+  other.socket.write('I am another')
+  await expect.poll(named.received).toBe('I am the subscriber')
+  await expect.poll(other.received).toBe('I am another')
+  proxy.set({ blackHole: 'both', blackHoleOnly: 'subscriber' })
+  named.socket.write(' lost')
+  other.socket.write(' kept')
+  await expect.poll(other.received).toBe('I am another kept')
+  expect(named.received()).toBe('I am the subscriber')
+})
+
 test('refuses new connections and leaves the old ones', async () => {
   const old = await open()
   proxy.set({ refuse: true })

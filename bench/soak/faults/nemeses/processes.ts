@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { RedisPairServers } from '../cache-servers.js'
 import type { Nemesis } from '../nemesis.js'
 import type { Stage } from '../stage.js'
 
@@ -57,6 +58,23 @@ export const processNemeses: readonly Nemesis[] = [
       await stage.pace(10)
       await sleep(4_000)
       await stage.pace(1)
+    },
+  },
+  {
+    name: 'ten-fold-without-cache',
+    does: 'ten times the usual, and Redis is killed in the middle of it: 3 s without, then an empty one, all at ten times the usual',
+    lane: 'servers',
+    where: 'pair',
+    isAlone: true,
+    async strike(stage) {
+      await stage.pace(10)
+      try {
+        await sleep(1_500)
+        await (stage.cache as RedisPairServers).replaceEmpty(3_000)
+        await sleep(2_000)
+      } finally {
+        await stage.pace(1)
+      }
     },
   },
 ]
