@@ -44,7 +44,7 @@ export function effortFor(scenarios: readonly string[], leftSeconds: number): nu
 
 /** How long a scenario may take before it counts as stuck: a busy machine is several times slower. */
 export function limitSeconds(scenario: string): number {
-  return 120 + 3 * durationOf(scenario).full
+  return 180 + 4 * durationOf(scenario).full
 }
 
 /**
