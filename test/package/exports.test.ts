@@ -13,9 +13,19 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
   corral: {
     values: ['CorralError', 'DEFAULTS', 'StaleWriteError', 'createCorral', 'isCorralError', 'logEvents', 'startRelay'],
     types: [
-      ...['BusOptions', 'CacheOptions', 'Consistency', 'Corral', 'CorralEvent', 'CorralOptions', 'CorralStats'],
+      ...[
+        'BusOptions',
+        'CacheOptions',
+        'CodecOptions',
+        'Consistency',
+        'Corral',
+        'CorralEvent',
+        'CorralOptions',
+        'CorralStats',
+      ],
       ...[
         'CorralTransaction',
+        'EncryptionOptions',
         'ErrorCode',
         'EventLevel',
         'EventLogger',
