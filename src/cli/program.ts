@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { type CommandFrame, withCommonOptions } from './command-frame.js'
+import { doctorCommand } from './commands/doctor.js'
 import { epochCommand } from './commands/epoch.js'
 import { explainCommand } from './commands/explain.js'
 import { fenceCommand } from './commands/fence.js'
@@ -15,7 +16,15 @@ export function corralProgram(frame: CommandFrame, version: string): Command {
     .helpOption('-h, --help', 'print help')
     .showHelpAfterError('(add --help for what can be given)')
     .enablePositionalOptions()
-  const commands = [explainCommand, fenceCommand, epochCommand, migrateCommand, warmCommand, relayCommand]
+  const commands = [
+    doctorCommand,
+    explainCommand,
+    fenceCommand,
+    epochCommand,
+    migrateCommand,
+    warmCommand,
+    relayCommand,
+  ]
   for (const command of commands.map((make) => make(frame))) {
     program.addCommand(command.commands.length > 0 ? command : withCommonOptions(command))
   }

@@ -1,0 +1,235 @@
+import { openConnection, type RedisClient, type RedisConnection, whenReady } from '../../adapters/redis/connection.js'
+import type { Clock } from '../../core/clock.js'
+import { type Patient, reasonOf, within } from './patient.js'
+
+/** A connection to one Redis server, which whoever opened it disconnects. */
+export interface RedisNode {
+  /** `host:port`; of the one server what the client is told to connect to. */
+  readonly address: string
+  readonly connection: RedisConnection
+  /** What ioredis has said last of why it is not connected. */
+  readonly lastError: () => unknown
+}
+
+/** What one server says of itself. Undefined: this user may not ask. */
+export interface NodeFacts {
+  readonly address: string
+  /** Why it does not answer; everything else is then empty. */
+  readonly failure: string | undefined
+  readonly info: ReadonlyMap<string, string> | undefined
+  readonly config: ReadonlyMap<string, string> | undefined
+  readonly user: UserFacts | undefined
+  /** Its clock less that of this host, and by how much this may be wrong. */
+  readonly skewMs: number | undefined
+  readonly skewErrorMs: number
+  /** Of the quickest of several. */
+  readonly roundTripMs: number
+  /** Cluster: what it says of the others. */
+  readonly clusterInfo: ReadonlyMap<string, string> | undefined
+  readonly clusterNodes: string | undefined
+}
+
+export interface UserFacts {
+  readonly name: string
+  /** Whoever connects and says nothing is let in. */
+  readonly isOpen: boolean
+  readonly hasNoPassword: boolean
+  /** All commands on all keys. */
+  readonly mayDoAll: boolean
+}
+
+const ROUNDS = 5
+const CONFIGS = [
+  'maxmemory',
+  'maxmemory-policy',
+  'save',
+  'appendonly',
+  'min-replicas-to-write',
+  'min-replicas-max-lag',
+  'maxclients',
+  'cluster-require-full-coverage',
+]
+
+/**
+ * The application's own connection, and one to every server that is known: of a cluster all start-up nodes, and all nodes that any
+ * of them names. A cluster that is cut in two names only one half, whichever is asked.
+ */
+export async function openNodes(patient: Patient): Promise<{ nodes: RedisNode[]; own: RedisConnection }> {
+  const { inside, clock, seeds, admin } = patient
+  const client = inside.redis as RedisClient
+  const name = `corral:${inside.namespace}:doctor`
+  const own = openConnection(client, name)
+  const met = new Map<string, RedisClient>()
+  // The start-up nodes are among them only for a moment; each can be copied, with all its options, long after.
+  own.on('+node', (node: NodeClient) => met.set(addressOf(node), node))
+  await within(clock, whenReady(own)).catch(() => {})
+  const extra = admin === undefined ? {} : { username: admin.username, password: admin.password }
+  const opened = new Map<string, RedisNode>()
+  const open = (from: RedisClient, address: string, where: object) => {
+    if (opened.has(address)) return
+    const connection = openConnection(from, name, { ...where, ...extra })
+    let last: unknown
+    connection.on('error', (error: unknown) => {
+      last = error
+    })
+    opened.set(address, { address, connection, lastError: () => last })
+  }
+  for (const [address, node] of met) open(node, address, {})
+  const from: RedisClient | undefined = client.isCluster ? [...met.values()][0] : client
+  if (!client.isCluster) open(client, addressOf(own as unknown as NodeClient), {})
+  if (from !== undefined) for (const seed of seeds) open(from, seed, placeOf(seed))
+  if (client.isCluster && from !== undefined) {
+    const told = await Promise.all([...opened.values()].map((node) => addressesTold(node, clock)))
+    for (const address of told.flat()) open(from, address, placeOf(address))
+  }
+  return { nodes: [...opened.values()], own }
+}
+
+type NodeClient = RedisClient & { readonly options: { readonly host?: string; readonly port?: number } }
+
+function addressOf({ options: { host = 'localhost', port = 6379 } }: NodeClient): string {
+  return `${host}:${port}`
+}
+
+function placeOf(address: string): { host: string; port: number } {
+  const at = address.lastIndexOf(':')
+  return { host: address.slice(0, at), port: Number(address.slice(at + 1)) }
+}
+
+async function addressesTold({ connection }: RedisNode, clock: Clock): Promise<string[]> {
+  const ask = async () => {
+    await whenReady(connection)
+    return String(await connection.call('CLUSTER', 'NODES'))
+  }
+  const text = await within(clock, ask()).catch(() => '')
+  return parseClusterNodes(text).flatMap(({ address }) => (address.startsWith(':') ? [] : [address]))
+}
+
+export interface ClusterNode {
+  readonly id: string
+  readonly address: string
+  readonly flags: readonly string[]
+  readonly masterId: string | undefined
+  readonly configEpoch: number
+  /** Ranges, ends included. */
+  readonly slots: readonly (readonly [from: number, to: number])[]
+}
+
+/** The answer to CLUSTER NODES, a line for each node. */
+export function parseClusterNodes(text: string): ClusterNode[] {
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line) => {
+      const [id = '', place = '', flags = '', master = '-', , , epoch = '0', , ...slots] = line.trim().split(' ')
+      const ranges = slots.filter((part) => !part.startsWith('['))
+      return {
+        id,
+        address: place.replace(/[@,].*$/, ''),
+        flags: flags.split(','),
+        masterId: master === '-' ? undefined : master,
+        configEpoch: Number(epoch),
+        slots: ranges.map((range) => {
+          const [from, to = from] = range.split('-').map(Number)
+          return [from as number, to as number] as const
+        }),
+      }
+    })
+}
+
+/** Everything that is asked of one server. Never rejects. */
+export async function readNode(
+  { address, connection, lastError }: RedisNode,
+  options: { readonly isCluster: boolean; readonly username: string; readonly clock: Clock },
+): Promise<NodeFacts> {
+  const { isCluster, clock } = options
+  const nothing = {
+    info: undefined,
+    config: undefined,
+    user: undefined,
+    skewMs: undefined,
+    skewErrorMs: 0,
+    roundTripMs: 0,
+  }
+  try {
+    await within(clock, whenReady(connection))
+    const ask = (command: string, ...values: string[]) => within(clock, connection.call(command, ...values))
+    const allowed = <Value>(answer: Promise<Value>) =>
+      answer.catch((error) => (isRefusal(error) ? undefined : Promise.reject(error)))
+    const time = await readTime(connection, clock)
+    const info = await allowed(ask('INFO'))
+    const config = await allowed(Promise.all(CONFIGS.map((name) => ask('CONFIG', 'GET', name))))
+    return {
+      ...{ address, failure: undefined, ...time },
+      info: info === undefined ? undefined : pairsOf(String(info)),
+      config: config && new Map(config.map((pair, at) => [CONFIGS[at] as string, settingOf(pair)])),
+      user: await allowed(readUser(ask, options.username)),
+      clusterInfo: isCluster ? await allowed(ask('CLUSTER', 'INFO').then((text) => pairsOf(String(text)))) : undefined,
+      clusterNodes: isCluster ? await allowed(ask('CLUSTER', 'NODES').then(String)) : undefined,
+    }
+  } catch (error) {
+    const none = { clusterInfo: undefined, clusterNodes: undefined }
+    return { address, failure: reasonOf(lastError() ?? error), ...nothing, ...none }
+  }
+}
+
+async function readTime(connection: RedisConnection, clock: Clock) {
+  let best = { skewMs: 0, skewErrorMs: Number.POSITIVE_INFINITY, roundTripMs: Number.POSITIVE_INFINITY }
+  for (let round = 0; round < ROUNDS; round++) {
+    const sentMs = clock.monotonicMs()
+    const sentWallMs = clock.wallMs()
+    const [seconds, micros] = await within(clock, connection.time())
+    const roundTripMs = clock.monotonicMs() - sentMs
+    if (roundTripMs >= best.roundTripMs) continue
+    const serverMs = Number(seconds) * 1_000 + Number(micros) / 1_000
+    best = { skewMs: serverMs - (sentWallMs + roundTripMs / 2), skewErrorMs: roundTripMs / 2, roundTripMs }
+  }
+  return best
+}
+
+/** @param name the application's user, whoever asks. */
+async function readUser(
+  ask: (command: string, ...values: string[]) => Promise<unknown>,
+  name: string,
+): Promise<UserFacts> {
+  const [own, others] = await Promise.all(
+    [name, 'default'].map(async (user) => rightsOf(await ask('ACL', 'GETUSER', user))),
+  )
+  const rights = own as Rights
+  const commands = rights.get('commands') ?? ''
+  const mayRunAll = commands.startsWith('+@all') && !commands.includes(' -')
+  const flags = others?.get('flags') ?? ''
+  return {
+    name,
+    isOpen: flags.includes('nopass') && !flags.includes('off'),
+    hasNoPassword: (rights.get('flags') ?? '').includes('nopass'),
+    mayDoAll: mayRunAll && (rights.get('keys') ?? '').split(' ').includes('~*'),
+  }
+}
+
+type Rights = ReadonlyMap<string, string>
+
+/** ACL GETUSER answers with a list in RESP2 and may answer with a map in RESP3. */
+function rightsOf(answer: unknown): Rights {
+  const list = Array.isArray(answer) ? answer : Object.entries((answer ?? {}) as object).flat()
+  const rights = new Map<string, string>()
+  for (let at = 0; at < list.length; at += 2)
+    rights.set(String(list[at]), [list[at + 1] ?? []].flat().map(String).join(' '))
+  return rights
+}
+
+/** Not allowed, renamed away by the provider, or not known to it. */
+function isRefusal(error: unknown): boolean {
+  return /^(NOPERM|ERR unknown (sub)?command|ERR .*not allowed|ERR unsupported)/i.test(reasonOf(error))
+}
+
+function pairsOf(text: string): Map<string, string> {
+  const lines = text.split(/\r?\n/).filter((line) => line.includes(':') && !line.startsWith('#'))
+  return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]))
+}
+
+/** CONFIG GET answers with a list in RESP2 and may answer with a map in RESP3. */
+function settingOf(pair: unknown): string {
+  if (Array.isArray(pair)) return String(pair[1] ?? '')
+  return String(Object.values((pair ?? {}) as object)[0] ?? '')
+}
