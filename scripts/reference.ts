@@ -17,6 +17,7 @@ import {
   type SpanDefinition,
 } from '../src/adapters/otel/names.js'
 import { CommandFrame, withCommonOptions } from '../src/cli/command-frame.js'
+import { FINDINGS } from '../src/cli/doctor/findings.js'
 import { EXIT_CODES } from '../src/cli/exit-codes.js'
 import { corralProgram } from '../src/cli/program.js'
 import type { World } from '../src/cli/world.js'
@@ -196,12 +197,14 @@ function cliPage(): string {
     const parts = [`## ${name}`, `\`${name}${usage.join('')}\``, command.description()]
     return [[...parts, ...(rows.length > 0 ? [table(['', 'what it is'], rows)] : [])].join('\n\n')]
   }
+  const findings = Object.entries(FINDINGS).map(([id, [severity, why]]) => [`\`${id}\``, severity, why])
   const exits = Object.values(EXIT_CODES).map(({ code, meaning }) => [`\`${code}\``, meaning])
   return page('Command line', [
     'The command `corral` comes with the package: `npx corral --help`. It runs the config of your service, which exports the instance that `createCorral` made, and so connects as the service does, but runs no relay of its own. See [the guide](../guides/cli.md).',
     `Every command also takes:\n\n${table(['', 'what it is'], optionRows(common))}`,
     `## Exit codes\n\n${table(['code', 'meaning'], exits)}`,
     ...program.commands.flatMap((command) => section(command, 'corral')),
+    `## What corral doctor finds\n\n\`critical\`: rows can be shown that are out of date for longer than promised, or something does not work at all. \`warning\`: it will, when something fails. \`notice\`: worth knowing. What could not be looked at is listed as not checked.\n\n${table(['finding', 'severity', 'why it matters'], findings)}`,
   ])
 }
 

@@ -18,7 +18,7 @@ export interface Inside {
   readonly settings: Settings
   /** In the order they were made; a table may have several. */
   readonly repositories: readonly RepositoryInside[]
-  readonly assembly: Pick<Assembly, 'relay' | 'store'>
+  readonly assembly: Pick<Assembly, 'relay' | 'store' | 'table'>
 }
 
 export interface RepositoryInside {

@@ -1,10 +1,14 @@
 import { Command } from 'commander'
 import { type CommandFrame, withCommonOptions } from './command-frame.js'
+import { aclCommand } from './commands/acl.js'
+import { auditCommand } from './commands/audit.js'
 import { doctorCommand } from './commands/doctor.js'
 import { epochCommand } from './commands/epoch.js'
 import { explainCommand } from './commands/explain.js'
 import { fenceCommand } from './commands/fence.js'
+import { hotKeysCommand } from './commands/hot-keys.js'
 import { migrateCommand } from './commands/migrate.js'
+import { rebuildCommand } from './commands/rebuild.js'
 import { relayCommand } from './commands/relay.js'
 import { warmCommand } from './commands/warm.js'
 
@@ -17,13 +21,8 @@ export function corralProgram(frame: CommandFrame, version: string): Command {
     .showHelpAfterError('(add --help for what can be given)')
     .enablePositionalOptions()
   const commands = [
-    doctorCommand,
-    explainCommand,
-    fenceCommand,
-    epochCommand,
-    migrateCommand,
-    warmCommand,
-    relayCommand,
+    ...[doctorCommand, explainCommand, hotKeysCommand, fenceCommand, epochCommand],
+    ...[auditCommand, rebuildCommand, warmCommand, relayCommand, migrateCommand, aclCommand],
   ]
   for (const command of commands.map((make) => make(frame))) {
     program.addCommand(command.commands.length > 0 ? command : withCommonOptions(command))

@@ -83,7 +83,7 @@ test('the package names it as its command', () => {
 
 test('tells its version and what it can do, without any config', () => {
   expect(corral('none', '--version')).toMatchObject({ status: 0, stdout: `${version}\n` })
-  expect(corral('none', '--help')).toMatchObject({ status: 0, stdout: expect.stringContaining('migrate') })
+  expect(corral('none', '--help')).toMatchObject({ status: 0, stdout: expect.stringContaining('doctor') })
 })
 
 test.each(['typescript', 'typescript-commonjs', 'esm', 'commonjs'])('runs the config of a project in %s', (project) => {
@@ -106,6 +106,13 @@ test.each([
   const { status, stderr } = corral(project, 'explain', 'products', '1')
   expect(status).toBe(3)
   expect(stderr).toContain(message)
+})
+
+test('finds out what is wrong with a set-up, from nothing but the config', () => {
+  const { status, stdout, stderr } = corral('typescript', 'doctor', '--json')
+  expect(status, stderr).toBe(1)
+  const ids = JSON.parse(stdout).findings.map(({ id }: { id: string }) => id)
+  expect(ids).toEqual(expect.arrayContaining(['table.unfit', 'client.no-error-listener']))
 })
 
 test('ends long work in good order on SIGTERM', async () => {

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander'
 import type { CommandContext, CommandFrame, CommandResult, Options } from '../command-frame.js'
 import { examine, SEVERITIES } from '../doctor/examine.js'
 import type { Diagnosis, Severity } from '../doctor/findings.js'
+import { adminOf } from '../doctor/patient.js'
 import { UsageError } from '../usage-error.js'
 
 /** Groups of checks, for the progress bar. */
@@ -30,10 +31,8 @@ async function doctor(
   const seeds = (options.seed as string[] | undefined) ?? []
   const malformed = seeds.find((seed) => !/^.+:\d+$/.test(seed))
   if (malformed !== undefined) throw new UsageError(`--seed ${malformed}: expected host:port`)
-  const { CORRAL_ADMIN_USERNAME: username, CORRAL_ADMIN_PASSWORD: password } = world.env
-  const admin = password === undefined ? undefined : { username: username ?? 'default', password }
   let done = 0
-  const diagnosis = await examine({ inside, clock: world.clock, seeds, admin }, (note) => {
+  const diagnosis = await examine({ inside, clock: world.clock, seeds, admin: adminOf(world.env) }, (note) => {
     progress.show({ done: done++, total: GROUPS, note })
   })
   const failing = SEVERITIES.slice(0, SEVERITIES.indexOf(options.failOn as Severity) + 1)

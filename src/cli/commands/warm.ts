@@ -1,13 +1,11 @@
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { sql } from 'kysely'
 import type { RepositoryInside } from '../../inside.js'
-import type { WarmProgress, WarmUpSource } from '../../table/warm-up.js'
+import type { WarmUpSource } from '../../table/warm-up.js'
 import type { CommandContext, CommandFrame, CommandResult, Options } from '../command-frame.js'
-import { Interrupted } from '../interruption.js'
+import { idLines } from '../id-lines.js'
+import { quoted, runLongWork } from '../long-work.js'
 import { chooseRepository, idFrom } from '../repository-choice.js'
-import { StateFile } from '../state-file.js'
 import { UsageError } from '../usage-error.js'
 import { wholeNumber } from '../whole-number.js'
 
@@ -30,42 +28,28 @@ export function warmCommand(frame: CommandFrame): Command {
 }
 
 async function warm(context: CommandContext, name: string, ids: string[], options: Options): Promise<CommandResult> {
-  const { world, inside, signal, progress } = context
+  const { inside, signal, progress } = context
   const choice = chooseRepository(inside, name)
   const { source, words } = sourceOf(context, choice, ids, options)
-  const work = ['corral warm', name, ...words].join(' ')
-  const state = options.state === undefined ? undefined : new StateFile(world.cwd, String(options.state), work)
-  const after = (options.after as string | undefined) ?? state?.read()
-  let last: WarmProgress | undefined
-  try {
-    const summary = await choice.repository.warm(source, {
+  const line = ['corral warm', name, ...words].join(' ')
+  const summary = await runLongWork(context, options, line, ({ after, reached }) =>
+    choice.repository.warm(source, {
       ratePerSecond: options.rate as number,
       concurrency: options.concurrency as number,
       ...(options.limit === undefined ? {} : { limit: options.limit as number }),
       ...(after === undefined ? {} : { after }),
       signal,
-      onProgress: (reached) => {
-        last = reached
-        if (reached.cursor !== undefined) state?.write(reached.cursor)
-        progress.show({
-          ...reached,
-          note: `${reached.filled} filled, ${reached.skipped} cached, ${reached.failed} failed`,
-        })
+      onProgress: (now) => {
+        reached(now.cursor)
+        progress.show({ ...now, note: `${now.filled} filled, ${now.skipped} cached, ${now.failed} failed` })
       },
-    })
-    state?.remove()
-    const { done, filled, skipped, failed } = summary
-    return {
-      json: summary,
-      text: `${done} rows of ${name}: ${filled} filled, ${skipped} cached already, ${failed} failed`,
-      exit: failed > 0 ? 'found' : 'done',
-    }
-  } catch (error) {
-    if (!(error instanceof Interrupted)) throw error
-    const cursor = last?.cursor ?? after
-    const goOn =
-      options.state === undefined ? (cursor === undefined ? '' : ` --after '${cursor}'`) : ` --state ${options.state}`
-    throw new Interrupted(error.signalName, { goOnWith: `${work}${goOn}`, cursor })
+    }),
+  )
+  const { done, filled, skipped, failed } = summary
+  return {
+    json: summary,
+    text: `${done} rows of ${name}: ${filled} filled, ${skipped} cached already, ${failed} failed`,
+    exit: failed > 0 ? 'found' : 'done',
   }
 }
 
@@ -77,19 +61,8 @@ function sourceOf({ world }: CommandContext, choice: RepositoryInside, given: st
   const idsOf = (texts: string[]) => texts.map((text) => idFrom(choice, text))
   const source = (of: WarmUpSource, ...words: string[]) => ({ source: of, words })
   if (recent) return source('recent', '--recent')
-  if (query !== undefined)
-    return source(() => sql.raw(`(${query.replace(/;\s*$/, '')})`), '--query', JSON.stringify(query))
-  if (from !== undefined) return source(idsOf(linesOf(resolve(world.cwd, from))), '--from', from)
+  if (query !== undefined) return source(() => sql.raw(`(${query.replace(/;\s*$/, '')})`), '--query', quoted(query))
+  if (from !== undefined) return source(idsOf(idLines(world.cwd, from)), '--from', quoted(from))
   if (given.length === 0) throw new UsageError('nothing to warm: give ids, --recent, --query or --from')
-  return source(idsOf(given), ...given.map((id) => (/^[\w.-]+$/.test(id) ? id : `'${id}'`)))
-}
-
-function linesOf(file: string): string[] {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new UsageError(`--from: ${(error as Error).message}`)
-  }
-  return text.split(/\r?\n/).filter((line) => line !== '')
+  return source(idsOf(given), ...given.map(quoted))
 }

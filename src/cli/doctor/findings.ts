@@ -137,7 +137,7 @@ export const FINDINGS = {
     'When one shard is lost, the others refuse to work, too: all of the cache is gone instead of a part.',
   ],
   'cluster.no-replica': ['warning', 'When this shard is lost nobody takes over its slots.'],
-  'client.no-error-listener': ['notice', 'ioredis prints what nobody listens for, at each attempt to reconnect.'],
+  'client.no-error-listener': ['notice', 'Without a listener ioredis prints an error at each attempt to reconnect.'],
   'client.key-prefix': [
     'notice',
     'Every key and the channel begin with it. It must be the same in every process, and the rights of the Redis user must name it.',

@@ -11,6 +11,12 @@ export interface Patient {
   readonly admin: { readonly username: string; readonly password: string } | undefined
 }
 
+/** From the environment, where a password does not show in the list of processes. */
+export function adminOf(env: Readonly<Record<string, string | undefined>>): Patient['admin'] {
+  const { CORRAL_ADMIN_USERNAME: username = 'default', CORRAL_ADMIN_PASSWORD: password } = env
+  return password === undefined ? undefined : { username, password }
+}
+
 /** How long a server may take over one question. */
 export const ANSWER_LIMIT_MS = 2_000
 

@@ -1,7 +1,10 @@
 import { openConnection, type RedisClient, type RedisConnection, whenReady } from '../../adapters/redis/connection.js'
-import { type CacheKey, cacheKey, epochKey, guardKey, keyPrefix } from '../../core/key.js'
+import { cacheKey, epochKey, guardKey, keyPrefix } from '../../core/key.js'
 import { type Finding, finding } from './findings.js'
 import { type Patient, reasonOf, within } from './patient.js'
+
+const LOOK_MS = 20
+const ATTEMPT_LIMIT_MS = 5_000
 
 /** What the application's own user was refused: what was tried, and what Redis said. */
 export interface Refused {
@@ -28,7 +31,7 @@ export async function readAccess(own: RedisConnection, { inside, clock }: Patien
   const refused: Refused[] = []
   const attempt = async (what: string, act: () => Promise<unknown>) => {
     try {
-      await within(clock, act())
+      await within(clock, act(), ATTEMPT_LIMIT_MS)
     } catch (error) {
       refused.push({ what, said: reasonOf(error) })
     }
@@ -36,16 +39,22 @@ export async function readAccess(own: RedisConnection, { inside, clock }: Patien
   await whenReady(own).catch(() => {})
   await attempt('read entries (GET)', () => own.call('GET', key))
   await attempt('run scripts that write entries (EVAL)', () => own.call('EVAL', PROBE, 2, key, guardKey(key)))
-  await attempt('read the epoch', () => own.call('GET', epochKey(namespace) as CacheKey))
+  await attempt('read the epoch', () => own.call('GET', epochKey(namespace)))
   if (!own.isCluster) {
-    await attempt('publish messages', () => own.call('PUBLISH', `${channel}.doctor`, ''))
     const listening = openConnection(inside.redis as RedisClient, `corral:${namespace}:doctor`, { keyPrefix: '' })
-    await attempt('hear messages (SUBSCRIBE)', async () => {
+    await attempt('subscribe to the channel (SUBSCRIBE)', async () => {
       await whenReady(listening)
       await listening.call('SUBSCRIBE', channel)
     })
     listening.disconnect()
   }
+  await attempt('hear what it says itself (PUBLISH)', async () => {
+    const untilMs = clock.monotonicMs() + 2 * inside.settings.bus.heartbeatMs
+    while (!inside.assembly.table.isLive(clock.monotonicMs())) {
+      if (clock.monotonicMs() > untilMs) throw new Error('its own heartbeats do not come back')
+      await clock.sleep(LOOK_MS)
+    }
+  })
   return refused
 }
 
@@ -55,7 +64,7 @@ export function checkAccess(refused: readonly Refused[]): Finding[] {
       const fix = 'redis-cli -h … config set maxmemory-policy allkeys-lfu, or more maxmemory'
       return finding('redis.full', what, said, fix)
     }
-    const fix = /NOPERM|permission/i.test(said)
+    const fix = /NOPERM|permission|heartbeats/i.test(said)
       ? 'npx corral acl   (prints the rights that it needs)'
       : 'mend what Redis says, then run corral doctor again'
     return finding('redis.refused', what, said, fix)

@@ -1,9 +1,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
 import { afterAll, describe, expect, it } from 'vitest'
 import { runCli, startCli } from '../../support/cli-lab.js'
 import { waitUntil } from '../../support/servers/wait.js'
+import { redisUrl } from '../../support/services.js'
 import type { ShopProcess } from '../../support/shop-lab.js'
 import { openRelayedShop } from '../relay/relay-lab.js'
 
@@ -135,7 +138,7 @@ describe('corral warm', () => {
     expect(exitCode).toBe(130)
     expect(json.error).toMatchObject({ exit: 'interrupted', cursor: expect.any(String) })
     expect(err).toContain(
-      `Go on with: corral warm products --query "select id from products where id <= 500" --state ${state}`,
+      `Go on with: corral warm products --query 'select id from products where id <= 500' --state ${state}`,
     )
     expect(JSON.parse(readFileSync(state, 'utf8')).cursor).toBe(json.error.cursor)
 
@@ -157,6 +160,108 @@ describe('corral warm', () => {
     expect(shown.err).toContain('2 of 2')
     expect(shown.out).toMatch(/^2 rows of products: \d filled/)
     expect((await runCli(shop.start().corral, args)).err).toBe('')
+  })
+})
+
+describe('corral audit and corral rebuild', () => {
+  const ids = Array.from({ length: 20 }, (_, at) => 100 + at)
+
+  it('find what differs, repair it, and then find nothing', async () => {
+    const namespace = `${shop.namespace}-audit`
+    const reader = shop.start({ namespace })
+    await reader.products.findMany(ids)
+    await waitUntil('all are cached', 5_000, async () => reader.events.count('fill') >= ids.length)
+    await shop.run('update products set price = price + 1 where id in (101, 102, 103)')
+    const audit = (...args: string[]) =>
+      runCli(shop.start({ namespace }).corral, ['audit', 'products', '--recheck', '10', ...args])
+    const found = await audit('--json')
+    expect(found).toMatchObject({ exitCode: 1, json: { compared: 20, drifted: 3, repaired: 0 } })
+    const repaired = await audit('--repair')
+    expect(repaired.exitCode).toBe(0)
+    expect(repaired.out).toMatch(/^20 copies compared: 3 drifted, 3 repaired; 0 were on their way\nby kind: 3 behind\n/)
+    expect(await audit()).toMatchObject({ exitCode: 0, out: expect.stringContaining('0 drifted') })
+    expect((await audit('--after', 'nonsense')).exitCode).toBe(3)
+    expect((await runCli(shop.start().corral, ['audit', 'orders'])).exitCode).toBe(2)
+  })
+
+  it('make copies new, in pieces if need be', async () => {
+    const namespace = `${shop.namespace}-rebuild`
+    const reader = shop.start({ namespace })
+    const rebuild = (...args: string[]) => startCli(shop.start({ namespace }).corral, ['rebuild', ...args])
+    await reader.products.findMany(ids)
+    await waitUntil('all are cached', 5_000, async () => reader.events.count('fill') >= ids.length)
+    const replaced = await rebuild('products', '--mode', 'refill', '--id', '101', '102', '--json').ended
+    expect(replaced.json).toMatchObject({ done: 2, refilled: 2 })
+    expect((await rebuild('--mode', 'evict', '--id', '1').ended).exitCode).toBe(2)
+    expect((await rebuild('products').ended).err).toContain("'--mode <mode>' not specified")
+    expect((await rebuild('--mode', 'evict', '--since', 'yesterday').ended).err).toContain('expected an ISO time')
+
+    const state = join(folder, 'rebuild.json')
+    const slow = rebuild('--mode', 'evict', '--rate', '10', '--state', state, '--json')
+    await waitUntil('it has begun', 10_000, async () => existsSync(state))
+    slow.send('SIGTERM')
+    const { exitCode, json } = await slow.ended
+    expect({ exitCode, goOnWith: json.error.goOnWith }).toEqual({
+      exitCode: 143,
+      goOnWith: `corral rebuild --mode evict --state ${state}`,
+    })
+    const rest = await rebuild('--mode', 'evict', '--rate', '100000', '--state', state, '--json').ended
+    expect(rest).toMatchObject({ exitCode: 0 })
+    expect(existsSync(state)).toBe(false)
+    const left = await Promise.all(ids.map((id) => reader.products.explain(id)))
+    expect(left.filter(({ l2 }) => l2.state === 'held')).toEqual([])
+  })
+})
+
+describe('corral hot-keys', () => {
+  it('tells what Redis is asked for most', async () => {
+    const namespace = `${shop.namespace}-hot`
+    const reader = shop.start({ namespace })
+    const process = startCli(shop.start({ namespace }).corral, [
+      'hot-keys',
+      '--seconds',
+      '30',
+      '--max-reads',
+      '100',
+      '--limit',
+      '1',
+      '--json',
+    ])
+    let ended = false
+    const run = process.ended.finally(() => {
+      ended = true
+    })
+    for (let read = 0; !ended; read++) {
+      await reader.products.find(read % 4 === 0 ? 300 + read : 8)
+      await sleep(1)
+    }
+    const { exitCode, json } = await run
+    expect(exitCode).toBe(0)
+    expect(json.reads).toBeGreaterThanOrEqual(100)
+    expect(json.listenedMs).toBeLessThan(30_000)
+    expect(json.keys).toMatchObject([{ key: `${namespace}:{public.products/8}` }])
+    expect(json.keys[0].share).toBeGreaterThan(0.5)
+  })
+})
+
+describe('corral acl', () => {
+  it('prints a user that Redis takes, and that can do all that is needed', async () => {
+    const { out, json } = await runCli(shop.start().corral, ['acl', '--user', 'cli-test', '--json'])
+    expect(out).toContain('"rules"')
+    const redis = new Redis(redisUrl())
+    await redis.call('ACL', 'SETUSER', json.user, ...json.rules, '>password')
+    const url = new URL(redisUrl())
+    url.username = json.user
+    url.password = 'password'
+    const reader = shop.start({ redisUrl: url.href })
+    await cached(reader, 9)
+    await waitUntil('it is cached', 5_000, async () =>
+      reader.events.of('fill').some(({ outcome }) => outcome === 'filled'),
+    )
+    await redis.call('ACL', 'DELUSER', json.user)
+    redis.disconnect()
+    const text = await runCli(shop.start().corral, ['acl', '--user', 'cli-test'])
+    expect(text.out).toContain(`ACL SETUSER cli-test reset on ><password> ${json.rules.slice(2).join(' ')}`)
   })
 })
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { leastPrivilegeAcl } from '../../../src/adapters/redis/acl.js'
 import { client, diagnose, type SetUp } from '../../support/doctor-lab.js'
 import { freePort } from '../../support/servers/free-port.js'
 import { type RedisPair, type RedisServer, startRedis, startRedisWithReplica } from '../../support/servers/redis.js'
@@ -11,21 +12,8 @@ const RIGHT = { maxmemory: '64mb', 'maxmemory-policy': 'allkeys-lfu' }
 const ADMIN = { CORRAL_ADMIN_USERNAME: 'admin', CORRAL_ADMIN_PASSWORD: 'admin-password' }
 const NAMESPACE = freshNamespace()
 
-/** Rights that leave out what an application has no need of. */
-const RIGHTS = [
-  `~${NAMESPACE}:*`,
-  `~{${NAMESPACE}*`,
-  `&${NAMESPACE}:*`,
-  '+@read',
-  '+@write',
-  '+@scripting',
-  '+@pubsub',
-  '+@connection',
-  '+info',
-  '+time',
-  '-@dangerous',
-  '+info',
-]
+/** What `corral acl` prints: the doctor must not ask for more. */
+const RIGHTS = leastPrivilegeAcl({ user: 'app', namespace: NAMESPACE, isCluster: false }).rules.slice(2)
 
 async function addUser(port: number, name: string, ...rights: string[]): Promise<void> {
   await redisCommand(port, 'ACL', 'SETUSER', name, 'reset', 'on', `>${name}-password`, ...rights)
@@ -114,10 +102,10 @@ describe('a Redis server', () => {
 
   it.each([
     ['-@scripting', 'run scripts'],
-    ['-publish', 'publish messages'],
-    ['-subscribe', 'hear messages'],
+    ['-publish', 'hear what it says itself'],
+    ['-subscribe', 'subscribe to the channel'],
     ['resetkeys', 'read entries'],
-    ['resetchannels', 'publish messages'],
+    ['resetchannels', 'subscribe to the channel'],
   ])('redis.refused: %s', async (right, what) => {
     await addUser(redis.port, 'less', ...RIGHTS, right)
     const { findings } = await found({ redis: as(redis.port, 'less') })
