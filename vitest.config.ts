@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 /**
@@ -34,6 +35,13 @@ export default defineConfig({
         },
       },
       {
+        // The examples import the package by its name, as their readers will.
+        resolve: {
+          alias: [
+            { find: /^corral$/, replacement: fileURLToPath(new URL('src/index.ts', import.meta.url)) },
+            { find: /^corral\/migrations$/, replacement: fileURLToPath(new URL('src/migrations.ts', import.meta.url)) },
+          ],
+        },
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
