@@ -1,7 +1,7 @@
 import type { Timeline } from './timeline.js'
 
 const WIDTH = 1_200
-const LEFT = 84
+const LEFT = 116
 const RIGHT = 16
 const STRIP = 110
 const GAP = 34
@@ -62,7 +62,8 @@ export function drawRun(title: string, corral: Timeline, byHand: Timeline | unde
     ...corral.strikes.map(({ fromS, toS, lane }) =>
       rect(x(fromS), TOP, Math.max(1, x(toS) - x(fromS)), marksTop - TOP - GAP, `band ${lane}`),
     ),
-    ...strips.flatMap((strip, at) => drawStrip(strip, TOP + at * (STRIP + GAP), x)),
+    // The run by hand may have been some seconds longer.
+    ...strips.flatMap((strip, at) => drawStrip(strip, TOP + at * (STRIP + GAP), length, x)),
     ...names.flatMap((name, at) => {
       const y = marksTop + at * ROW
       const own = corral.strikes.filter((strike) => strike.name === name)
@@ -78,7 +79,12 @@ export function drawRun(title: string, corral: Timeline, byHand: Timeline | unde
   ].join('\n')
 }
 
-function drawStrip({ label, scale, lines }: Strip, top: number, x: (second: number) => number): string[] {
+function drawStrip(
+  { label, scale, lines }: Strip,
+  top: number,
+  length: number,
+  x: (second: number) => number,
+): string[] {
   const most = Math.max(1, ...lines.flatMap(({ values }) => values))
   const position = (value: number) => (scale === 'log' ? Math.log10(1 + value) / Math.log10(1 + most) : value / most)
   const y = (value: number) => round(top + STRIP - position(value) * STRIP)
@@ -90,7 +96,10 @@ function drawStrip({ label, scale, lines }: Strip, top: number, x: (second: numb
     ]),
     text(LEFT, top - 6, label, ''),
     ...lines.flatMap(({ name, tone, values }, at) => [
-      `<path class="line ${tone}" d="${values.map((value, second) => `${second === 0 ? 'M' : 'L'}${x(second + 0.5)} ${y(value)}`).join('')}"/>`,
+      `<path class="line ${tone}" d="${values
+        .slice(0, length)
+        .map((value, second) => `${second === 0 ? 'M' : 'L'}${x(second + 0.5)} ${y(value)}`)
+        .join('')}"/>`,
       text(LEFT + 150 + at * 80, top - 6, name, tone),
     ]),
   ]
