@@ -38,8 +38,10 @@ export async function runRace(options: {
   openMs: number
   /** Decides the lengths of transactions. */
   seed?: number
+  /** How long nothing new has to come after the writers have ended: the gate waits for transactions of others, such as autovacuum's. Default 2 000. */
+  lastWaitMs?: number
 }): Promise<RaceResult> {
-  const { databaseUrl, writers, events, openMs, seed: start = 1 } = options
+  const { databaseUrl, writers, events, openMs, seed: start = 1, lastWaitMs = 2_000 } = options
   const db = open(databaseUrl, writers + 5)
   await sql`create table happenings (id int primary key)`.execute(db)
   await outboxTables().up(db)
@@ -49,9 +51,9 @@ export async function runRace(options: {
   let nextId = 0
   let writing = true
   const pollers = {
-    snapshots: poll(() => writing, await snapshots(open(databaseUrl, 1))),
-    cursor: poll(() => writing, cursor(open(databaseUrl, 1))),
-    gate: poll(() => writing, gate(open(databaseUrl, 1))),
+    snapshots: poll(() => writing, lastWaitMs, await snapshots(open(databaseUrl, 1))),
+    cursor: poll(() => writing, lastWaitMs, cursor(open(databaseUrl, 1))),
+    gate: poll(() => writing, lastWaitMs, gate(open(databaseUrl, 1))),
   }
   const longFirst = nextId + 1
   nextId += 10
@@ -101,11 +103,8 @@ interface Poller {
   close(): Promise<void>
 }
 
-/** How long nothing new has to come after the writers have ended: the gate waits for transactions of others, such as autovacuum's. */
-const LAST_WAIT_MS = 2_000
-
 /** Polls until the writers have ended and nothing more comes. */
-function poll(isWriting: () => boolean, poller: Poller) {
+function poll(isWriting: () => boolean, lastWaitMs: number, poller: Poller) {
   const ids = new Set<string>()
   const stall = { longestMs: 0 }
   let newAtMs = performance.now()
@@ -119,7 +118,7 @@ function poll(isWriting: () => boolean, poller: Poller) {
       for (const id of found) ids.add(id)
       if (wasWriting) stall.longestMs = Math.max(stall.longestMs, performance.now() - newAtMs)
       if (ids.size > before) newAtMs = performance.now()
-      isOver = !wasWriting && performance.now() - Math.max(newAtMs, writtenAtMs) > LAST_WAIT_MS
+      isOver = !wasWriting && performance.now() - Math.max(newAtMs, writtenAtMs) > lastWaitMs
       if (found.length === 0) await sleep(5)
     }
     await poller.close()

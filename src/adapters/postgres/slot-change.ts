@@ -45,8 +45,6 @@ export function changesOf(change: SlotChange, table: SlotTable, xid: string): So
   const now = { ...(covers(table.key) ? change.old : undefined), ...told(change.row) }
   if (!isTold(now, table.key)) return [{ kind: 'bulk', entity }]
   const { old } = change
-  const isMoved = old !== undefined && differ(table, table.key, old, now)
-  if (isMoved) return [gone(old), row({ absent: false, row: now }, lookupsOf(table, now), valuesOf(table, [now]))]
   const lookups = table.unique.flatMap((columns) => {
     if (old === undefined && covers(columns)) return []
     if (old === undefined || !isTold(old, columns)) return lookupsOf({ ...table, unique: [columns] }, now)
@@ -56,7 +54,8 @@ export function changesOf(change: SlotChange, table: SlotTable, xid: string): So
   })
   const isValued = covers(table.columns) && (old === undefined || isTold(old, table.columns))
   const values = isValued ? valuesOf(table, old === undefined ? [now] : [now, old]) : []
-  return [row({ absent: false, row: now }, lookups, values)]
+  const left = old !== undefined && differ(table, table.key, old, now) ? [gone(old)] : []
+  return [...left, row({ absent: false, row: now }, lookups, values)]
 }
 
 type RowChange = Extract<SourceChange, { kind: 'row' }>

@@ -5,8 +5,10 @@ import type { AnyDatabase } from './catalog-query.js'
 import { readSlot, type SlotState } from './slot-state.js'
 import type { ConnectionOptions } from './slot-stream.js'
 
-/** A slot that is made waits for every transaction that was open before. */
-const CREATE_LIMIT = '60s'
+/** A slot that is made waits for every transaction that was open before, but not so long that nobody could close this process. */
+const CREATE_LIMIT = '20s'
+/** How often the leader says something meanwhile: who is silent loses the lead. */
+const PRESENT_EVERY_MS = 1_000
 /** How long the one who read the slot before gets to let go of it. */
 const RELEASE_MS = 10_000
 const LOOK_EVERY_MS = 100
@@ -47,18 +49,38 @@ export async function prepareSlot(options: {
       if (state !== undefined && state.status !== 'lost') return { state, isNew: false }
       if (state !== undefined) await client.query('select pg_drop_replication_slot($1)', [slot])
       await client.query(`set statement_timeout = '${CREATE_LIMIT}'`)
-      await client.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot])
+      const making = client.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot])
+      await presently(making, clock, () => readSlot(db, slot))
+      state = await readSlot(db, slot)
+      if (state !== undefined) return { state, isNew: true }
+      // Nobody would ever read it.
+      await client.query('select pg_drop_replication_slot($1)', [slot])
     } finally {
       await client.end()
     }
-    state = await readSlot(db, slot)
-    if (state === undefined) {
-      throw new ConfigError('relay.slot.connection', 'a connection to the server of `db`', 'another server')
-    }
-    return { state, isNew: true }
+    throw new ConfigError('relay.slot.connection', 'a connection to the server of `db`', 'another server')
   } catch (error) {
     throw error instanceof ConfigError ? error : new SourceError(`preparing slot ${slot}`, error)
   }
+}
+
+/** Waits for something that takes its time, and says something now and then. */
+async function presently(work: Promise<unknown>, clock: Clock, say: () => Promise<unknown>): Promise<void> {
+  let isOver = false
+  const end = work.then(
+    () => {},
+    () => {},
+  )
+  void end.then(() => {
+    isOver = true
+  })
+  while (!isOver) {
+    const over = new AbortController()
+    await Promise.race([end, clock.sleep(PRESENT_EVERY_MS, over.signal).catch(() => {})])
+    over.abort()
+    if (!isOver) await say()
+  }
+  await work
 }
 
 async function connect(connection: ConnectionOptions) {

@@ -1,9 +1,10 @@
+import type { Kysely } from 'kysely'
 import { afterAll } from 'vitest'
 import type { RelayOptions } from '../../../src/index.js'
 import { outboxTable, outboxTables, slotTable, slotTables } from '../../../src/migrations.js'
 import { startPostgres } from '../../support/servers/postgres.js'
 import { waitUntil } from '../../support/servers/wait.js'
-import { openShopDatabase, ShopLab, type ShopProcess } from '../../support/shop-lab.js'
+import { openShopDatabase, type ShopDatabase, ShopLab, type ShopProcess } from '../../support/shop-lab.js'
 
 /** Where a relay learns what has changed. What it makes of it has to be the same. */
 export type Source = NonNullable<RelayOptions['source']>
@@ -15,14 +16,19 @@ const PRODUCTS = { table: 'products', key: 'id', unique: ['slug', 'slug_key'], c
 export async function openRelayedShop(source: Source = 'outbox'): Promise<ShopLab> {
   const shop = await ShopLab.open(source === 'slot' ? await logicalDatabase() : undefined)
   const db = openShopDatabase(shop.databaseUrl, 1)
+  await watchProducts(db, source)
+  await db.destroy()
+  return shop
+}
+
+/** Runs the migrations after which a relay is told of the products. */
+export async function watchProducts(db: Kysely<ShopDatabase>, source: Source): Promise<void> {
   const [all, products] =
     source === 'slot'
       ? [slotTables(), slotTable(PRODUCTS)]
       : [outboxTables(), outboxTable({ ...PRODUCTS, maxRows: 50 })]
   await all.up(db)
   await products.up(db)
-  await db.destroy()
-  return shop
 }
 
 /** The option `relay` for that source. */
