@@ -110,7 +110,7 @@ export class BusChannel implements Channel {
     const arrive = () =>
       this.#host.receive(() => {
         if (subscription === this.#subscription) this.#listener?.onMessage(message)
-      })
+      }, this)
     const fault = this.#faultOf()
     if (fault === 'lost') return
     if (fault === 'overtaken') this.#down.sendAside(arrive, this.#scheduler.between(1, OVERTAKEN_MS))
@@ -125,7 +125,7 @@ export class BusChannel implements Channel {
       this.#isSubscribed = true
       this.#host.receive(() => {
         if (subscription === this.#subscription) this.#listener?.onUp()
-      })
+      }, this)
     })
   }
 

@@ -8,6 +8,13 @@ import type { Scheduler } from './scheduler.js'
 
 type Call = keyof Mix
 
+/** What a write returned. */
+interface Result {
+  readonly row: { readonly corral_version: string }
+  readonly version: string | undefined
+  readonly fence: 'fenced' | 'pending'
+}
+
 /** Bounds that bounded reads are given. */
 const BOUNDS_MS = [150, 400, 1_000]
 /** A prices' own business: any number will do. */
@@ -20,8 +27,11 @@ export interface ClientOptions {
   readonly history: History
   /** Those that are alive. */
   readonly processes: () => readonly ShopProcess[]
-  readonly home: ShopProcess
+  /** Where it calls if it does not roam. */
+  readonly home: () => ShopProcess
+  readonly startsAtMs: number
   readonly tell: (who: string, what: string) => void
+  readonly onRollback: () => void
   /** A read failed for a reason other than the database. */
   readonly onFailedRead: (error: unknown) => void
 }
@@ -45,11 +55,15 @@ export class Client {
   }
 
   async run(): Promise<void> {
-    const { profile, scheduler } = this.#options
+    const { profile, scheduler, startsAtMs } = this.#options
+    await this.#pause(startsAtMs)
     for (let call = 0; call < profile.calls; call++) {
       await this.#pause(scheduler.between(0, 2 * profile.thinkMs))
-      const process = profile.roams ? scheduler.pick(this.#options.processes()) : this.#options.home
+      const process = profile.roams ? scheduler.pick(this.#options.processes()) : this.#options.home()
       if (process === undefined || process.host.isDead) break
+      this.#at = process
+      // A process that is stopped is asked when it goes on.
+      await new Promise<void>((resolve) => process.host.receive(resolve, this))
       await this.#call(process)
     }
     this.hasEnded = true
@@ -65,9 +79,9 @@ export class Client {
     const call = this.#draw()
     const session = profile.roams ? observer.name(corral.session(this.#token), name) : undefined
     const where = `${name} at ${process.host.name}`
-    this.#at = process
     try {
-      const said = await this.#make(call, process, session)
+      const startedMs = process.host.clock.monotonicMs()
+      const said = await this.#make(call, process, session, startedMs)
       tell(where, `${call} ${said}`)
     } catch (error) {
       tell(where, `${call} failed: ${error instanceof Error ? error.message : String(error)}`)
@@ -89,12 +103,13 @@ export class Client {
     return 'find'
   }
 
-  async #make(call: Call, process: ShopProcess, session: Session | undefined): Promise<string> {
+  async #make(call: Call, process: ShopProcess, session: Session | undefined, startedMs: number): Promise<string> {
     const { scheduler, profile } = this.#options
     const { products } = process
     const under = session && { session }
     const id = 1 + Math.floor(scheduler.between(0, profile.ids))
     const price = Math.floor(scheduler.between(0, PRICES))
+    const wrote = (result: Result | undefined, absent = false) => this.#wrote(process, id, startedMs, result, absent)
     switch (call) {
       case 'find':
         return shown(id, await products.find(id, under))
@@ -114,20 +129,33 @@ export class Client {
       case 'findBy':
         return this.#findBy(process, scheduler.pick(skusOf(profile.ids)))
       case 'insert':
-        return wrote(id, await products.insert({ id, sku: skuOf(id), price }, under))
+        return wrote(await products.insert({ id, sku: skuOf(id), price }, under))
       case 'upsert':
-        return wrote(id, await products.upsert({ id, sku: skuOf(id), price }, under))
+        return wrote(await products.upsert({ id, sku: skuOf(id), price }, under))
       case 'update':
-        return wrote(id, await products.update(id, { price }, under))
+        return wrote(await products.update(id, { price }, under))
       case 'moveSku':
-        return wrote(id, await products.update(id, { sku: scheduler.pick(skusOf(profile.ids)) }, under))
+        return wrote(await products.update(id, { sku: scheduler.pick(skusOf(profile.ids)) }, under))
       case 'delete':
-        return wrote(id, await products.delete(id, under))
+        return wrote(await products.delete(id, under), true)
       case 'mutate':
-        return wrote(id, await products.mutate(id, (row) => ({ price: row.price + 1 }), under))
+        return wrote(await products.mutate(id, (row) => ({ price: row.price + 1 }), under))
       case 'transaction':
         return this.#transaction(process, session)
     }
+  }
+
+  /** Of a table without a stamp, the row itself tells the check which state the write has left. */
+  #wrote(process: ShopProcess, id: number, startedMs: number, result: Result | undefined, absent: boolean): string {
+    if (result === undefined) return `${id}: no such row`
+    const { row, fence } = result
+    if (result.version === undefined) {
+      const { clock, name } = process.host
+      const version = absent ? successor(row.corral_version as Version) : row.corral_version
+      const write = { key: `products/${id}`, startedMs, endedMs: clock.monotonicMs(), version, absent, outcome: fence }
+      this.#options.history.write({ process: name, ...write })
+    }
+    return `${id}: ${absent ? 'gone, was ' : ''}${row.corral_version}, ${fence}`
   }
 
   /** A row that is found by a column is held against its own history as any other. */
@@ -187,7 +215,10 @@ export class Client {
         const gone = await inside.delete(second)
         if (gone) written.set(second, { version: successor(gone.version as Version), absent: true })
       }
-      if (rollsBack) throw new Undone()
+      if (rollsBack) {
+        this.#options.onRollback()
+        throw new Undone()
+      }
     }, options)
     for (const [id, { version, absent }] of written) {
       history.write({
@@ -224,8 +255,4 @@ function skusOf(ids: number): readonly string[] {
 
 function shown(id: number, row: { corral_version: string; price: number } | undefined): string {
   return row === undefined ? `${id}: none` : `${id}: ${row.corral_version}`
-}
-
-function wrote(id: number, result: { version: string | undefined; fence: string } | undefined): string {
-  return result === undefined ? `${id}: no such row` : `${id}: ${result.version}, ${result.fence}`
 }

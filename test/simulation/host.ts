@@ -15,7 +15,7 @@ export class Host {
   isStopped = false
   readonly #scheduler: Scheduler
   #dueTimers: (() => void)[] = []
-  #inbox: (() => void)[] = []
+  readonly #inboxes = new Map<unknown, (() => void)[]>()
 
   /** @param wallSkewMs by how much its idea of the time of day is wrong. */
   constructor(scheduler: Scheduler, name: string, wallSkewMs: number) {
@@ -31,11 +31,16 @@ export class Host {
     }
   }
 
-  /** Something arrives from outside: now, when the process goes on, or never. */
-  receive(act: () => void): void {
+  /** Something arrives from outside over this socket: now, when the process goes on, or never. */
+  receive(act: () => void, socket: unknown = 'others'): void {
     if (this.isDead) return
-    if (this.isStopped) this.#inbox.push(act)
-    else act()
+    if (!this.isStopped) {
+      act()
+      return
+    }
+    const inbox = this.#inboxes.get(socket)
+    if (inbox) inbox.push(act)
+    else this.#inboxes.set(socket, [act])
   }
 
   stop(): void {
@@ -45,11 +50,24 @@ export class Host {
   goOn(): void {
     if (this.isDead || !this.isStopped) return
     this.isStopped = false
-    const waiting = [...this.#dueTimers, ...this.#inbox]
+    const due = this.#dueTimers
     this.#dueTimers = []
-    this.#inbox = []
     // Each is a turn of its own, and nothing else comes between them.
-    for (const act of waiting) this.#scheduler.after(0, () => this.receive(act))
+    for (const act of [...due, ...this.#takeInboxes()]) this.#scheduler.after(0, () => this.receive(act))
+  }
+
+  /** What waits in the sockets: in order in each of them, and in any order among them. */
+  #takeInboxes(): (() => void)[] {
+    const taken: (() => void)[] = []
+    const inboxes = [...this.#inboxes.values()]
+    this.#inboxes.clear()
+    while (inboxes.length > 0) {
+      const inbox = this.#scheduler.pick(inboxes)
+      const act = inbox.shift()
+      if (act) taken.push(act)
+      else inboxes.splice(inboxes.indexOf(inbox), 1)
+    }
+    return taken
   }
 
   die(): void {

@@ -3,14 +3,17 @@
  *
  * - `-- --seed 42` tells the story of one run;
  * - `-- --seeds 0..9999` runs many, on all cores, and names those in which a promise was broken;
- * - `--profile near` only those of one profile.
+ * - `--profile near` only those of one profile;
+ * - `-- --gate` takes each mechanism out of the code in turn, and runs seeds until one is broken; `--ablation floors` only that one.
  *
- * Exits with 1 when a promise was broken.
+ * Exits with 1 when a promise was broken, or when the gate lets an ablation through.
  */
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { describeViolation } from '../../src/testing/violation.js'
+import { ABLATIONS, type AblationName } from './ablations.js'
 import { bundleSimulation } from './bundle.js'
+import { runGate } from './gate.js'
 import { PROFILE_NAMES, PROFILES } from './profile.js'
 import { runSeeds } from './runner.js'
 import { simulate } from './world.js'
@@ -20,6 +23,8 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     seeds: { type: 'string', default: '0..999' },
     profile: { type: 'string' },
+    gate: { type: 'boolean', default: false },
+    ablation: { type: 'string' },
     threads: { type: 'string', default: String(availableParallelism()) },
   },
 })
@@ -27,7 +32,12 @@ if (values.profile !== undefined && !(values.profile in PROFILES)) {
   console.error(`no profile is called ${values.profile}; there are: ${PROFILE_NAMES.join(', ')}`)
   process.exit(2)
 }
-if (values.seed !== undefined) await tellOne(wholeNumber(values.seed))
+if (values.ablation !== undefined && !(values.ablation in ABLATIONS)) {
+  console.error(`no ablation is called ${values.ablation}; there are: ${Object.keys(ABLATIONS).join(', ')}`)
+  process.exit(2)
+}
+if (values.gate || values.ablation !== undefined) await guard()
+else if (values.seed !== undefined) await tellOne(wholeNumber(values.seed))
 else await runMany()
 
 async function tellOne(seed: number): Promise<void> {
@@ -64,6 +74,22 @@ async function runMany(): Promise<void> {
   for (const [name, seeds] of Object.entries(tally.witnesses).sort())
     console.log(`  ${String(seeds).padStart(7)}  ${name}`)
   process.exitCode = tally.broken.length > 0 ? 1 : 0
+}
+
+async function guard(): Promise<void> {
+  const [, to = 9_999] = values.seeds === '0..999' ? [] : values.seeds.split('..').map(wholeNumber)
+  let through = 0
+  await runGate({
+    ...{ to: to + 1, threads: wholeNumber(values.threads) },
+    ...(values.ablation === undefined ? {} : { names: [values.ablation as AblationName] }),
+    onCaught: ({ name, tally }) => {
+      const [first] = tally.broken
+      if (first === undefined) through++
+      const story = first ? `seed ${first.seed} (${first.profile}): ${first.what[0]}` : 'NOBODY NOTICES'
+      console.log(`${name.padEnd(26)} ${String(tally.seeds).padStart(5)} seeds  ${story}`)
+    },
+  })
+  process.exitCode = through > 0 ? 1 : 0
 }
 
 function wholeNumber(text: string): number {

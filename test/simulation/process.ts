@@ -41,7 +41,6 @@ export class ShopProcess {
   readonly events: CorralEvent[] = []
   readonly #hangUp: () => void
   readonly #profile: Profile
-  readonly #nth: number
 
   constructor(options: {
     nth: number
@@ -61,7 +60,6 @@ export class ShopProcess {
     this.bus = bus
     this.#hangUp = postgres.hangUp
     this.#profile = profile
-    this.#nth = options.nth
     this.observer = new Observer({ process: host.name, history, nowMs: () => host.clock.monotonicMs() })
     this.corral = createWithSeams<Shop>(
       {
@@ -97,7 +95,6 @@ export class ShopProcess {
       ...(onWrite ? { onWrite } : {}),
       ...(loadFrom ? { loadFrom } : {}),
       ...(copies ? { hotKeys: { copies } } : {}),
-      ...(this.#profile.releases && this.#nth % 2 === 1 ? { schemaVersion: 'next' } : {}),
     })
     return this.observer.watch(repository, WATCHED)
   }

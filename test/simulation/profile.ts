@@ -11,8 +11,13 @@ export interface Faults {
   /** The entry of a key is evicted; its guard is. */
   readonly evictEntry: number
   readonly evictGuard: number
+  /** Share of fills after which the entry is evicted soon; of fences, the guard. */
+  readonly evictFilled: number
+  readonly evictFenced: number
   /** A process' connections to the cache deliver nothing for a while; are lost. */
   readonly redisStall: number
+  /** Share of commands whose connection is lost over them: they never arrive, late, or without an answer. */
+  readonly commandLost: number
   readonly redisReset: number
   /** A server of the cache answers nobody for a while. */
   readonly redisDown: number
@@ -78,9 +83,15 @@ export interface Profile {
     /** Rows are found by their unique column too. */
     readonly bySku?: boolean
   }
+  /** Nothing is written and nothing fails: a row is loaded by one process of the fleet at a time. */
+  readonly countsLoads?: boolean
   /** Processes of two releases, whose rows have another shape. */
   readonly releases?: 2
   readonly shards: number
+  /** The last process starts while the others are at work, and knows nothing of what they have seen. */
+  readonly startsLate?: boolean
+  /** How long things go wrong. Default: half a second. */
+  readonly stormMs?: number
   /** Longest time a standby lags behind. */
   readonly standbyLagMs: number
   readonly mix: Partial<Mix>
@@ -93,7 +104,7 @@ export interface Profile {
 /** Everything about ten times as fast as by default, so that a run is short. */
 const OPTIONS = {
   ttl: { freshMs: 60_000, absentMs: 20_000 },
-  lease: { minMs: 30, maxMs: 200, waitMs: 300 },
+  lease: { minMs: 30, maxMs: 200, waitMs: 25 },
   refresh: { beta: 0 },
   load: { concurrency: 8, softTimeoutMs: 20, hardTimeoutMs: 4_000 },
   cache: { deadlineMs: 15, fenceDeadlineMs: 40, giveUpMs: 80, breakerProbeMs: 30, fenceMs: 1_000, maxFloors: 100 },
@@ -105,10 +116,13 @@ const OPTIONS = {
 const NEAR = { ...OPTIONS, l1: { maxEntries: 100, maxAgeMs: 10_000 } }
 
 const LATENCY = {
-  redis: { usualMs: 1, slowShare: 0.08, slowMs: 12 },
-  postgres: { usualMs: 3, slowShare: 0.15, slowMs: 60 },
-  bus: { usualMs: 1, slowShare: 0.05, slowMs: 20 },
+  redis: { usualMs: 1, slowShare: 0.2, slowMs: 12 },
+  postgres: { usualMs: 3, slowShare: 0.4, slowMs: 50 },
+  bus: { usualMs: 1, slowShare: 0.15, slowMs: 20 },
 }
+
+/** Most loads take longer than most writes. */
+const SLOW_LOADS = { ...LATENCY, postgres: { usualMs: 3, slowShare: 0.6, slowMs: 40 } }
 
 const BASE: Profile = {
   about: '',
@@ -116,8 +130,8 @@ const BASE: Profile = {
   relays: 0,
   ids: 1,
   clients: 4,
-  calls: 7,
-  thinkMs: 15,
+  calls: 14,
+  thinkMs: 7,
   options: OPTIONS,
   repository: {},
   shards: 1,
@@ -131,15 +145,39 @@ export const PROFILES = {
   rows: {
     ...BASE,
     about: 'rows come, change and go, while entries and guards are evicted and processes are stopped',
-    mix: { ...BASE.mix, findMany: 1, verified: 1, refresh: 1, upsert: 1, mutate: 1 },
-    faults: { evictEntry: 4, evictGuard: 4, pause: 0.5 },
+    mix: {
+      find: 14,
+      update: 5,
+      insert: 1,
+      delete: 1,
+      findMany: 1,
+      verified: 0.5,
+      refresh: 0.5,
+      upsert: 0.5,
+      mutate: 0.5,
+    },
+    faults: { evictEntry: 1, evictGuard: 1, evictFilled: 0.1, evictFenced: 0.7, pause: 0.4 },
+    latency: SLOW_LOADS,
+  },
+  comings: {
+    ...BASE,
+    about: 'a row comes and goes, and its absence is remembered as long as nothing is evicted',
+    processes: 3,
+    clients: 6,
+    calls: 10,
+    options: { ...OPTIONS, lease: { minMs: 30, maxMs: 200, waitMs: 6 } },
+    mix: { find: 14, insert: 5, delete: 4, upsert: 1 },
+    faults: { evictFenced: 0.2, commandLost: 0.1 },
+    latency: { ...SLOW_LOADS, redis: { usualMs: 2, slowShare: 0.3, slowMs: 14 } },
   },
   weather: {
     ...BASE,
     about: 'connections to the cache stall and break, commands arrive late, a server is away',
     processes: 3,
     mix: { ...BASE.mix, primary: 1 },
-    faults: { redisStall: 2, redisReset: 2, redisDown: 0.5, evictGuard: 1, evictEntry: 1, pause: 0.3 },
+    faults: {
+      ...{ redisStall: 1, redisReset: 1, redisDown: 0.4, commandLost: 0.06, evictGuard: 1, evictEntry: 1, pause: 0.3 },
+    },
   },
   near: {
     ...BASE,
@@ -148,7 +186,7 @@ export const PROFILES = {
     mix: { ...BASE.mix, find: 14 },
     faults: {
       ...{ messageLost: 0.06, messageTwice: 0.04, messageOvertaken: 0.05, busReset: 0.6, busDeaf: 0.5, busStall: 0.4 },
-      ...{ evictEntry: 1, pause: 0.4 },
+      ...{ evictFilled: 0.1, pause: 0.6 },
     },
   },
   expiry: {
@@ -160,7 +198,8 @@ export const PROFILES = {
       refresh: { beta: 3, maxEarliness: 0.6, maxLoads: 20 },
     },
     mix: { find: 14, update: 3, insert: 1, delete: 1 },
-    faults: { statementLost: 0.03, evictEntry: 1, evictGuard: 1, pause: 0.3 },
+    faults: { statementLost: 0.03, evictFenced: 0.8, pause: 0.3 },
+    latency: SLOW_LOADS,
   },
   publish: {
     ...BASE,
@@ -169,7 +208,15 @@ export const PROFILES = {
     options: { ...NEAR, refresh: { beta: 3, maxEarliness: 0.9, maxLoads: 50 }, ttl: { freshMs: 300, absentMs: 60 } },
     repository: { onWrite: 'publish' },
     mix: { find: 10, update: 5, insert: 1, delete: 1, transaction: 1 },
-    faults: { evictEntry: 2, evictGuard: 1, redisStall: 1, messageLost: 0.05, messageTwice: 0.05, pause: 0.3 },
+    faults: {
+      evictFilled: 0.1,
+      evictFenced: 0.3,
+      commandLost: 0.03,
+      messageLost: 0.05,
+      messageTwice: 0.05,
+      pause: 0.2,
+    },
+    latency: { ...LATENCY, redis: { usualMs: 2, slowShare: 0.35, slowMs: 14 } },
   },
   crashes: {
     ...BASE,
@@ -196,7 +243,7 @@ export const PROFILES = {
     about: 'transactions that read what they write, are partly undone, roll back, collide, or are never answered',
     ids: 3,
     mix: { find: 6, transaction: 5, update: 2, insert: 1, delete: 1, mutate: 1 },
-    faults: { commitUnanswered: 0.12, evictEntry: 1, evictGuard: 1, pause: 0.3 },
+    faults: { commitUnanswered: 0.1, evictFilled: 0.1, evictFenced: 0.2, pause: 0.3 },
   },
   hot: {
     ...BASE,
@@ -204,10 +251,13 @@ export const PROFILES = {
     processes: 3,
     relays: 2,
     shards: 3,
+    // A key is hot by its reads of the second before.
+    stormMs: 2_600,
+    thinkMs: 70,
     options: { ...OPTIONS, hotKeys: { share: 0, perSecond: 0, copyTtlMs: 30_000 } },
     repository: { copies: 3 },
     mix: { find: 16, update: 4, delete: 1, insert: 1 },
-    faults: { crash: 0.5, outsideSql: 1, evictEntry: 3, evictGuard: 2, redisStall: 0.7, redisReset: 0.4 },
+    faults: { crash: 0.6, outsideSql: 1.5, evictFilled: 0.15, evictFenced: 0.2, commandLost: 0.02, redisStall: 0.5 },
   },
   unstamped: {
     ...BASE,
@@ -215,17 +265,34 @@ export const PROFILES = {
     options: NEAR,
     repository: { version: false },
     mix: { find: 14, update: 4, delete: 1, insert: 1 },
-    faults: { redisStall: 1.5, messageLost: 0.04, evictEntry: 1, evictGuard: 1 },
+    faults: { commandLost: 0.06, messageLost: 0.05, evictFilled: 0.1, evictGuard: 1 },
     unpromised: ['monotonic', 'label'],
   },
   standby: {
     ...BASE,
     about: 'misses are loaded from a standby that lags',
     options: NEAR,
+    processes: 3,
+    startsLate: true,
     repository: { loadFrom: 'replica' },
     standbyLagMs: 120,
     mix: { find: 14, update: 3, delete: 1, insert: 1 },
-    faults: { evictEntry: 3, messageLost: 0.05, busReset: 0.3, pause: 0.5 },
+    faults: { evictFilled: 0.3, messageLost: 0.05, busReset: 0.3, pause: 0.3 },
+    latency: { ...LATENCY, bus: { usualMs: 10, slowShare: 0.4, slowMs: 70 } },
+  },
+  lag: {
+    ...BASE,
+    about: 'a standby that lags for longer than fences are remembered',
+    processes: 3,
+    startsLate: true,
+    options: NEAR,
+    repository: { loadFrom: 'replica' },
+    standbyLagMs: 3_000,
+    stormMs: 3_000,
+    thinkMs: 120,
+    calls: 12,
+    mix: { find: 14, update: 3, delete: 1, insert: 1 },
+    faults: { evictEntry: 5, messageLost: 0.06, busReset: 1, pause: 2 },
   },
   sessions: {
     ...BASE,
@@ -235,7 +302,7 @@ export const PROFILES = {
     roams: true,
     ids: 2,
     mix: { find: 10, findMany: 1, update: 4, delete: 1, insert: 1, upsert: 1, transaction: 1 },
-    faults: { redisStall: 1.5, messageLost: 0.2, busDeaf: 0.7, redisReset: 0.5, commitUnanswered: 0.03 },
+    faults: { commandLost: 0.06, messageLost: 0.2, busDeaf: 0.7, redisStall: 0.5, commitUnanswered: 0.03 },
   },
   bounds: {
     ...BASE,
@@ -243,7 +310,7 @@ export const PROFILES = {
     processes: 3,
     relays: 2,
     options: NEAR,
-    calls: 10,
+    calls: 14,
     mix: { bounded: 12, find: 3, update: 3, delete: 1, insert: 1 },
     faults: {
       ...{
@@ -274,7 +341,7 @@ export const PROFILES = {
     options: NEAR,
     repository: { bySku: true },
     mix: { findBy: 12, find: 3, moveSku: 4, insert: 2, delete: 2, update: 1, upsert: 1 },
-    faults: { evictEntry: 2, evictGuard: 1, messageLost: 0.04, redisStall: 0.7 },
+    faults: { evictFilled: 0.1, evictFenced: 0.2, messageLost: 0.04, commandLost: 0.03 },
   },
   releases: {
     ...BASE,
@@ -289,13 +356,19 @@ export const PROFILES = {
     ...BASE,
     about: 'many readers of a few rows that nobody writes, and whose entries expire: one load at a time',
     processes: 3,
+    countsLoads: true,
     clients: 9,
     calls: 10,
     thinkMs: 12,
     options: { ...OPTIONS, ttl: { freshMs: 60, absentMs: 60 }, refresh: { beta: 2, maxEarliness: 0.5 } },
     mix: { find: 8, findMany: 1 },
     faults: {},
-    latency: { ...LATENCY, redis: { usualMs: 1, slowShare: 0, slowMs: 1 } },
+    latency: {
+      ...LATENCY,
+      redis: { usualMs: 1, slowShare: 0, slowMs: 1 },
+      // A load that takes longer than its lease may be made twice.
+      postgres: { usualMs: 8, slowShare: 0, slowMs: 8 },
+    },
   },
 } satisfies Record<string, Profile>
 

@@ -4,8 +4,11 @@ import type { Database } from './postgres/database.js'
 import type { StatementFault } from './postgres/dialect.js'
 import type { ShopProcess } from './process.js'
 import type { Faults, Profile } from './profile.js'
+import type { Arrival, CommandFault } from './redis/connection.js'
+import type { RedisServer } from './redis/server.js'
 import type { RedisServers } from './redis/servers.js'
 import type { Scheduler } from './scheduler.js'
+import type { WitnessLog } from './witnesses.js'
 
 export interface WeatherOptions {
   readonly profile: Profile
@@ -15,6 +18,7 @@ export interface WeatherOptions {
   /** Those that are alive. */
   readonly processes: () => readonly ShopProcess[]
   readonly tell: (who: string, what: string) => void
+  readonly witnesses: WitnessLog
   readonly onFailover: (shard: string) => void
   readonly onIsolationEnd: (shard: string) => void
 }
@@ -22,12 +26,17 @@ export interface WeatherOptions {
 /** Longer than a lease and than a fence is remembered. */
 const LONGEST_PAUSE_MS = 1_300
 const LONGEST_STALL_MS = 250
+const SOON_MS = 5
+/** A statement that is never answered arrives well before its keys are fenced for the third time: `REPEAT_AFTER_MS` of engine/fencer.ts. */
+const DOUBT_MS = 1_300
 
 /** Everything that goes wrong in a run, drawn from its seed. It clears up before the run ends. */
 export class Weather {
   readonly #options: WeatherOptions
   readonly #faults: Partial<Faults>
   #isOver = false
+  /** Until then keys may be fenced again whose commit was not answered. */
+  doubtfulUntilMs = 0
   readonly #clearUps = new Set<() => void>()
 
   constructor(options: WeatherOptions) {
@@ -78,14 +87,44 @@ export class Weather {
     const isCommit = sql === 'commit' || /^(insert|update|delete)/.test(sql)
     const share = (isCommit ? (this.#faults.commitUnanswered ?? 0) : 0) + (this.#faults.statementLost ?? 0)
     if (share === 0 || !scheduler.happens(share)) return undefined
+    if (isCommit) {
+      this.#options.witnesses.note('A4 a COMMIT was not answered')
+      this.doubtfulUntilMs = scheduler.nowMs + DOUBT_MS
+    }
     return scheduler.pick(['lost', 'late', 'unanswered'] as const)
+  }
+
+  commandFault(): CommandFault | undefined {
+    const { commandLost = 0 } = this.#faults
+    const { scheduler } = this.#options
+    if (this.#isOver || commandLost === 0 || !scheduler.happens(commandLost)) return undefined
+    const fault = scheduler.pick(['lost', 'late', 'unanswered'] as const)
+    if (fault === 'late') this.#options.witnesses.note('A15 a command arrived after its caller had given it up')
+    return fault
+  }
+
+  /** Memory pressure strikes where it hurts most. */
+  arrived({ operation, key }: Arrival): void {
+    const { evictFilled = 0, evictFenced = 0 } = this.#faults
+    const { scheduler, servers, tell } = this.#options
+    const share = operation === 'fill' ? evictFilled : operation === 'fence' ? evictFenced : 0
+    if (this.#isOver || share === 0 || !/[/@]/.test(key) || !scheduler.happens(share)) return
+    const server = servers.shard(servers.of(key)).primary
+    scheduler.after(scheduler.between(0, SOON_MS), () => {
+      tell(server.name, `evicts the ${operation === 'fill' ? 'entry' : 'guard'} of ${key}`)
+      if (operation === 'fill') server.evictEntry(key)
+      else this.#evictGuard(server, key)
+    })
   }
 
   messageFault(): MessageFault | undefined {
     const { messageLost = 0, messageTwice = 0, messageOvertaken = 0 } = this.#faults
     if (this.#isOver || messageLost + messageTwice + messageOvertaken === 0) return undefined
     const drawn = this.#options.scheduler.between(0, 1)
-    if (drawn < messageLost) return 'lost'
+    if (drawn < messageLost) {
+      this.#options.witnesses.note('A35 a message was lost')
+      return 'lost'
+    }
     if (drawn < messageLost + messageTwice) return 'twice'
     return drawn < messageLost + messageTwice + messageOvertaken ? 'overtaken' : undefined
   }
@@ -100,15 +139,21 @@ export class Weather {
     const victim = living.length > 1 ? this.#options.scheduler.pick(living) : undefined
     if (victim === undefined) return
     this.#options.tell(victim.host.name, 'dies')
+    this.#options.witnesses.died(victim.host.name)
     victim.die()
   }
 
   #pause(): void {
     const process = this.#anyone()
     if (process === undefined || process.host.isStopped) return
-    const { scheduler, tell } = this.#options
+    const { scheduler, tell, witnesses, profile } = this.#options
     const ms = scheduler.between(20, LONGEST_PAUSE_MS)
     tell(process.host.name, `is stopped for ${Math.round(ms)} ms`)
+    const { l1, bus } = profile.options
+    if (l1?.maxEntries !== 0 && ms > (bus?.trustMs ?? 0)) {
+      witnesses.note('A40 a process with rows in memory was stopped for longer than it is trusted')
+    }
+    witnesses.stopped(process.host.name)
     process.host.stop()
     this.#clearAfter(ms, () => process.host.goOn())
   }
@@ -121,7 +166,12 @@ export class Weather {
     if (key === undefined) return
     tell(server.name, `evicts the ${what} of ${key}`)
     if (what === 'entry') server.evictEntry(key)
-    else server.evictGuard(key)
+    else this.#evictGuard(server, key)
+  }
+
+  #evictGuard(server: RedisServer, key: CacheKey): void {
+    this.#options.witnesses.evictedGuard(key)
+    server.evictGuard(key)
   }
 
   #stall(): void {
@@ -164,11 +214,13 @@ export class Weather {
     const { primary } = servers.shard(name)
     if (primary.replica === undefined) return
     const replica = servers.cutReplica(name)
+    const cutMs = scheduler.nowMs
     tell(name, 'its replica is cut off')
     const takeOver = () => {
       if (servers.shard(name).primary !== primary) return
       tell(name, 'its replica takes over')
       onFailover(name)
+      this.#options.witnesses.tookOver(cutMs)
       servers.promote(name, replica)
       for (const process of this.#options.processes()) {
         if (scheduler.happens(this.#faults.splitBrain ?? 0)) this.#isolate(process, name)
@@ -181,6 +233,7 @@ export class Weather {
   #isolate(process: ShopProcess, name: string): void {
     const { scheduler, tell } = this.#options
     tell(process.host.name, `goes on to talk to the former primary of ${name}`)
+    this.#options.witnesses.note('A30 a process went on to talk to a server that had been replaced')
     process.redis.isolatedFrom.add(name)
     this.#clearAfter(scheduler.between(20, 600), () => {
       process.redis.isolatedFrom.delete(name)
@@ -198,6 +251,7 @@ export class Weather {
   #busDeaf(): void {
     const process = this.#anyone()
     if (process) this.#options.tell(process.host.name, 'has half open connections to the bus')
+    if (process) this.#options.witnesses.note('A36 connections to the bus were half open')
     process?.bus.deafen()
   }
 
@@ -215,6 +269,7 @@ export class Weather {
     if (scheduler.happens(0.2)) await database.delete(tx, id)
     else await database.update(tx, id, { price: Math.floor(scheduler.between(0, 1_000)) })
     scheduler.after(scheduler.between(0, 100), () => {
+      this.#options.witnesses.note('A47 somebody wrote by SQL')
       tell('SQL from outside', `commits a change of ${id}`)
       database.commit(tx)
     })

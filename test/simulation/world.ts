@@ -1,3 +1,4 @@
+import { isCorralError } from '../../src/core/errors.js'
 import type { CorralEvent } from '../../src/core/events.js'
 import { checkHistory, type HistoryReport } from '../../src/testing/check-history.js'
 import { History } from '../../src/testing/history.js'
@@ -17,6 +18,7 @@ import { scannable } from './redis/scannable.js'
 import { RedisServers } from './redis/servers.js'
 import { Scheduler } from './scheduler.js'
 import { Weather } from './weather.js'
+import { WitnessLog } from './witnesses.js'
 
 /** How long a run lasts in which things go wrong, and how long it then has to come to rest. */
 const STORM_MS = 450
@@ -64,6 +66,7 @@ class World {
   readonly #servers: RedisServers
   readonly #hub = new BusHub()
   readonly #weather: Weather
+  readonly #witnesses: WitnessLog
   readonly #processes: ShopProcess[] = []
   readonly #replica = { commit: 0 }
   readonly #story: string[] = []
@@ -78,9 +81,12 @@ class World {
     this.#profile = PROFILES[this.#profileName]
     this.#scheduler = new Scheduler(this.#chance())
     const scheduler = this.#scheduler
+    this.#witnesses = new WitnessLog(() => scheduler.nowMs)
     this.#database = new Database({
       nowMs: () => scheduler.nowMs,
-      onCommit: (changes) => {
+      onCommit: (changes, { by }) => {
+        const left = changes.map(({ id, ...change }) => ({ key: `shop:{public.products/${id}}`, ...change }))
+        this.#witnesses.committed(by, left)
         for (const { id, version, absent } of changes) {
           const atMs = scheduler.nowMs
           this.#tell('database', `commits ${id} as ${absent ? 'gone, ' : ''}${version}`)
@@ -101,6 +107,7 @@ class World {
       ...{ profile: this.#profile, scheduler, servers: this.#servers, database: this.#database },
       processes: () => this.#living,
       tell: this.#tell,
+      witnesses: this.#witnesses,
       onFailover: (shard) =>
         void this.#doubts.push({ shard, fromMs: scheduler.nowMs, untilMs: Number.POSITIVE_INFINITY }),
       onIsolationEnd: (shard) => this.#endDoubts(shard),
@@ -108,13 +115,18 @@ class World {
   }
 
   async run(): Promise<Run> {
-    const { clients, processes } = this.#profile
+    const { clients, processes, startsLate = false, stormMs = STORM_MS } = this.#profile
     await this.#stock()
-    for (let nth = 0; nth < processes; nth++) this.#start(nth)
-    const users = Array.from({ length: clients }, (_, nth) => this.#client(nth))
+    const scheduler = this.#scheduler
+    const lateMs = startsLate ? scheduler.between(0, stormMs / 2) : 0
+    for (let nth = 0; nth < processes; nth++) {
+      if (nth === processes - 1) scheduler.after(lateMs, () => this.#start(nth))
+      else this.#start(nth)
+    }
+    const users = Array.from({ length: clients }, (_, nth) => this.#client(nth, lateMs))
     for (const user of users) void user.run()
-    this.#weather.begin(STORM_MS * 0.9)
-    await this.#scheduler.run(STORM_MS)
+    this.#weather.begin(stormMs * 0.9)
+    await scheduler.run(stormMs)
     this.#weather.end()
     await this.#untilQuiet(users)
     await this.#lookAtRest()
@@ -126,8 +138,10 @@ class World {
     const isBusy = () =>
       users.some((user) => !user.hasEnded && !user.isAlone) ||
       this.#living.some(({ corral }) => corral.stats().pendingFences > 0) ||
-      !this.#isRelayed
-    for (let untilMs = STORM_MS; isBusy() && untilMs < STORM_MS + CALM_MS; untilMs += 50) {
+      !this.#isRelayed ||
+      this.#scheduler.nowMs < this.#weather.doubtfulUntilMs
+    const endMs = this.#scheduler.nowMs + CALM_MS
+    for (let untilMs = this.#scheduler.nowMs; isBusy() && untilMs < endMs; untilMs += 50) {
       await this.#scheduler.run(untilMs)
     }
     await this.#scheduler.run(this.#scheduler.nowMs + QUIET_MS)
@@ -173,6 +187,7 @@ class World {
       ...{ scheduler, host, servers: this.#servers, latency: latency.redis },
       clockErrorMs: scheduler.between(-10, 2),
       onArrival: (arrival) => this.#arrived(arrival),
+      faultOf: () => this.#weather.commandFault(),
     })
     const bus = new BusChannel({
       ...{ scheduler, host, hub: this.#hub, latency: latency.bus },
@@ -180,10 +195,12 @@ class World {
     })
     const database = this.#database
     const onBug = (error: unknown) => void this.#faults.push(`bug of the simulator: ${String(error)}`)
-    const common = { scheduler, database, host, latency: latency.postgres, onBug }
+    const isAltered = this.#profile.releases === 2 && nth % 2 === 1
+    const common = { scheduler, database, host, latency: latency.postgres, onBug, isAltered }
     const postgres = kyselyOver<Shop>({
       ...common,
       faultOf: (sql) => this.#weather.statementFault(sql),
+      onLoad: (ids) => this.#loads(name, ids),
     })
     const replica = repository.loadFrom
       ? kyselyOver<Shop>({ ...common, replica: this.#replica, faultOf: () => undefined }).db
@@ -197,26 +214,45 @@ class World {
     )
   }
 
-  #client(nth: number): Client {
+  #client(nth: number, lateMs: number): Client {
+    const home = nth % this.#profile.processes
     return new Client({
       ...{ name: `c${nth + 1}`, profile: this.#profile, scheduler: this.#scheduler, history: this.#history },
       processes: () => this.#living,
-      home: this.#processes[nth % this.#processes.length] as ShopProcess,
+      home: () => this.#processes[home] as ShopProcess,
+      startsAtMs: home === this.#profile.processes - 1 ? lateMs : 0,
       tell: this.#tell,
+      onRollback: () => this.#witnesses.note('A5 a transaction thought better of it'),
       onFailedRead: (error) => void this.#faults.push(`a read failed: ${String(error)}`),
     })
   }
 
-  #arrived({ by, operation, key, reply }: Arrival): void {
+  /** Where nothing is written and nothing fails, each load is held against all others. */
+  #loads(process: string, ids: readonly string[]): () => void {
+    const startedMs = this.#scheduler.nowMs
+    for (const id of ids) this.#witnesses.loads(process, `shop:{public.products/${id}}`)
+    return () => {
+      if (!this.#profile.countsLoads) return
+      const times = { startedMs, endedMs: this.#scheduler.nowMs }
+      for (const id of ids) this.#history.load({ process, key: `products/${id}`, ...times })
+    }
+  }
+
+  #arrived(arrival: Arrival): void {
+    const { by, operation, key, reply } = arrival
+    this.#weather.arrived(arrival)
+    this.#witnesses.arrived(arrival)
     if (this.#tells) {
       this.#tell('cache', `${operation} ${key} for ${by}: ${saidOf(reply)}`)
     }
   }
 
   #happened(name: string, event: CorralEvent): void {
+    this.#witnesses.happened(event)
     if (event.type === 'relay.shard' && event.standing === 'current') this.#endDoubts(event.shard)
     if (this.#tells && !QUIET.has(event.type)) this.#tell(name, eventOf(event))
-    if (event.type === 'background.failed') this.#faults.push(`background ${event.task} failed: ${String(event.error)}`)
+    const isBug = event.type === 'background.failed' && !isCorralError(event.error)
+    if (isBug) this.#faults.push(`background ${event.task} failed: ${String(event.error)}`)
   }
 
   /** Everything that may still be served, held against the database. */
@@ -268,7 +304,7 @@ class World {
       {
         reads: this.#history.reads,
         // Every commit is on record, so nothing is left unknown.
-        writes: this.#history.writes.filter(({ outcome }) => outcome !== 'unknown'),
+        writes: this.#history.writes.filter(({ version }) => version !== null),
         loads: this.#history.loads,
         atRest: this.#history.atRest,
       },
@@ -279,10 +315,13 @@ class World {
         ...(ttl?.freshMs === undefined ? {} : { freshMs: ttl.freshMs }),
       },
     )
+    if (this.#profile.countsLoads && report.loads.mostAtOnce > 1) {
+      this.#faults.push(`${report.loads.mostAtOnce} loads of one row at once in the fleet`)
+    }
     return {
       ...{ seed: this.#seed, profile: this.#profileName, report, faults: this.#faults, story: this.#story },
       violations: report.violations.filter((violation) => this.#isPromised(violation)),
-      witnesses: [],
+      witnesses: this.#witnesses.seen,
       events: this.#scheduler.steps,
     }
   }

@@ -1,7 +1,4 @@
-/**
- * What the catalog says of the one table there is. test/integration/postgres/model-difference.test.ts holds it against a real table with stamp and
- * outbox.
- */
+/** What the catalog says of the one table there is, as it does of a real one with stamp and outbox. */
 export const CATALOG = {
   schema: 'public',
   name: 'products',
@@ -20,7 +17,12 @@ export const CATALOG = {
   stamp: { arguments: Buffer.from('corral_version\0').toString('hex'), repairs: [] },
 }
 
-const RELATION = JSON.stringify(CATALOG)
+/** The same after `sku` and `says` were dropped and added again. */
+const ALTERED = { ...CATALOG, columns: reordered(CATALOG.columns) }
+
+function reordered<Item>([id, sku, price, version, says]: readonly Item[]): readonly Item[] {
+  return [id, says, price, version, sku] as Item[]
+}
 
 const RELATIONS = JSON.stringify({
   relations: [
@@ -38,13 +40,19 @@ const RELATIONS = JSON.stringify({
 const NO_ROW = { id: null, sku: null, price: null, corral_version: null, says: null }
 
 /** Undefined: this is no question about the catalog. */
-export function catalogAnswer(sql: string, _parameters: readonly unknown[]): Record<string, unknown>[] | undefined {
+export function catalogAnswer(sql: string, isAltered: boolean): Record<string, unknown>[] | undefined {
   const text = sql.trimStart()
-  if (text.startsWith("select json_build_object(\n      'schema'")) return [{ relation: RELATION }]
+  if (text.startsWith("select json_build_object(\n      'schema'"))
+    return [{ relation: JSON.stringify(isAltered ? ALTERED : CATALOG) }]
   if (text.startsWith('with named as (')) return [{ answer: RELATIONS }]
-  if (text.includes('select 1 as corralone')) return [{ ...NO_ROW }]
+  if (text.includes('select 1 as corralone'))
+    return [isAltered ? Object.fromEntries(reordered(Object.entries(NO_ROW))) : { ...NO_ROW }]
   if (text.startsWith('select count(*)::text as found from pg_trigger')) return [{ found: '2' }]
   if (text.startsWith('select count(*)::text as missing')) return [{ missing: '0' }]
+  if (text.startsWith('select (select count(*) from pg_trigger')) {
+    return [{ triggers: '2', published: '0', alone: 'true' }]
+  }
+  if (text.startsWith('select has_table_privilege')) return [{ may: 'true' }]
   if (text.startsWith('select (has_schema_privilege')) return [{ allowed: 'true' }]
   return undefined
 }

@@ -16,8 +16,7 @@ type Outcome = 'committed' | 'aborted' | 'in progress'
 
 /**
  * One table of Postgres in memory: rows in versions, transactions that see what was committed when their statement began, row locks,
- * the stamp with its tombstones, the outbox. A commit is one step. Kept equal to the real one by
- * test/integration/postgres/model-difference.test.ts.
+ * the stamp with its tombstones, the outbox. A commit is one step.
  */
 export class Database {
   readonly #nowMs: () => number
@@ -68,6 +67,13 @@ export class Database {
     return { xmin: Math.min(xmax, ...this.#open), xmax, open }
   }
 
+  /** The same within a transaction, which may go on seeing what it saw first. */
+  sightOf(tx: Transaction | undefined): Snapshot {
+    if (!tx?.isRepeatable) return this.snapshot
+    this.seenBy(tx)
+    return tx.sight as Snapshot
+  }
+
   /** The same on a standby that has replayed so many commits: it knows which are open, and does not say so. */
   standbySnapshot(commit: number): Snapshot {
     const { xmin, xmax } = this.#sights[commit] as Snapshot
@@ -78,13 +84,14 @@ export class Database {
     return this.#outcomes.get(xid) ?? null
   }
 
-  begin(isRepeatable = false): Transaction {
-    return new Transaction(isRepeatable)
+  begin(by = 'SQL', isRepeatable = false): Transaction {
+    return new Transaction(isRepeatable, by)
   }
 
   /** Up to which commit a statement of this transaction sees. */
   seenBy(tx: Transaction | undefined): number {
     if (!tx?.isRepeatable) return this.#commits
+    tx.sight ??= this.snapshot
     tx.sees ??= this.#commits
     return tx.sees
   }

@@ -25,6 +25,8 @@ export interface SimulatedPostgres {
   readonly latency: Latency
   /** Left out: this is the primary. */
   readonly replica?: Replica | undefined
+  /** To this process, the table's columns are in another order. */
+  readonly isAltered?: boolean
   /** Asked for each statement; undefined: nothing befalls it. */
   readonly faultOf: (sql: string) => StatementFault | undefined
   /** Told of every statement that loads rows by id. Returns what to call when it is over. */
@@ -105,7 +107,7 @@ class Connection implements DatabaseConnection {
 
   constructor(postgres: SimulatedPostgres) {
     this.#postgres = postgres
-    this.#session = new Session(postgres.database, postgres.replica)
+    this.#session = new Session(postgres.database, postgres.host.name, postgres.replica, postgres.isAltered ?? false)
   }
 
   close(): void {

@@ -20,12 +20,20 @@ export interface Replica {
 export class Session {
   readonly #database: Database
   readonly #replica: Replica | undefined
+  readonly #isAltered: boolean
+  readonly #by: string
   #tx: Transaction | undefined
   #isClosed = false
 
-  constructor(database: Database, replica?: Replica) {
+  /**
+   * @param by whose it is.
+   * @param isAltered the columns are in another order, as after a migration.
+   */
+  constructor(database: Database, by: string, replica: Replica | undefined, isAltered: boolean) {
     this.#database = database
+    this.#by = by
     this.#replica = replica
+    this.#isAltered = isAltered
   }
 
   /** @throws PgError as the server would. */
@@ -71,14 +79,16 @@ export class Session {
 
   async #statement(sql: string, parameters: Parameters): Promise<Answer> {
     if (/^(begin|start transaction)/.test(sql)) {
-      this.#tx = this.#database.begin(sql.includes('repeatable read'))
+      this.#tx = this.#database.begin(this.#by, sql.includes('repeatable read'))
       return []
     }
+    // The first statement of a transaction decides what a repeatable one sees.
+    this.#database.seenBy(this.#tx)
     const savepoint = /^savepoint "(\w+)"/.exec(sql)
     if (savepoint) this.#tx?.savepoint(savepoint[1] as string)
     if (savepoint || sql.startsWith('release savepoint') || sql === 'select 1') return []
     const answer = this.#row(sql, parameters) ?? this.#sight(sql, parameters) ?? this.#relay(sql, parameters)
-    const known = (await answer) ?? this.#write(sql, parameters) ?? catalogAnswer(sql, parameters)
+    const known = (await answer) ?? this.#write(sql, parameters) ?? catalogAnswer(sql, this.#isAltered)
     const found = await known
     if (found === undefined) throw new Error(`the simulated Postgres does not know this statement: ${sql}`)
     return found
@@ -101,7 +111,7 @@ export class Session {
   #load(sql: string, ids: string): Answer {
     const database = this.#database
     const commit = this.#replica ? this.#replica.commit : database.seenBy(this.#tx)
-    const snapshot = this.#replica ? database.standbySnapshot(commit) : database.snapshot
+    const snapshot = this.#replica ? database.standbySnapshot(commit) : database.sightOf(this.#tx)
     const beside = { corralsnapshot: printSnapshot(snapshot), corralsource: this.#replica ? 'standby' : 'primary' }
     const wanted = JSON.parse(`[${ids.slice(1, -1)}]`) as string[]
     const bySku = sql.includes('"corralrow"."sku" = any')
@@ -122,7 +132,7 @@ export class Session {
   #sight(sql: string, parameters: Parameters): Answer | undefined {
     const database = this.#database
     if (sql.startsWith('select pg_current_snapshot()::text as snapshot')) {
-      const snapshot = this.#replica ? database.standbySnapshot(this.#replica.commit) : database.snapshot
+      const snapshot = this.#replica ? database.standbySnapshot(this.#replica.commit) : database.sightOf(this.#tx)
       return [{ snapshot: printSnapshot(snapshot), source: this.#replica ? 'standby' : 'primary' }]
     }
     if (sql.startsWith('select pg_xact_status')) return [{ status: database.outcomeOf(Number(parameters[0])) }]
@@ -178,7 +188,7 @@ export class Session {
   async #writing(act: (tx: Transaction) => Promise<Answer>): Promise<Answer> {
     if (this.#replica) throw new PgError('25006', 'cannot execute in a read-only transaction')
     if (this.#tx) return act(this.#tx)
-    const tx = this.#database.begin()
+    const tx = this.#database.begin(this.#by)
     this.#tx = tx
     try {
       const answer = await act(tx)
@@ -216,6 +226,7 @@ export class Session {
     if (sql.startsWith('with raised as')) {
       return this.#epoch(String(parameters[0]), Number(parameters[1]), parameters[2] as string | null)
     }
+    if (sql.startsWith('select source from')) return [{ source: null }]
     if (sql.startsWith('select number::text as number from corral.epochs') || sql.includes('from "corral".epochs')) {
       return [{ number: String(database.epochs.get(String(parameters[0]))?.number ?? 0) }]
     }

@@ -1,3 +1,4 @@
+import type { Snapshot } from './snapshot.js'
 import type { OutboxRow, Row } from './table.js'
 
 /** One write of one row. */
@@ -16,13 +17,18 @@ export class Transaction {
   xid: number | undefined
   /** Of REPEATABLE READ: the commit it sees everything up to; undefined before its first statement, and otherwise. */
   sees: number | undefined
+  /** And how it sees transactions. */
+  sight: Snapshot | undefined
   readonly isRepeatable: boolean
+  /** Whose it is. */
+  readonly by: string
   hasEnded = false
   hasFailed = false
   readonly #savepoints = new Map<string, readonly [rows: number, outbox: number, tombs: number]>()
 
-  constructor(isRepeatable: boolean) {
+  constructor(isRepeatable: boolean, by: string) {
     this.isRepeatable = isRepeatable
+    this.by = by
   }
 
   savepoint(name: string): void {

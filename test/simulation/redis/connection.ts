@@ -19,6 +19,9 @@ import { type Latency, Wire } from '../wire.js'
 import type { RedisServer } from './server.js'
 import type { RedisServers } from './servers.js'
 
+/** What befalls a call: it never arrives, only after the caller has been told that it failed, or its answer is lost. */
+export type CommandFault = 'lost' | 'late' | 'unanswered'
+
 export type Operation = 'read' | 'lease' | 'fill' | 'release' | 'fence' | 'mark'
 
 /** What a server was asked, and by whom, when the command arrived there. */
@@ -40,6 +43,10 @@ interface Line {
 
 /** How long after its connection a command may still arrive that was in a buffer somewhere. */
 const LATEST_MS = 500
+/** How long after its caller has given it up a single command arrives, at most. */
+const LATE_MS = 150
+/** As ioredis says it. */
+const CLOSED = 'Connection is closed.'
 /** Share of calls whose commands do not travel together. */
 const SPLIT_SHARE = 0.1
 
@@ -57,6 +64,7 @@ export class RedisConnection implements CacheStore {
   readonly #latency: Latency
   readonly #clockErrorMs: number
   readonly #onArrival: (arrival: Arrival) => void
+  readonly #faultOf: () => CommandFault | undefined
   readonly #lines = new Map<string, Line>()
 
   constructor(options: {
@@ -67,6 +75,8 @@ export class RedisConnection implements CacheStore {
     /** By how much this process' idea of the store's clock is wrong. */
     clockErrorMs: number
     onArrival: (arrival: Arrival) => void
+    /** Asked for each call. */
+    faultOf: () => CommandFault | undefined
   }) {
     this.#scheduler = options.scheduler
     this.#host = options.host
@@ -74,6 +84,7 @@ export class RedisConnection implements CacheStore {
     this.#latency = options.latency
     this.#clockErrorMs = options.clockErrorMs
     this.#onArrival = options.onArrival
+    this.#faultOf = options.faultOf
     const { servers } = options
     this.shards = {
       list: () => servers.names,
@@ -164,7 +175,7 @@ export class RedisConnection implements CacheStore {
       const unanswered = [...waiting]
       waiting.clear()
       const fail = () => {
-        for (const reject of unanswered) reject(new Error('Connection is closed.'))
+        for (const reject of unanswered) reject(new Error(CLOSED))
       }
       this.#scheduler.after(this.#scheduler.between(0, 5), () => this.#host.receive(fail))
     }
@@ -202,20 +213,29 @@ export class RedisConnection implements CacheStore {
 
   #ask<Reply>(shard: string, run: (server: RedisServer) => Promise<Reply>): Promise<Reply> {
     const line = this.#line(shard)
+    const fault = this.#faultOf()
     return new Promise((resolve, reject) => {
       line.waiting.add(reject)
-      line.there.send(() => {
+      const arrive = () => {
         const { primary, former } = this.#servers.shard(shard)
         const server = this.isolatedFrom.has(shard) ? (former ?? primary) : primary
         if (server.isDown) return
         void run(server).then((reply) => {
+          if (fault !== undefined) return
           line.back.send(() =>
             this.#host.receive(() => {
               if (line.waiting.delete(reject)) resolve(reply)
-            }),
+            }, line),
           )
         }, reject)
-      })
+      }
+      if (fault === 'late') line.there.sendAside(arrive, this.#scheduler.between(2, LATE_MS))
+      else if (fault !== 'lost') line.there.send(arrive)
+      if (fault === undefined) return
+      const fail = () => {
+        if (line.waiting.delete(reject)) reject(new Error(CLOSED))
+      }
+      this.#scheduler.after(this.#scheduler.between(1, 8), () => this.#host.receive(fail, line))
     })
   }
 
