@@ -24,6 +24,8 @@ let loads = 0
 const corral = createCorral({
   ...{ db, redis, namespace },
   cache: { deadlineMs: 10_000, fenceDeadlineMs: 10_000 },
+  // Nothing is to expire by itself, however slow the machine.
+  ttl: { freshMs: 3_600_000 },
   onEvent: (event) => {
     if (event.type === 'load') loads += event.ids
   },
