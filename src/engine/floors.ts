@@ -12,6 +12,19 @@ export function isBelowFloor(
   return loaded.version !== undefined && compareVersions(loaded.version, floor.version) < 0
 }
 
+/** Rows held in this process' memory that stand in for their floors. */
+export interface HeldRows {
+  /** Undefined when no row is held under this key. */
+  versionOf(key: CacheKey): Version | undefined
+  /** Holds it no longer, and whatever is said of it then is forgotten. */
+  letGo(key: CacheKey): void
+}
+
+/** What is in front of a row's id in its key. */
+function startOf(key: string): string {
+  return key.slice(0, key.indexOf('/') + 1)
+}
+
 /**
  * What this process has seen and written, per key, so that its reads of a key never go back in time and always include
  * its own writes, whatever the cache holds.
@@ -20,6 +33,8 @@ export function isBelowFloor(
  */
 export class Floors {
   readonly #floors = new Map<CacheKey, Floor>()
+  /** By what all keys of theirs start with. */
+  readonly #rows = new Map<string, HeldRows[]>()
   readonly #maxKeys: number
 
   constructor(maxKeys: number) {
@@ -27,7 +42,35 @@ export class Floors {
   }
 
   get(key: CacheKey): Floor | undefined {
-    return this.#floors.get(key)
+    return this.#floors.get(key) ?? this.#takeBack(key)
+  }
+
+  /** How many are kept here. */
+  get size(): number {
+    return this.#floors.size
+  }
+
+  /**
+   * From now on rows in memory stand in for their floors: what a row costs there must not be paid twice.
+   *
+   * While a row is held (`isHeld` has been called), its version is its floor, and nothing is kept here. Whoever holds it says
+   * so before it lets go of it (`isLetGo`). Asked for meanwhile, the floor is back, and stays until the row is held anew.
+   */
+  standIn(prefix: string, rows: HeldRows): void {
+    const start = startOf(prefix)
+    this.#rows.set(start, [...(this.#rows.get(start) ?? []), rows])
+  }
+
+  /** A row of this version is held from now on. */
+  isHeld(key: CacheKey, version: Version): void {
+    const floor = this.#floors.get(key)
+    if (floor === undefined) return
+    if (floor.isUnordered || compareVersions(floor.version, version) <= 0) this.#floors.delete(key)
+  }
+
+  /** A row of this version is held no longer. */
+  isLetGo(key: CacheKey, version: Version): void {
+    this.raise(key, version, false)
   }
 
   /**
@@ -56,11 +99,25 @@ export class Floors {
 
   /** Forgets a floor that the database itself contradicts. */
   clear(key: CacheKey): void {
+    if (this.#rows.size > 0) for (const rows of this.#rows.get(startOf(key)) ?? []) rows.letGo(key)
     this.#floors.delete(key)
   }
 
   clearAll(): void {
     this.#floors.clear()
+  }
+
+  #takeBack(key: CacheKey): Floor | undefined {
+    if (this.#rows.size === 0) return undefined
+    let highest: Version | undefined
+    for (const rows of this.#rows.get(startOf(key)) ?? []) {
+      const version = rows.versionOf(key)
+      if (version !== undefined && (highest === undefined || compareVersions(version, highest) > 0)) highest = version
+    }
+    if (highest === undefined) return undefined
+    const floor = { version: highest, absent: false }
+    this.#set(key, floor)
+    return floor
   }
 
   #set(key: CacheKey, floor: Floor): void {

@@ -19,8 +19,8 @@ export interface Held<Value> {
   readonly mayRefreshFromMs: number
   /** Until then a hit has nothing to do but to answer. */
   quietUntilMs: number
-  /** No change that was committed before this moment of the monotonic clock is missing; minus infinity: not known. */
-  readonly provenAtMs: number
+  /** No change that was committed before this moment of the monotonic clock is missing; undefined: not known. */
+  readonly provenAtMs: number | undefined
 }
 
 export interface L1Options<Value> {
@@ -34,6 +34,8 @@ export interface L1Options<Value> {
   readonly earlinessMs: (freshMs: number) => number
   /** A copy was hit that is old enough for an early refresh. */
   readonly onLate: (slot: L1Slot, remainingMs: number) => void
+  /** A value of this version is held no longer, for whatever reason. */
+  readonly onLetGo?: (slot: L1Slot, version: Version) => void
 }
 
 /** A value as the cache or the database has just given it. */
@@ -71,9 +73,16 @@ export class L1<Value> {
 
   constructor(options: L1Options<Value>) {
     this.#options = options
+    const { onLetGo } = options
     this.#entries = new LRUCache({
       max: options.maxEntries,
       maxSize: options.maxBytes,
+      ...(onLetGo && {
+        dispose: ({ value }, slot) => {
+          const version = value && options.versionOf(value)
+          if (version !== undefined) onLetGo(slot, version)
+        },
+      }),
     })
   }
 
@@ -106,7 +115,8 @@ export class L1<Value> {
   /** What is held, if it is still fresh and lacks nothing that was committed before `leastMs`. */
   recallProven(slot: L1Slot, nowMs: number, leastMs: number): { readonly value: Value | undefined } | undefined {
     const held = this.#entries.get(slot)
-    return held !== undefined && nowMs < held.untilMs && held.provenAtMs >= leastMs ? held : undefined
+    if (held?.provenAtMs === undefined || held.provenAtMs < leastMs) return undefined
+    return nowMs < held.untilMs ? held : undefined
   }
 
   /** The value itself, without a promise: `peek`. `held: false` when there is none that is still fresh. */
@@ -128,22 +138,22 @@ export class L1<Value> {
     return this.#era * 2 ** 32 + (this.#stripes[stripeOf(slot)] as number)
   }
 
-  remember(slot: L1Slot, fresh: FreshValue<Value>, generation: number): void {
-    if (this.generation(slot) !== generation) return
+  /** Keeps a value, unless it was invalidated since `generation` was taken. True: it is held. */
+  remember(slot: L1Slot, fresh: FreshValue<Value>, generation: number): boolean {
+    if (this.generation(slot) !== generation) return false
     const lifeMs = Math.min(fresh.remainingMs, this.#options.maxAgeMs)
-    if (lifeMs <= 0) return
+    if (lifeMs <= 0) return false
     const untilMs = Math.floor(this.#options.clock.monotonicMs() + lifeMs)
     // A copy that is cut short looks at the cache again in good time; what it finds there decides about a refresh.
     const isCut = lifeMs < fresh.remainingMs
     const mayRefreshFromMs = isCut ? untilMs : Math.floor(untilMs - this.#options.earlinessMs(fresh.freshMs))
-    const { provenAtMs = Number.NEGATIVE_INFINITY } = fresh
     // lru-cache wants a positive size, and an absence has no bytes.
     const size = Math.max(1, fresh.sizeBytes)
-    this.#entries.set(
-      slot,
-      { value: fresh.value, answer: undefined, untilMs, mayRefreshFromMs, quietUntilMs: 0, provenAtMs },
-      { size },
-    )
+    // Whole numbers: V8 boxes fractions, and a box is as large as two of these fields.
+    const provenAtMs = fresh.provenAtMs === undefined ? undefined : Math.floor(fresh.provenAtMs)
+    const held = { value: fresh.value, answer: undefined, untilMs, mayRefreshFromMs, quietUntilMs: 0, provenAtMs }
+    this.#entries.set(slot, held, { size })
+    return this.#entries.peek(slot) === held
   }
 
   /** The row under `slot` changed. A copy that is at least as new as `version` stays; with null nothing does. True: there was an older one. */
@@ -163,6 +173,17 @@ export class L1<Value> {
     const own = held.value === undefined ? undefined : this.#options.versionOf(held.value)
     if (version !== null && own !== undefined && compareVersions(own, version) >= 0) return false
     return this.#entries.delete(slot)
+  }
+
+  /** The version of what is held, fresh or not. */
+  versionOf(slot: L1Slot): Version | undefined {
+    const value = this.#entries.peek(slot)?.value
+    return value && this.#options.versionOf(value)
+  }
+
+  /** The row under `slot` is held no longer. */
+  letGo(slot: L1Slot): void {
+    this.#entries.delete(slot)
   }
 
   /** Forgets everything: something may have been missed. */

@@ -9,7 +9,7 @@ import { ANSWERED, type ReadSpan } from '../core/telemetry.js'
 import { compareVersions, toVersion, type Version } from '../core/version.js'
 import type { BoundedReader } from '../engine/bounded-reader.js'
 import type { HotCopies } from '../engine/hot-copies.js'
-import { L1 } from '../engine/l1.js'
+import type { L1Slot } from '../engine/l1.js'
 import type { LoadQueue } from '../engine/load-queue.js'
 import type { Reader } from '../engine/reader.js'
 import { Sealer } from '../engine/sealer.js'
@@ -298,18 +298,18 @@ export class CachedTable {
     const { clock, invalidation, isLive } = this.#parts
     const { facts } = this.#plan
     const { read } = this.#options
+    const floors = facts.version && this.#parts.floors
     const record = (id: CanonicalId) => this.#hot?.recordNear(this.#changes.rowKey(id))
-    const l1 = new L1<object>({
-      clock,
+    const l1 = {
       ...this.#options.l1,
-      versionOf: (row) => this.#versionIn(row),
-      earlinessMs: (freshMs) => longestHeadStartMs({ loadMs: this.#cost.estimateMs, freshMs }, read),
-      onLate: (slot, remainingMs) => this.#mayRefresh(tier.idOf(slot), remainingMs),
-    })
+      versionOf: (row: object) => this.#versionIn(row),
+      earlinessMs: (freshMs: number) => longestHeadStartMs({ loadMs: this.#cost.estimateMs, freshMs }, read),
+      onLate: (slot: L1Slot, remainingMs: number) => this.#mayRefresh(tier.idOf(slot), remainingMs),
+    }
     const takeOver: Reader<CanonicalId, object>['takeOver'] = (...published) => this.#rows.takeOver(...published)
     const prefix = this.#changes.rowPrefix
     const onHit = nearHits(this.#parts, this.#options, facts.entity, record)
-    const tier: RowTier = new RowTier({ l1, prefix, key: facts.key, clock, isLive, takeOver, onHit })
+    const tier: RowTier = new RowTier({ l1, prefix, key: facts.key, floors, clock, isLive, takeOver, onHit })
     invalidation.register(tier)
     this.#parts.telemetry.watchNear(facts.entity, tier)
     return tier
@@ -332,9 +332,10 @@ export class CachedTable {
       const facts = await readTable(this.#parts.db, this.#options)
       const plan = planOf(facts, { ...this.#parts, ...this.#options })
       if (plan.rows.shape === this.#plan.rows.shape) return
+      // While the plan still knows the stamp by the name it has in the rows that are let go of.
+      this.#tier?.clear()
       this.#plan = plan
       this.#writer = new RowWriter(facts)
-      this.#tier?.clear()
       this.#parts.emit({ type: 'shape.changed', entity: facts.entity })
     })
   }

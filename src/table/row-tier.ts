@@ -8,8 +8,9 @@ import type { Version } from '../core/version.js'
 import type { ProvenTier } from '../engine/bounded-reader.js'
 import type { AnnouncedChange } from '../engine/bus-message.js'
 import type { EngineParts } from '../engine/filler.js'
+import type { Floors, HeldRows } from '../engine/floors.js'
 import type { Holder } from '../engine/invalidation.js'
-import type { FreshValue, L1, L1Slot } from '../engine/l1.js'
+import { type FreshValue, L1, type L1Options, type L1Slot } from '../engine/l1.js'
 
 /** Between the parts of a composite id in a slot: the one character no Postgres text can contain. */
 const SEPARATOR = '\u0000'
@@ -27,10 +28,11 @@ const SURELY_SHORT = 22
  * A slot is what callers usually hold: for an integer key the number, for a text or uuid key the canonical string. Only
  * other spellings of an id, and composite ids, have to be brought into that form first.
  */
-export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFigures {
+export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRows, NearFigures {
   readonly prefix: string
   readonly #l1: L1<object>
   readonly #clock: Pick<Clock, 'monotonicMs'>
+  readonly #floors: Floors | undefined
   readonly #isLive: (nowMs: number) => boolean
   readonly #takeOver: TakeOver | undefined
   readonly #onHit: ((id: CanonicalId) => void) | undefined
@@ -38,9 +40,11 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
   #hits = 0
 
   constructor(options: {
-    l1: L1<object>
+    l1: Omit<L1Options<object>, 'onLetGo' | 'clock'>
     prefix: string
     key: readonly KeyColumn[]
+    /** Its rows stand in for theirs. Left out: the table has no stamp. */
+    floors?: Floors | undefined
     clock: Pick<Clock, 'monotonicMs'>
     /** Whether what this process holds may be trusted at this monotonic time. */
     isLive: (nowMs: number) => boolean
@@ -49,8 +53,13 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
     /** Told of each read that is answered here, but for bounded ones. */
     onHit?: ((id: CanonicalId) => void) | undefined
   }) {
-    this.#l1 = options.l1
+    const { floors, clock } = options
+    const onLetGo: L1Options<object>['onLetGo'] = (slot, version) =>
+      floors?.isLetGo(cacheKey(this.prefix, this.idOf(slot)), version)
+    this.#l1 = new L1({ ...options.l1, clock, ...(floors && { onLetGo }) })
+    this.#floors = floors
     this.prefix = options.prefix
+    floors?.standIn(options.prefix, this)
     this.#clock = options.clock
     this.#isLive = options.isLive
     this.#takeOver = options.takeOver
@@ -134,7 +143,22 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, NearFig
     // Each reader of a row with bytes needs bytes of its own, and one shared answer cannot give them.
     if (fresh.value !== undefined && handOut(fresh.value) !== fresh.value) return
     if (!this.#canBeFound(id)) return
-    this.#l1.remember(this.slotOf(id), fresh, generation)
+    const slot = this.slotOf(id)
+    if (!this.#l1.remember(slot, fresh, generation) || this.#floors === undefined) return
+    const version = this.#l1.versionOf(slot)
+    if (version !== undefined) this.#floors.isHeld(cacheKey(this.prefix, id), version)
+  }
+
+  /** See `HeldRows`. */
+  versionOf(key: CacheKey): Version | undefined {
+    const slot = this.#slotOfKey(key)
+    return slot === undefined ? undefined : this.#l1.versionOf(slot)
+  }
+
+  /** See `HeldRows`. */
+  letGo(key: CacheKey): void {
+    const slot = this.#slotOfKey(key)
+    if (slot !== undefined) this.#l1.letGo(slot)
   }
 
   forget(key: CacheKey, { version, entry }: Pick<AnnouncedChange, 'version' | 'entry'>): void {

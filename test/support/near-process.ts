@@ -10,7 +10,8 @@ import type { Version } from '../../src/core/version.js'
 import { BoundedReader } from '../../src/engine/bounded-reader.js'
 import type { FenceState } from '../../src/engine/fencer.js'
 import { Filler, type ReadSource } from '../../src/engine/filler.js'
-import { L1 } from '../../src/engine/l1.js'
+import type { Floors } from '../../src/engine/floors.js'
+import type { Invalidation } from '../../src/engine/invalidation.js'
 import { Reader } from '../../src/engine/reader.js'
 import { Sealer } from '../../src/engine/sealer.js'
 import { LoadCost } from '../../src/policy/load-cost.js'
@@ -94,16 +95,17 @@ export class NearProcess {
       },
     )
     const parts = this.#assembly.table
-    const l1 = new L1<object>({
-      clock: this.clock,
+    const l1 = {
       ...settings.l1,
-      versionOf: (row) => (hasVersions ? (row as ModelRow).version : undefined),
+      versionOf: (row: object) => (hasVersions ? (row as ModelRow).version : undefined),
       earlinessMs: () => 0,
       onLate: () => {},
-    })
+    }
     const key = [new KeyColumn({ column: 'id', property: 'id', type: { name: 'text' } })]
     const takeOver: Reader<CanonicalId, object>['takeOver'] = (...published) => this.#reader.takeOver(...published)
-    this.#tier = new RowTier({ l1, prefix: PREFIX, key, clock: this.clock, isLive: parts.isLive, takeOver })
+    const { floors, isLive } = parts
+    const held = hasVersions ? { floors } : {}
+    this.#tier = new RowTier({ l1, prefix: PREFIX, key, clock: this.clock, isLive, takeOver, ...held })
     parts.invalidation.register(this.#tier)
     const source = this.#source()
     const { graceMs, jitter } = settings.ttl
@@ -121,6 +123,14 @@ export class NearProcess {
       hardTimeoutMs: read.hardTimeoutMs,
       prove: (key, _id, boundMs) => watermark.prove([key], boundMs),
     })
+  }
+
+  get invalidation(): Invalidation {
+    return this.#assembly.table.invalidation
+  }
+
+  get floors(): Floors {
+    return this.#assembly.table.floors
   }
 
   keyOf(id: string): CacheKey {

@@ -6,7 +6,6 @@ import { KeyColumn, type KeyType } from '../../../src/adapters/postgres/key-colu
 import { type CacheKey, cacheKey, keyPrefix } from '../../../src/core/key.js'
 import type { CanonicalId } from '../../../src/core/ports.js'
 import type { Version } from '../../../src/core/version.js'
-import { L1 } from '../../../src/engine/l1.js'
 import { RowTier } from '../../../src/table/row-tier.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
@@ -21,15 +20,14 @@ interface Row {
 
 function open(...types: KeyType['name'][]): RowTier {
   const clock = new ManualClock()
-  const l1 = new L1<object>({
-    clock,
+  const l1 = {
     maxEntries: 1_000,
     maxBytes: 1_000_000,
     maxAgeMs: 10_000,
-    versionOf: (row) => (row as Row).version,
+    versionOf: (row: object) => (row as Row).version,
     earlinessMs: () => 0,
     onLate: () => {},
-  })
+  }
   const key = types.map(
     (name, at) => new KeyColumn({ column: `k${at}`, property: `k${at}`, type: { name } as KeyType }),
   )
