@@ -89,7 +89,7 @@ async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
     ],
     remarks: readers.map(({ name }) => {
       const { usual, tenfold } = of(name)
-      return `${name}: loads/s ${usual.loadsPerSecond.toFixed(0)} -> ${tenfold.loadsPerSecond.toFixed(0)}, failed reads ${usual.failures} -> ${tenfold.failures}`
+      return `${name}: loads/s ${usual.loadsPerSecond.toFixed(0)} -> ${tenfold.loadsPerSecond.toFixed(0)}, failed reads ${usual.failures} -> ${tenfold.failures}, median wait ${usual.p50Ms.toFixed(1)} -> ${tenfold.p50Ms.toFixed(1)} ms, processor time of the readers ${usual.cpuUs.toFixed(0)} -> ${tenfold.cpuUs.toFixed(0)} us a read`
     }),
     cannot,
   }
@@ -106,5 +106,12 @@ function figuresOf({ startMs, durationMs, loads, logs }: TrafficResult) {
     p99sMs: windows.filter(({ length }) => length > 0).map((waits) => quantile(waits, 0.99)),
     loadsPerSecond: (loads / durationMs) * 1_000,
     failures: logs.reduce((sum, { failures }) => sum + failures, 0),
+    p50Ms: quantile(
+      logs.flatMap(({ waitsMs }) => [...waitsMs]),
+      0.5,
+    ),
+    cpuUs:
+      (1_000 * logs.reduce((sum, { cpuMs }) => sum + cpuMs, 0)) /
+      logs.reduce((sum, { waitsMs }) => sum + waitsMs.length, 0),
   }
 }

@@ -22,6 +22,8 @@ export interface TrafficLog {
   /** How old the answer was when it was given: since the row's `touched_ms`. */
   readonly agesMs: Float64Array
   readonly failures: number
+  /** Processor time of this process over all of it, kernel included. */
+  readonly cpuMs: number
   readonly loads: readonly SeenLoad[]
 }
 
@@ -41,6 +43,7 @@ let reader: RowReader
 async function run({ ids, perSecond, startMs, endMs }: Traffic): Promise<TrafficLog> {
   const { connections } = reader
   connections.loads.length = 0
+  const cpuBefore = process.cpuUsage()
   const reads = Math.floor(((endMs - startMs) / 1_000) * perSecond)
   const log = {
     askedMs: new Float64Array(reads),
@@ -66,7 +69,8 @@ async function run({ ids, perSecond, startMs, endMs }: Traffic): Promise<Traffic
   await Promise.all(under)
   // Refreshes nobody waited for.
   while (connections.loadsUnderWay > 0) await new Promise((resolve) => setTimeout(resolve, 5))
-  return { ...log, loads: [...connections.loads] }
+  const { user, system } = process.cpuUsage(cpuBefore)
+  return { ...log, cpuMs: (user + system) / 1_000, loads: [...connections.loads] }
 }
 
 const talk: TrafficTalk = {
