@@ -33,7 +33,7 @@ afterAll(() => redis.stop())
 
 /** A relay that leads and keeps up, as far as the database can tell. */
 async function leading(namespace: string): Promise<pg.Client> {
-  const { relayLock } = await import('../../../src/adapters/postgres/outbox-feed.js')
+  const { relayLock } = await import('../../../src/adapters/postgres/relay-lead.js')
   const leader = new pg.Client({ connectionString: databaseUrl })
   await leader.connect()
   await leader.query(`select pg_advisory_lock(${relayLock(namespace)})`)
