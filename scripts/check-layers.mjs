@@ -53,7 +53,7 @@ const LAYERS = {
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
   'instance-options': { layers: ['core', 'config', 'adapters/redis'], packages: [] },
-  inside: { layers: ['config', 'adapters/*', 'assembly', 'table', 'table-repository'], packages: [] },
+  inside: { layers: ['config', 'relay-options', 'adapters/*', 'assembly', 'table', 'table-repository'], packages: [] },
   client: {
     layers: [
       ...BELOW_QUERY,

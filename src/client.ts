@@ -306,7 +306,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     },
   }
   const replicaDb = replica?.db
-  return withInside(corral, { db, replicaDb, redis, namespace, secret, settings, repositories, assembly })
+  return withInside(corral, { db, replicaDb, redis, namespace, secret, settings, slot, repositories, assembly })
 }
 
 /** Opens a table when it is first asked for. A failed opening is forgotten: the migration may have run by the next call. */

@@ -2,6 +2,7 @@ import type { AnyDatabase } from './adapters/postgres/row-writer.js'
 import type { RedisClient } from './adapters/redis/connection.js'
 import type { Assembly } from './assembly.js'
 import type { Settings } from './config.js'
+import type { ResolvedSlot } from './relay-options.js'
 import type { CachedTable } from './table/cached-table.js'
 import type { TableOptions } from './table/parts.js'
 import type { TableRepository } from './table-repository.js'
@@ -16,6 +17,8 @@ export interface Inside {
   readonly namespace: string
   readonly secret: string | undefined
   readonly settings: Settings
+  /** The slot that relays of the namespace read. Undefined: they read the outbox. */
+  readonly slot: ResolvedSlot | undefined
   /** In the order they were made; a table may have several. */
   readonly repositories: readonly RepositoryInside[]
   readonly assembly: Pick<Assembly, 'relay' | 'store' | 'table'>

@@ -3,6 +3,7 @@ import { onTestFinished } from 'vitest'
 import type { Finding, FindingId, Unchecked } from '../../src/cli/doctor/findings.js'
 import { createCorral } from '../../src/client.js'
 import type { Clock } from '../../src/core/clock.js'
+import type { RelayOptions } from '../../src/relay-options.js'
 import { runCli } from './cli-lab.js'
 import { freshNamespace } from './services.js'
 import { openShopDatabase } from './shop-lab.js'
@@ -13,7 +14,7 @@ export interface SetUp {
   readonly replicaUrl?: string
   readonly redis?: Redis | Cluster
   readonly namespace?: string
-  readonly relay?: boolean
+  readonly relay?: boolean | RelayOptions
   /** Repositories by table. Default: none. */
   readonly tables?: Readonly<Record<string, object>>
 }

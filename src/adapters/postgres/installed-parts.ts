@@ -3,6 +3,7 @@ import { SourceError } from '../../core/errors.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { LOCKS_NAME } from './lock-sql.js'
 import { CORRAL_SCHEMA, OUTBOX_TRIGGER } from './outbox-sql.js'
+import { PUBLICATION } from './slot-sql.js'
 import { REKEY_TRIGGER, STAMP_TRIGGER, TOMBSTONE_TRIGGER } from './stamp-sql.js'
 
 /** One trigger of Corral's on a table or on a partition of it. */
@@ -49,6 +50,9 @@ export interface InstalledShared {
   /** Body of the function that prunes the outbox; empty where there is none. */
   readonly pruneSource: string
   readonly locks: boolean
+  /** The publication that slots read; its tables as `schema.name`. */
+  readonly publication: boolean
+  readonly published: readonly string[]
 }
 
 export async function readInstalledShared(db: AnyDatabase): Promise<InstalledShared> {
@@ -61,7 +65,10 @@ export async function readInstalledShared(db: AnyDatabase): Promise<InstalledSha
       'pruneSource', coalesce((select p.prosrc from pg_proc p join pg_namespace n on n.oid = p.pronamespace
         where n.nspname = ${CORRAL_SCHEMA} and p.proname = 'prune_outbox'), ''),
       'locks', exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where n.nspname = ${CORRAL_SCHEMA} and c.relname = ${LOCKS_NAME}))::text as text`,
+        where n.nspname = ${CORRAL_SCHEMA} and c.relname = ${LOCKS_NAME}),
+      'publication', exists (select from pg_publication where pubname = ${PUBLICATION}),
+      'published', (select coalesce(json_agg(n.nspname || '.' || c.relname), '[]') from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+        join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace where p.pubname = ${PUBLICATION}))::text as text`,
   )
   return JSON.parse(text)
 }

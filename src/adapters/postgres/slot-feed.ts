@@ -52,7 +52,7 @@ export interface SlotFeedOptions {
 }
 
 /** Names of slots are shared by all databases of a server, and made of few characters. */
-async function slotName(db: AnyDatabase, namespace: string): Promise<string> {
+export async function slotName(db: AnyDatabase, namespace: string): Promise<string> {
   try {
     const { rows } = await sql<{ name: string }>`select current_database()::text as name`.execute(db)
     const digest = createHash('sha256').update(`${rows[0]?.name}/${namespace}`).digest('hex').slice(0, 8)

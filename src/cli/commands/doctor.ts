@@ -6,7 +6,7 @@ import { adminOf } from '../doctor/patient.js'
 import { UsageError } from '../usage-error.js'
 
 /** Groups of checks, for the progress bar. */
-const GROUPS = 6
+const GROUPS = 7
 
 export function doctorCommand(frame: CommandFrame): Command {
   return new Command('doctor')

@@ -12,7 +12,7 @@ import { wholeNumber } from '../whole-number.js'
 export function migrateCommand(frame: CommandFrame): Command {
   return new Command('migrate')
     .description(
-      "Prints the SQL that the tables of the config's repositories need and do not have yet: stamps, outbox and its triggers. Writes nothing without --apply.",
+      "Prints the SQL that the tables of the config's repositories need and do not have yet: stamps, and the outbox and its triggers, or what a replication slot needs where the config's relay reads one. Writes nothing without --apply.",
     )
     .addOption(
       new Option('--check', 'list what is needed and what is there; exit with 1 when something is missing').conflicts(
@@ -21,7 +21,7 @@ export function migrateCommand(frame: CommandFrame): Command {
     )
     .option('--apply', 'run it, each migration in a transaction of its own')
     .option('--all', 'print what is installed, too; every statement may be run twice')
-    .option('--no-outbox', 'leave the outbox out')
+    .option('--no-outbox', 'leave the outbox, or the slot, out')
     .option('--locks', 'with the table of withFencedLock')
     .option('--lock-timeout <ms>', 'longest wait for a lock on a table', wholeNumber(1, 3_600_000), 2_000)
     .action(frame.action(migrate))
@@ -29,7 +29,8 @@ export function migrateCommand(frame: CommandFrame): Command {
 
 async function migrate(context: CommandContext, _: readonly string[], options: Options): Promise<CommandResult> {
   const { inside, signal, progress } = context
-  const choices = { outbox: options.outbox !== false, locks: options.locks === true }
+  const source = options.outbox === false ? 'none' : inside.slot ? 'slot' : 'outbox'
+  const choices = { source, locks: options.locks === true } as const
   const read = async () => migrationPlan(await readTableParts(inside), await readInstalledShared(inside.db), choices)
   const plan = await read()
   const due = plan.filter(({ state }) => state !== 'installed')
@@ -70,6 +71,10 @@ function titleOf({ kind, entity }: MigrationStep): string {
       return 'outbox'
     case 'outbox-table':
       return `outbox triggers of ${entity}`
+    case 'slot':
+      return 'publication for the slot'
+    case 'slot-table':
+      return `${entity} in the publication`
     case 'locks':
       return 'table of fenced locks'
   }

@@ -15,7 +15,7 @@ export function relayCommand(frame: CommandFrame): Command {
 }
 
 async function relay({ world, inside, signal, isJson }: CommandContext, isVerbose: boolean): Promise<CommandResult> {
-  const { db, redis, namespace, secret, settings } = inside
+  const { db, redis, namespace, secret, settings, slot } = inside
   if (redis === undefined) {
     throw new ConfigFileError(
       'the config gives no `redis`: there is no cache outside of its process that a relay could tell',
@@ -27,7 +27,14 @@ async function relay({ world, inside, signal, isJson }: CommandContext, isVerbos
   }
   const toText = logEvents(loggerTo((line) => world.out.write(`${line}\n`), world.clock, isVerbose))
   const process = startRelay({
-    ...{ db, redis, namespace, cache: settings.cache, bus: settings.bus, relay: settings.relay },
+    ...{
+      db,
+      redis,
+      namespace,
+      cache: settings.cache,
+      bus: settings.bus,
+      relay: { ...settings.relay, ...(slot && { source: 'slot', slot }) },
+    },
     ...(secret === undefined ? {} : { secret }),
     onEvent: (event) => {
       if (isVerbose || !isJson || !CHATTER.includes(event.type)) say(event)

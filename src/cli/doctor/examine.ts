@@ -4,6 +4,7 @@ import { type Patient, reasonOf } from './patient.js'
 import { examinePostgres } from './postgres.js'
 import { examineRedis } from './redis.js'
 import { examineRelay } from './relay.js'
+import { examineSlot } from './slot.js'
 import { examineStandby } from './standby.js'
 import { examineTables } from './tables.js'
 
@@ -28,6 +29,7 @@ export async function examine(patient: Patient, onGroup: (name: string) => void)
   const redis = await group('Redis', () => examineRedis(patient))
   if (redis) diagnoses.push(redis.diagnosis)
   if (tables?.hasOutbox) diagnoses.push((await group('relay', () => examineRelay(patient))) ?? NOTHING)
+  if (isThere) diagnoses.push((await group('slot', () => examineSlot(patient))) ?? NOTHING)
   if (isThere) diagnoses.push((await group('clocks', () => examineClocks(patient, redis?.nodes ?? []))) ?? NOTHING)
   if (isThere) diagnoses.push((await group('standby', () => examineStandby(patient))) ?? NOTHING)
   const { findings, unchecked } = merged(diagnoses)

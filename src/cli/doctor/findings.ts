@@ -61,6 +61,26 @@ export const FINDINGS = {
     'notice',
     "This namespace's relay was away for long. Until it has been for a day, all of what it has missed is kept.",
   ],
+  'slot.wal-level': [
+    'critical',
+    "The config's relay reads a replication slot, and the server writes no log that one could be made of.",
+  ],
+  'slot.tables-missing': [
+    'critical',
+    "The config's relay reads a replication slot, and there is no publication for it.",
+  ],
+  'slot.table-missing': [
+    'warning',
+    'Changes of this table that are not made through Corral reach the cache when the TTL ends, and not before.',
+  ],
+  'slot.lost': [
+    'critical',
+    'The server has let go of log that the slot needs, or is about to: the relay begins anew, and everything cached is a miss.',
+  ],
+  'slot.retained': [
+    'warning',
+    'The server keeps this much of its log for the slot: its disk fills until the relay reads on.',
+  ],
   'epoch.behind': [
     'critical',
     'An epoch was ended in Postgres and Redis does not say so: processes that start late, and those that missed the message, show what it has ended.',

@@ -23,9 +23,15 @@ export async function examineTables({ inside }: Patient): Promise<{ findings: Fi
   }
   const tables = await readTableParts({ db: inside.db, repositories: fit })
   const shared = await readInstalledShared(inside.db)
-  const plan = migrationPlan(tables, shared, { outbox: true, locks: false })
-  const hasOutbox = shared.outbox && plan.some(({ kind, state }) => kind === 'outbox-table' && state !== 'missing')
-  return { findings: [...findings, ...plan.flatMap((step) => ofStep(step, shared.outbox))], hasOutbox }
+  const plan = migrationPlan(tables, shared, { source: inside.slot ? 'slot' : 'outbox', locks: false })
+  const hasOutbox =
+    inside.slot === undefined &&
+    shared.outbox &&
+    plan.some(({ kind, state }) => kind === 'outbox-table' && state !== 'missing')
+  return {
+    findings: [...findings, ...plan.flatMap((step) => ofStep(step, inside.slot ? shared.publication : shared.outbox))],
+    hasOutbox,
+  }
 }
 
 /** A ConfigError says what it expected, which is what to do, and what it found. */
@@ -42,7 +48,18 @@ const IDS: Readonly<Record<MigrationStep['kind'], Partial<Readonly<Record<Migrat
     disabled: 'outbox.triggers-disabled',
     outdated: 'outbox.triggers-outdated',
   },
+  slot: { missing: 'slot.tables-missing' },
+  'slot-table': { missing: 'slot.table-missing' },
   locks: {},
+}
+
+const WHAT: Readonly<Record<MigrationStep['kind'], string>> = {
+  stamp: 'version stamp',
+  outbox: 'outbox',
+  'outbox-table': 'outbox triggers',
+  slot: 'publication',
+  'slot-table': 'publication of the table',
+  locks: 'table of fenced locks',
 }
 
 const SAID: Readonly<Record<MigrationStep['state'], string>> = {
@@ -52,17 +69,16 @@ const SAID: Readonly<Record<MigrationStep['state'], string>> = {
   outdated: 'not as these repositories need it',
 }
 
-export function ofStep({ kind, entity, state }: MigrationStep, hasOutbox: boolean): Finding[] {
+export function ofStep({ kind, entity, state }: MigrationStep, hasShared: boolean): Finding[] {
   const id = IDS[kind][state]
   // Said once, and not again for each table.
-  if (id === undefined || (kind === 'outbox-table' && state === 'missing' && !hasOutbox)) return []
-  const what = kind === 'stamp' ? 'version stamp' : kind === 'outbox' ? 'outbox' : 'outbox triggers'
+  if (id === undefined || (kind.endsWith('-table') && state === 'missing' && !hasShared)) return []
   const options = kind === 'stamp' ? ' --no-outbox' : ''
   return [
     finding(
       id,
-      entity ?? 'corral.outbox',
-      `${what}: ${SAID[state]}`,
+      entity ?? (kind === 'slot' ? 'publication corral' : 'corral.outbox'),
+      `${WHAT[kind]}: ${SAID[state]}`,
       `npx corral migrate${options}   (--apply runs it)`,
     ),
   ]

@@ -6,12 +6,19 @@ import {
   OUTBOX_TRIGGERS,
   STAMP_TRIGGERS,
 } from '../../adapters/postgres/installed-parts.js'
-import { fencedLocksSql, outboxTableSql, outboxTablesSql, stampTableSql } from '../../migrations.js'
+import {
+  fencedLocksSql,
+  outboxTableSql,
+  outboxTablesSql,
+  slotTableSql,
+  slotTablesSql,
+  stampTableSql,
+} from '../../migrations.js'
 import type { TableParts } from './table-parts.js'
 
 /** One migration that the config's repositories need. */
 export interface MigrationStep {
-  readonly kind: 'stamp' | 'outbox' | 'outbox-table' | 'locks'
+  readonly kind: 'stamp' | 'outbox' | 'outbox-table' | 'slot' | 'slot-table' | 'locks'
   /** The table, where it is about one. */
   readonly entity: string | undefined
   /** `disabled`: a trigger does not always fire. `outdated`: made by another release, or for other columns. */
@@ -21,8 +28,8 @@ export interface MigrationStep {
 }
 
 export interface PlanChoices {
-  /** Every change of every table is to reach the cache. */
-  readonly outbox: boolean
+  /** By what way every change of every table is to reach the cache. */
+  readonly source: 'outbox' | 'slot' | 'none'
   readonly locks: boolean
 }
 
@@ -34,10 +41,37 @@ export function migrationPlan(
 ): readonly MigrationStep[] {
   return [
     ...tables.filter(({ wantsStamp }) => wantsStamp).map(stampStep),
-    ...(choices.outbox && tables.length > 0 ? [sharedOutboxStep(shared)] : []),
-    ...(choices.outbox ? tables.map(outboxStep) : []),
+    ...(tables.length > 0 ? sourceSteps(tables, shared, choices.source) : []),
     ...(choices.locks ? [locksStep(shared)] : []),
   ]
+}
+
+function sourceSteps(
+  tables: readonly TableParts[],
+  shared: InstalledShared,
+  source: PlanChoices['source'],
+): readonly MigrationStep[] {
+  if (source === 'none') return []
+  if (source === 'outbox') return [sharedOutboxStep(shared), ...tables.map(outboxStep)]
+  const state = shared.publication ? 'installed' : 'missing'
+  const slot: MigrationStep = { kind: 'slot', entity: undefined, state, statements: slotTablesSql().up }
+  return [slot, ...tables.map((table) => slotStep(table, shared))]
+}
+
+/** What is published is all there is to see: what it lacks, the relay refuses to work with and says so. */
+function slotStep(
+  { facts, versionColumn, unique, columns }: TableParts,
+  { published }: InstalledShared,
+): MigrationStep {
+  const { up } = slotTableSql({
+    ...named(facts),
+    key: facts.key.map(({ column }) => column),
+    version: versionColumn ?? false,
+    unique,
+    columns,
+  })
+  const state = published.includes(facts.entity) ? 'installed' : 'missing'
+  return { kind: 'slot-table', entity: facts.entity, state, statements: up }
 }
 
 export function stampStep({ facts, versionColumn, installed }: TableParts): MigrationStep {

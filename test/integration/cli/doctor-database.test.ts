@@ -1,6 +1,13 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { fencedLocksSql, outboxTableSql, outboxTablesSql, stampTableSql } from '../../../src/migrations.js'
+import {
+  fencedLocksSql,
+  outboxTableSql,
+  outboxTablesSql,
+  slotTableSql,
+  slotTablesSql,
+  stampTableSql,
+} from '../../../src/migrations.js'
 import { client, diagnose, type SetUp } from '../../support/doctor-lab.js'
 import { freePort } from '../../support/servers/free-port.js'
 import { type RedisServer, startRedis } from '../../support/servers/redis.js'
@@ -139,6 +146,21 @@ describe('outbox and relay', () => {
     expect(lacking).toHaveLength(7)
     await run(...lacking.map(({ fix }) => fix.replace('<role>', 'app_role')))
     expect((await asRole(true)).ids).not.toContain('relay.privilege')
+  })
+})
+
+describe('a relay that reads a slot', () => {
+  it('slot.wal-level, slot.tables-missing, slot.table-missing: there is nothing to read', async () => {
+    const relay = { source: 'slot', slot: { connection: { connectionString: databaseUrl } } } as const
+    const tables = await found({ relay })
+    expect(tables.ids).toEqual(expect.arrayContaining(['slot.tables-missing', 'slot.wal-level']))
+    await run(...slotTablesSql().up)
+    const { find } = await found({ relay })
+    expect(find('slot.table-missing').subject).toBe('public.items')
+    await run(...slotTableSql({ table: 'items', key: 'id', unique: ['slug'], columns: ['shop'] }).up)
+    const left = (await found({ relay })).ids.filter((id) => id.startsWith('slot'))
+    expect(left).toEqual(['slot.wal-level'])
+    await run(...slotTableSql({ table: 'items', key: 'id' }).down, ...slotTablesSql().down)
   })
 })
 

@@ -9,6 +9,7 @@ import { checkCluster } from '../../../src/cli/doctor/redis-cluster.js'
 import { parseClusterNodes } from '../../../src/cli/doctor/redis-nodes.js'
 import { checkServer } from '../../../src/cli/doctor/redis-server.js'
 import { checkRelay } from '../../../src/cli/doctor/relay.js'
+import { checkSlot } from '../../../src/cli/doctor/slot.js'
 import { DEFAULTS } from '../../../src/config.js'
 
 const ids = (findings: readonly { id: string }[]) => findings.map(({ id }) => id)
@@ -34,6 +35,17 @@ describe('what no server of a test can be', () => {
     // A leader that has just been elected has not settled yet; one that was, a moment ago, may be followed by another.
     expect(checkRelay({ ...right, positionAgeMs: null })).toEqual([])
     expect(checkRelay({ ...right, isLed: false })).toEqual([])
+  })
+
+  it('slot.lost, slot.retained, and a slot that nobody reads', () => {
+    const state = { status: 'reserved', activePid: '7', retainedBytes: 2 ** 20 } as const
+    const check = (changed: Partial<Record<keyof typeof state, unknown>>, walLevel = 'logical') =>
+      ids(checkSlot({ name: 'corral_shop', walLevel, state: { ...state, ...changed } as never }))
+    expect(check({})).toEqual([])
+    expect(check({ status: 'unreserved', retainedBytes: 2 ** 31 })).toEqual(['slot.lost', 'slot.retained'])
+    expect(check({ activePid: null })).toEqual(['relay.absent'])
+    expect(ids(checkSlot({ name: 'corral_shop', walLevel: 'logical', state: undefined }))).toEqual(['relay.absent'])
+    expect(check({}, 'replica')).toEqual(['slot.wal-level'])
   })
 
   it('redis.version, on a cluster only', () => {
