@@ -11,7 +11,7 @@ import type { FenceState } from './engine/fencer.js'
 import type { HotKey } from './engine/hot-keys.js'
 import { OpenTables } from './engine/open-tables.js'
 import { type FencedLock, type LockOptions, runFenced } from './fenced-lock.js'
-import { type RepositoryInside, withInside } from './inside.js'
+import { isOperated, type RepositoryInside, withInside } from './inside.js'
 import { checkInstanceOptions } from './instance-options.js'
 import { type CacheableQuery, type CachedQuery, openQuery, type QueryOptions } from './query.js'
 import { type RelayOptions, resolveRelay } from './relay-options.js'
@@ -214,7 +214,8 @@ export function createCorral<DB>(options: CorralOptions<DB>): Corral<DB> {
 export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): Corral<DB> {
   const { db, redis, namespace, secret, encryption, ...rest } = checkInstanceOptions(options)
   const { onEvent, replica, telemetry: traces, relay, ...groups } = rest
-  const { runs: relays, times, slot } = resolveRelay(relay)
+  const { runs, times, slot } = resolveRelay(relay)
+  const relays = runs && !isOperated()
   const settings = resolveSettings({ ...groups, relay: times })
   const sink = onEvent && safely(onEvent)
   const chosen = { settings, encryption, replica, relays, slot, telemetry: traces, onEvent: sink }
@@ -306,7 +307,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     },
   }
   const replicaDb = replica?.db
-  return withInside(corral, { db, replicaDb, redis, namespace, secret, settings, slot, repositories, assembly })
+  return withInside(corral, { db, replicaDb, redis, namespace, secret, settings, slot, runs, repositories, assembly })
 }
 
 /** Opens a table when it is first asked for. A failed opening is forgotten: the migration may have run by the next call. */

@@ -19,6 +19,8 @@ export interface Inside {
   readonly settings: Settings
   /** The slot that relays of the namespace read. Undefined: they read the outbox. */
   readonly slot: ResolvedSlot | undefined
+  /** Whether processes of this config relay; an operator's never does. */
+  readonly runs: boolean
   /** In the order they were made; a table may have several. */
   readonly repositories: readonly RepositoryInside[]
   readonly assembly: Pick<Assembly, 'relay' | 'store' | 'table'>
@@ -45,4 +47,29 @@ export function withInside<Instance extends object>(instance: Instance, inside: 
 export function insideOf(instance: unknown): Inside | undefined {
   if (typeof instance !== 'object' || instance === null) return undefined
   return (instance as { readonly [INSIDE]?: Inside })[INSIDE]
+}
+
+const OPERATED = Symbol.for('corral.operated')
+
+/**
+ * From now on instances of this process run no relay by option `relay`: an operator's process is none of the fleet. One that leads for a moment
+ * only would be enough to make a replication slot that nobody reads.
+ */
+export function operate(): void {
+  ;(globalThis as { [OPERATED]?: boolean })[OPERATED] = true
+}
+
+export function isOperated(): boolean {
+  return (globalThis as { [OPERATED]?: boolean })[OPERATED] === true
+}
+
+/** Runs what is to relay after all. */
+export function asRelay<Value>(act: () => Value): Value {
+  const before = isOperated()
+  ;(globalThis as { [OPERATED]?: boolean })[OPERATED] = false
+  try {
+    return act()
+  } finally {
+    ;(globalThis as { [OPERATED]?: boolean })[OPERATED] = before
+  }
 }

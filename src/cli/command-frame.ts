@@ -76,7 +76,7 @@ export class CommandFrame {
     let config: LoadedConfig | undefined
     try {
       config = await this.#world.load(cwd, options.config as string | undefined)
-      // An operator's process is none of the fleet that relays, whatever the config says.
+      // Made before the config was loaded, as by a test: none of the fleet that relays, either.
       await config.inside.assembly.relay?.close()
       const { corral, inside } = config
       const ended = await untilAborted(

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Corral } from '../client.js'
-import { type Inside, insideOf } from '../inside.js'
+import { type Inside, insideOf, operate } from '../inside.js'
 
 /** The config cannot be found, loaded or used. */
 export class ConfigFileError extends Error {
@@ -37,6 +37,7 @@ export interface LoadedConfig {
 export async function loadConfig(cwd: string, given: string | undefined): Promise<LoadedConfig> {
   const file = given === undefined ? findConfig(cwd) : resolve(cwd, given)
   if (!existsSync(file)) throw new ConfigFileError(`there is no ${file}`)
+  operate()
   let exported: Record<string, unknown>
   try {
     exported = (await (TYPESCRIPT.includes(extname(file))

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { CorralEvent } from '../../core/events.js'
+import { asRelay } from '../../inside.js'
 import { type EventLogger, logEvents } from '../../log-events.js'
 import { startRelay } from '../../relay-process.js'
 import type { CommandContext, CommandFrame, CommandResult } from '../command-frame.js'
@@ -26,20 +27,22 @@ async function relay({ world, inside, signal, isJson }: CommandContext, isVerbos
     else toText(event)
   }
   const toText = logEvents(loggerTo((line) => world.out.write(`${line}\n`), world.clock, isVerbose))
-  const process = startRelay({
-    ...{
-      db,
-      redis,
-      namespace,
-      cache: settings.cache,
-      bus: settings.bus,
-      relay: { ...settings.relay, ...(slot && { source: 'slot', slot }) },
-    },
-    ...(secret === undefined ? {} : { secret }),
-    onEvent: (event) => {
-      if (isVerbose || !isJson || !CHATTER.includes(event.type)) say(event)
-    },
-  })
+  const process = asRelay(() =>
+    startRelay({
+      ...{
+        db,
+        redis,
+        namespace,
+        cache: settings.cache,
+        bus: settings.bus,
+        relay: { ...settings.relay, ...(slot && { source: 'slot', slot }) },
+      },
+      ...(secret === undefined ? {} : { secret }),
+      onEvent: (event) => {
+        if (isVerbose || !isJson || !CHATTER.includes(event.type)) say(event)
+      },
+    }),
+  )
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })

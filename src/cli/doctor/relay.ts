@@ -35,7 +35,7 @@ export async function examineRelay(patient: Patient): Promise<Diagnosis> {
   } catch (error) {
     unchecked.push({ what: 'the outbox and its relay', reason: reasonOf(error) })
   }
-  if (inside.assembly.relay) findings.push(...(await missingPrivileges(inside.db)))
+  if (inside.runs) findings.push(...(await missingPrivileges(inside.db)))
   if (inside.redis) {
     const epochs = await within(clock, readEpochs(patient)).catch(() => undefined)
     if (epochs) findings.push(...checkEpochs(inside.namespace, epochs))

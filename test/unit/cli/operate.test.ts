@@ -1,0 +1,28 @@
+import { afterEach, expect, it } from 'vitest'
+import { createWithSeams } from '../../../src/client.js'
+import { asRelay, insideOf, operate } from '../../../src/inside.js'
+import { openShopDatabase } from '../../support/shop-lab.js'
+
+const OPERATED = Symbol.for('corral.operated')
+afterEach(() => {
+  delete (globalThis as { [OPERATED]?: boolean })[OPERATED]
+})
+
+function start() {
+  const corral = createWithSeams(
+    { db: openShopDatabase('postgres://127.0.0.1:1/nothing'), namespace: 'shop', relay: true },
+    { feed: { lead: async () => false } },
+  )
+  return { corral, relay: corral.stats().relay }
+}
+
+it('an instance of an operator does not relay, whatever its config says, but for the command that does', async () => {
+  operate()
+  const operated = start()
+  expect(operated.relay).toBe('off')
+  expect(insideOf(operated.corral)?.runs).toBe(true)
+  const relaying = asRelay(start)
+  expect(relaying.relay).toBe('standby')
+  expect(start().relay).toBe('off')
+  await relaying.corral.close()
+})
