@@ -46,6 +46,8 @@ export interface NearTier<Id, Value> {
 
 /** How often a reader may find the entry changed under its lease request before it stops competing and just loads. */
 const MAX_CHANGES = 8
+/** A value that waited longer than this for its first poll could have been noticed sooner; less is what any poll is late by. */
+const LATE_MS = 8
 
 /**
  * The fill: lease, load, store. Once per fleet, because only the holder of the lease loads; never stale, because a fence
@@ -115,6 +117,7 @@ export class Filler<Id, Value> {
           if ('value' in judged) {
             waited?.('answered')
             const waitedMs = clock.monotonicMs() - startedMs
+            if (polls === 1) this.#learnFromWait(key, reply.bytes, waitedMs)
             if (polls > 0) emit({ type: 'coalesced', entity: this.#source.entity, scope: 'fleet', waitedMs })
             return judged.value
           }
@@ -176,6 +179,15 @@ export class Filler<Id, Value> {
     const heldForMs = Math.max(0, leaseMs(estimateMs, this.#settings.lease) - leaseRemainingMs)
     const wait = { polls, waitedMs, soonestMs: Math.max(0, soonestMs - heldForMs), leaseRemainingMs, limitMs }
     return nextPollMs(wait, this.#parts.chance)
+  }
+
+  /** The first poll found the value there already. How long it had been there says by how much the next wait may be shorter. */
+  #learnFromWait(key: CacheKey, bytes: StoredBytes | null, waitedMs: number): void {
+    const { codec, store } = this.#parts
+    const entry = bytes === null ? undefined : codec.open(bytes, key)
+    if (entry === undefined || 'unreadable' in entry) return
+    const lateMs = Math.min(waitedMs, store.nowMs() - entry.filledAtMs)
+    if (lateMs > LATE_MS) this.#cost.noticedLate(lateMs)
   }
 
   async #lease(key: CacheKey, token: string, seen: StoredBytes | null, waitedFor: string | null) {

@@ -6,6 +6,8 @@ const DEVIATION_WEIGHT = 1 / 4
 const FAILURE_WEIGHT = 1 / 4
 /** The failure rate above which loads count as failing. */
 const FAILING_RATE = 0.1
+/** How much of what waiters came too late by is forgotten with each load of one's own. */
+const LATENESS_DECAY = 1 / 8
 /** Below this a measurement says more about timers than about the load. */
 const FLOOR_MS = 2
 /** What a load is taken to cost before one was measured. */
@@ -24,6 +26,7 @@ export class LoadCost {
   #meanMs = 0
   #deviationMs = 0
   #failureRate = 0
+  #lateMs = 0
   #measured = false
 
   /** @param firstGuessMs the estimate before the first measurement. Should be slow for a load: see above. 1 s if not given. */
@@ -34,6 +37,7 @@ export class LoadCost {
   /** A load made its value visible after `elapsedMs`. */
   record(elapsedMs: number): void {
     this.#failureRate -= this.#failureRate * FAILURE_WEIGHT
+    this.#lateMs -= this.#lateMs * LATENESS_DECAY
     if (!this.#measured) {
       this.#measured = true
       this.#meanMs = elapsedMs
@@ -52,6 +56,14 @@ export class LoadCost {
   }
 
   /**
+   * Somebody who waited for another process' load found its value `lateMs` after it was there: loads are done sooner than those of this
+   * process say. Who waits next asks so much earlier.
+   */
+  noticedLate(lateMs: number): void {
+    this.#lateMs = Math.min(this.#meanMs, this.#lateMs + lateMs)
+  }
+
+  /**
    * Mean and two mean deviations in whole milliseconds, at least 2, doubled while loads are failing. This is what
    * an entry carries as `loadMs`.
    */
@@ -61,9 +73,12 @@ export class LoadCost {
     return this.#failureRate > FAILING_RATE ? 2 * estimateMs : estimateMs
   }
 
-  /** The other end of the range, mean less two deviations: hardly a load is done sooner. 0 before the first measurement. */
+  /**
+   * The other end of the range, mean less two deviations, and less what waiters came too late by: hardly a load is done sooner. 0 before
+   * the first measurement.
+   */
   get soonestMs(): number {
-    return Math.max(0, this.#meanMs - 2 * this.#deviationMs)
+    return Math.max(0, this.#meanMs - 2 * this.#deviationMs - this.#lateMs)
   }
 }
 

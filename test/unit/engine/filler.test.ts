@@ -36,6 +36,30 @@ describe('Filler', () => {
     })
   })
 
+  it('waits shorter for the next load once it has found a value that had long been there', async () => {
+    const fleet = new Fleet({ freshMs: 600_000 })
+    const [loader, waiter] = [fleet.start(), fleet.start()]
+    fleet.table.slowDown(400, fleet.clock)
+    for (let load = 0; load < 30; load++) {
+      const reading = waiter.read(`slow ${load}`)
+      await fleet.clock.advance(500)
+      await reading
+    }
+    fleet.table.slowDown(40, fleet.clock)
+    const waits: number[] = []
+    for (const id of ['first', 'second']) {
+      fleet.table.put(id, 1)
+      const loading = loader.read(id)
+      await settle()
+      const waiting = waiter.read(id)
+      await fleet.clock.advance(1_000)
+      await Promise.all([loading, waiting])
+      waits.push(waiter.events.of('coalesced').at(-1)?.waitedMs ?? 0)
+    }
+    expect(waits[0]).toBeGreaterThan(300)
+    expect(waits[1]).toBeLessThan(100)
+  })
+
   it('stores an absence with the snapshot that saw it, for its own lifetime', async () => {
     const fleet = new Fleet({ absentMs: 7_000 })
     const process = fleet.start()

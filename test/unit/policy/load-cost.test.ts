@@ -80,6 +80,18 @@ describe('LoadCost', () => {
     }
   })
 
+  it('expects loads sooner once waiters came too late, until its own loads say otherwise', () => {
+    const cost = costOf(constant(400, 60))
+    const { estimateMs } = cost
+    cost.noticedLate(300)
+    expect(cost.soonestMs).toBeCloseTo(100, 0)
+    expect(cost.estimateMs, 'leases and refreshes go by what loads of this process cost').toBe(estimateMs)
+    cost.noticedLate(1_000)
+    expect(cost.soonestMs, 'never less than at once').toBe(0)
+    for (let load = 0; load < 60; load++) cost.record(400)
+    expect(cost.soonestMs).toBeCloseTo(400, 0)
+  })
+
   it('takes no measure from loads that failed', () => {
     const cost = costOf(constant(50, 100))
     for (let i = 0; i < 10; i++) cost.recordFailure()
