@@ -37,7 +37,9 @@ describe('Filler', () => {
   })
 
   it('waits shorter for the next load once it has found a value that had long been there', async () => {
-    const fleet = new Fleet({ freshMs: 600_000 })
+    // All leases are as long, so that what remains of one tells how long its holder has had it.
+    const lease = { minMs: 2_000, maxMs: 5_000, waitMs: 5_000 }
+    const fleet = new Fleet({ freshMs: 600_000, fill: { jitter: 0, graceMs: 0, lease } })
     const [loader, waiter] = [fleet.start(), fleet.start()]
     fleet.table.slowDown(400, fleet.clock)
     for (let load = 0; load < 30; load++) {
