@@ -57,7 +57,8 @@ describe('a cache that is lost while many read', () => {
       await pause(20)
       most = Math.max(most, await atTheDatabase())
     }
-    expect(process.corral.stats().loads.running).toBe(CONCURRENCY)
+    await waitUntil('the gate is full', 10_000, async () => process.corral.stats().loads.running === CONCURRENCY)
+    most = Math.max(most, await atTheDatabase())
     expect(most).toBe(CONCURRENCY)
     await unlock()
     const refused = (await Promise.all(reads)).filter((answer) => typeof answer === 'string')

@@ -26,6 +26,8 @@ export interface Diagnosed {
   /** Of all findings, sorted. */
   readonly ids: readonly FindingId[]
   find(id: FindingId): Finding
+  /** What each finding of this id is about. */
+  subjects(id: FindingId): readonly string[]
 }
 
 export async function diagnose(
@@ -47,6 +49,7 @@ export async function diagnose(
     findings,
     unchecked,
     ids: findings.map(({ id }) => id).sort(),
+    subjects: (id) => findings.filter((each) => each.id === id).map(({ subject }) => subject),
     find: (id) => {
       const found = findings.find((each) => each.id === id)
       if (found === undefined) throw new Error(`no finding ${id} among ${findings.map((each) => each.id).join(', ')}`)

@@ -87,9 +87,10 @@ it('cluster.no-replica, cluster.node-failing, cluster.uncovered: one shard has l
     const nodes = await redisCommand((second as typeof third & object).port, 'CLUSTER', 'NODES')
     return nodes.split('\n').filter((line) => / \S*fail /.test(line)).length === 3
   })
-  const { ids, find, exitCode } = await found()
+  const { ids, find, subjects, exitCode } = await found()
   expect(exitCode).toBe(1)
   expect(ids).toEqual(expect.arrayContaining(['cluster.node-failing', 'redis.unreachable']))
-  expect(find('cluster.no-replica').subject).toBe(addressOf(second as typeof third & object))
+  // The one that took over in the test before may have none either.
+  expect(subjects('cluster.no-replica')).toContain(addressOf(second as typeof third & object))
   expect(find('cluster.uncovered').found).toMatch(/^546\d of 16384 slots$/)
 })

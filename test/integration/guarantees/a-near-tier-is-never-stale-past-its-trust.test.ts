@@ -68,7 +68,7 @@ class TierFleet {
   async #untilL1Answers(): Promise<void> {
     for (const tier of this.#tiers.values()) {
       const before = l1Hits(tier)
-      await waitUntil('L1 answers', 5_000, () => l1Hits(tier) > before + 20)
+      await waitUntil('L1 answers', 15_000, () => l1Hits(tier) > before + 20)
     }
   }
 

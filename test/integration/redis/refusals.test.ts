@@ -91,7 +91,7 @@ describe('what one Redis may refuse', () => {
 
   it('LOADING: it reads its data from disk, and says so to everybody', async () => {
     const process = start()
-    await ask('DEBUG', 'POPULATE', 2_000, 'loading', 2_000)
+    await ask('DEBUG', 'POPULATE', 5_000, 'loading', 2_000)
     await ask('CONFIG', 'SET', 'loading-process-events-interval-bytes', 1_024)
     let loading: Promise<unknown> = Promise.resolve()
     await survives(
@@ -347,7 +347,7 @@ describe('what a cluster may refuse', () => {
     isMoving = false
     await Promise.all(traffic)
     expect(moved).toBe(SLOTS)
-    expect(reads).toBeGreaterThan(200)
+    expect(reads, 'of every row at least once').toBeGreaterThanOrEqual(ids.length)
     expect(failures).toEqual([])
     expect(stale).toBe(0)
   }, 60_000)
