@@ -56,12 +56,13 @@ class TierFleet {
     await this.#untilL1Answers()
     await disturb()
     await this.#untilL1Answers()
+    const acknowledged = () => writing.reduce((sum, writer) => sum + writer.acknowledged.length, 0)
+    // However slow the machine: there must have been something to miss.
+    await waitUntil('writes are acknowledged', 15_000, () => acknowledged() > 3)
     const written = (await Promise.all(writing.map((writer) => writer.stop()))).flat()
     await pause(LIMIT_MS)
     const sights = (await Promise.all(watchers.map((watcher) => watcher.stop()))).flat()
     await this.#expectCurrent()
-    // A slow machine writes less; what was written is what counts.
-    expect(written.length, 'acknowledged').toBeGreaterThan(3)
     return { sights, written }
   }
 
@@ -166,7 +167,7 @@ describe('a process that was stopped', () => {
       process.kill(pid, 'SIGCONT')
     })
     const before = await worker.ask('l1Hits')
-    await waitUntil('its L1 answers again', 5_000, async () => (await worker.ask('l1Hits')) > before)
+    await waitUntil('its L1 answers again', 15_000, async () => (await worker.ask('l1Hits')) > before)
     const own: Sight[] = await worker.ask('stopWatching')
     return { sights: [...sights, ...own], own, written }
   }

@@ -91,7 +91,7 @@ describe('what one Redis may refuse', () => {
 
   it('LOADING: it reads its data from disk, and says so to everybody', async () => {
     const process = start()
-    await ask('DEBUG', 'POPULATE', 5_000, 'loading', 2_000)
+    await ask('DEBUG', 'POPULATE', 3_000, 'loading', 2_000)
     await ask('CONFIG', 'SET', 'loading-process-events-interval-bytes', 1_024)
     let loading: Promise<unknown> = Promise.resolve()
     await survives(

@@ -6,6 +6,8 @@ export async function redisCommand(port: number, name: string, ...args: (string 
     lazyConnect: true,
     connectTimeout: 2_000,
     commandTimeout: 2_000,
+    // A server that is still reading its data answers some commands; the check would wait until it has them all.
+    enableReadyCheck: false,
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
   })
