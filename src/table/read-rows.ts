@@ -1,6 +1,7 @@
 import type { CacheKey } from '../core/key.js'
 import type { CanonicalId } from '../core/ports.js'
 import type { ReadSpan } from '../core/telemetry.js'
+import { NOT_HELD } from '../engine/l1.js'
 import type { Reader } from '../engine/reader.js'
 import type { RowTier } from './row-tier.js'
 
@@ -30,12 +31,17 @@ export function readRows(
   for (let at = 0; at < ids.length; at++) {
     const given = ids[at]
     // As the caller spells it, which is nearly always the canonical form.
-    const held = typeof given === 'number' || typeof given === 'string' ? tier?.recallHeld(given) : undefined
-    const id = held ? undefined : idOf(given)
-    const near = held ?? (id && tier?.recallHeld(tier.slotOf(id)))
-    if (near) {
-      rows[at] = near.value
-    } else if (id) {
+    const value = tier && (typeof given === 'number' || typeof given === 'string') ? tier.recallValue(given) : NOT_HELD
+    if (value !== NOT_HELD) {
+      rows[at] = value
+      continue
+    }
+    const id = idOf(given)
+    if (id === undefined) continue
+    const near = tier ? tier.recallValue(tier.slotOf(id)) : NOT_HELD
+    if (near !== NOT_HELD) {
+      rows[at] = near
+    } else {
       places.push(at)
       keys.push(keyOf(id))
       asked.push(id)

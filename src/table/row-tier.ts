@@ -10,7 +10,7 @@ import type { AnnouncedChange } from '../engine/bus-message.js'
 import type { EngineParts } from '../engine/filler.js'
 import type { Floors, HeldRows } from '../engine/floors.js'
 import type { Holder } from '../engine/invalidation.js'
-import { type FreshValue, L1, type L1Options, type L1Slot } from '../engine/l1.js'
+import { type FreshValue, L1, type L1Options, type L1Slot, NOT_HELD } from '../engine/l1.js'
 
 /** Between the parts of a composite id in a slot: the one character no Postgres text can contain. */
 const SEPARATOR = '\u0000'
@@ -87,12 +87,12 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
   }
 
   /** The same without a promise. */
-  recallHeld(slot: L1Slot): { readonly value: object | undefined } | undefined {
+  recallValue(slot: L1Slot): object | undefined | typeof NOT_HELD {
     const nowMs = this.#clock.monotonicMs()
-    if (!this.#isLive(nowMs)) return undefined
-    const held = this.#l1.recallHeld(slot, nowMs)
-    if (held !== undefined) this.#hit(slot)
-    return held
+    if (!this.#isLive(nowMs)) return NOT_HELD
+    const value = this.#l1.recallValue(slot, nowMs)
+    if (value !== NOT_HELD) this.#hit(slot)
+    return value
   }
 
   recallProven(id: CanonicalId, leastMs: number): { readonly value: object | undefined } | undefined {

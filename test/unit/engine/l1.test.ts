@@ -188,6 +188,58 @@ describe('L1', () => {
     })
   })
 
+  it('outlives the reach of its times, and lets everything go once for that', async () => {
+    const letGo: L1Slot[] = []
+    const l1 = open({ onLetGo: (slot) => void letGo.push(slot) })
+    put(l1, 1, row('first', 1))
+    for (const days of [24.84, 24.9, 50, 100, 400]) {
+      await clock.advance(days * 86_400_000 - clock.monotonicMs())
+      expect(await recalled(l1, 1), `${days} days`).toBe('nothing')
+      put(l1, 2, row('tea', 2))
+      put(l1, 3, row('other', 3), { remainingMs: 1_000 })
+      expect(l1.freshForMs(2, clock.monotonicMs())).toBe(5_000)
+      expect(l1.entries).toBe(2)
+      await clock.advance(1_000)
+      expect(await recalled(l1, 2)).toEqual(row('tea', 2))
+      expect(await recalled(l1, 3)).toBe('nothing')
+      await clock.advance(4_000)
+      put(l1, 1, row('once more', 1), { remainingMs: 1 })
+    }
+    expect(l1.bytes).toBe(20)
+    expect(letGo.length).toBeGreaterThan(5)
+  })
+
+  it('knows since when nothing is missing, also from before it was there; not known is never enough', () => {
+    const l1 = open()
+    const proven = (slot: L1Slot, provenAtMs: number | undefined) =>
+      l1.remember(
+        slot,
+        { value: row('tea'), remainingMs: 5_000, freshMs: 5_000, sizeBytes: 10, provenAtMs },
+        l1.generation(slot),
+      )
+    proven(1, -60_000.5)
+    proven(2, undefined)
+    expect(l1.recallProven(1, 0, -60_001)).toEqual({ value: row('tea') })
+    expect(l1.recallProven(1, 0, -60_000)).toBeUndefined()
+    expect(l1.recallProven(1, 5_000, -60_001)).toBeUndefined()
+    expect(l1.recallProven(2, 0, -(2 ** 40))).toBeUndefined()
+  })
+
+  it('tells of every row it lets go', async () => {
+    const letGo: string[] = []
+    const l1 = open({ maxEntries: 2, onLetGo: (slot, version) => void letGo.push(`${slot}@${version}`) })
+    put(l1, 1, row('replaced', 1))
+    put(l1, 1, row('crowded out', 2))
+    put(l1, 2, row('expired', 3), { remainingMs: 10 })
+    put(l1, 3, row('flushed', 4))
+    await clock.advance(10)
+    await recalled(l1, 2)
+    put(l1, 4, row('invalidated', 5))
+    l1.forget(4, null)
+    l1.clear()
+    expect(letGo).toEqual(['1@1', '1@2', '2@3', '4@5', '3@4'])
+  })
+
   describe('invalidation', () => {
     it.each([
       ['an older row goes', 5, 6, 'nothing'],
