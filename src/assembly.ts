@@ -21,13 +21,13 @@ import { RedisStore } from './adapters/redis/redis-store.js'
 import type { Settings } from './config.js'
 import { type Chance, type Clock, systemBytes, systemChance, systemClock } from './core/clock.js'
 import type { EmitEvent } from './core/events.js'
+import type { CacheKey } from './core/key.js'
 import type { CacheStore, ChangeFeed, Channel } from './core/ports.js'
 import { NO_TELEMETRY, type Telemetry } from './core/telemetry.js'
 import { Background } from './engine/background.js'
 import { BatchedStore } from './engine/batched-store.js'
 import { Bus } from './engine/bus.js'
 import { Calls } from './engine/calls.js'
-import { CircuitBreaker } from './engine/circuit-breaker.js'
 import { Epoch } from './engine/epoch.js'
 import { FencedLocks } from './engine/fenced-locks.js'
 import { Fencer, type FenceState } from './engine/fencer.js'
@@ -39,6 +39,7 @@ import { LoadGate } from './engine/load-gate.js'
 import { Outage } from './engine/outage.js'
 import { PendingFences } from './engine/pending-fences.js'
 import { ReplicaTrust, type ReplicaTrustOptions } from './engine/replica-trust.js'
+import { ShardBreakers } from './engine/shard-breakers.js'
 import { Singleflight } from './engine/singleflight.js'
 import { Watermark } from './engine/watermark.js'
 import { Relay } from './jobs/relay.js'
@@ -120,9 +121,16 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const store: GuardedStore = new GuardedStore({
     store: inner,
     clock,
-    breaker: openBreaker(settings, clock, (state) => {
-      emit({ type: 'breaker', state })
-      outage.note(state)
+    breakers: new ShardBreakers({
+      shards: inner.shards,
+      clock,
+      failures: settings.cache.breakerFailures,
+      probeMs: settings.cache.breakerProbeMs,
+      onChange(shard, state) {
+        emit({ type: 'breaker', shard, state })
+        outage.note(shard, state)
+      },
+      onVanish: (shard) => outage.vanished(shard),
     }),
     limits: settings.cache,
     emit,
@@ -141,7 +149,8 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     ? new Bus({ channel, clock, chance, invalidation, settings: settings.bus, emit, secret, onReturn })
     : undefined
   const announce: Bus['announce'] = (changes) => bus?.announce(changes)
-  const pending = new PendingFences({ store, clock, maxKeys, emit, announce })
+  const shardOf = (key: CacheKey) => inner.shards.of(key)
+  const pending = new PendingFences({ store, clock, maxKeys, emit, announce, shardOf })
   const hotKeys = new HotKeys({ clock, rules: settings.hotKeys, token: chance.token() })
   const { copiesOf } = hotKeys
   const rememberAlways = options.replica !== undefined
@@ -157,7 +166,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     rememberAlways,
     telemetry,
   }
-  const fencer = new Fencer({ store, ...behind })
+  const fencer = new Fencer({ store, shardOf, ...behind })
   const lookEveryMs = settings.bus.heartbeatMs
   const epoch = new Epoch({ namespace, store, clock, invalidation, flights, lookEveryMs, emit, announce })
   const relay = options.relays
@@ -181,7 +190,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     read: (key) => batched.read(key),
     learnEpoch: (number) => epoch.learn(number),
   })
-  const outage = new Outage({ clock, watermark, emit })
+  const outage = new Outage({ clock, shards: inner.shards, watermark, emit })
   // Without a bus there is no other process, and every write of this one is applied as it is made.
   const isLive = bus ? (nowMs: number) => bus.isLive(nowMs) : () => true
   const replicaLoads = options.replica?.db && {
@@ -333,18 +342,4 @@ function openReplica(
 ): ReplicaTrust {
   const limitMs = settings.load.hardTimeoutMs / 10
   return new ReplicaTrust({ ...parts, ask: () => readSight(db), fenceMs: settings.cache.fenceMs, limitMs })
-}
-
-function openBreaker(
-  { cache }: Settings,
-  clock: Clock,
-  onChange: (state: CircuitBreaker['state']) => void,
-): CircuitBreaker {
-  return new CircuitBreaker({
-    clock,
-    failures: cache.breakerFailures,
-    probeMs: cache.breakerProbeMs,
-    maxProbeMs: Math.max(1_000, cache.breakerProbeMs),
-    onChange,
-  })
 }

@@ -101,7 +101,10 @@ export interface HotKeyChoice {
 }
 
 export interface CorralStats {
-  /** `closed`: the cache is used. `open`: it is not. `half-open`: one call is finding out. */
+  /**
+   * `closed`: the cache is used. `open`: it is not. `half-open`: one call is finding out. In a cluster each primary has a breaker of its own,
+   * and this is the worst of them: `open` may mean a part of the keys. The `breaker` events say which.
+   */
   readonly breaker: 'closed' | 'open' | 'half-open'
   /** Fences the cache has not acknowledged yet. */
   readonly pendingFences: number

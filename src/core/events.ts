@@ -120,12 +120,13 @@ export type CorralEvent =
     }
   /** A pending fence was delivered after all, or given up because too many are pending. */
   | { readonly type: 'fence.settled'; readonly keys: number; readonly outcome: 'fenced' | 'dropped' }
-  | { readonly type: 'breaker'; readonly state: 'closed' | 'open' | 'half-open' }
+  /** Of one shard: `redis` on a single server, `host:port` of a primary in a cluster. One that leaves the cluster is forgotten without an event. */
+  | { readonly type: 'breaker'; readonly shard: string; readonly state: 'closed' | 'open' | 'half-open' }
   /**
-   * The cache answers again after the breaker was open. `awaits-relay`: what it holds is not used until the relay has passed the outage,
+   * A shard answers again after its breaker was open, or others took its place. `awaits-relay`: what it holds is not used until the relay has passed the outage,
    * because processes may have died with their fences meanwhile. `passed`: it has. `no-relay`: none is at work, so nobody can say.
    */
-  | { readonly type: 'outage'; readonly state: 'awaits-relay' | 'passed' | 'no-relay' }
+  | { readonly type: 'outage'; readonly shard: string; readonly state: 'awaits-relay' | 'passed' | 'no-relay' }
   | { readonly type: 'cache.unavailable'; readonly operation: string; readonly error: unknown }
   /** The near tier was emptied because something may have been missed. `silent`: a process has stopped talking without taking leave. */
   | { readonly type: 'bus.flush'; readonly reason: 'gap' | 'silent' | 'subscribed' | 'interrupted' | 'unknown-format' }

@@ -1,4 +1,5 @@
 import type { Entry, NewEntry } from './entry.js'
+import type { CacheUnavailableError } from './errors.js'
 import type { CacheKey } from './key.js'
 import type { Version } from './version.js'
 
@@ -36,6 +37,14 @@ export interface CacheStore {
   nowMs(): number
   /** Releases what the store itself opened; never a client it was given. */
   close(): Promise<void>
+}
+
+/** The reply to one request among several, or what became of it where its shard does not answer. */
+export type PartReply<Reply> = Reply | CacheUnavailableError
+
+/** A store that reports on each fence on its own. Rejects when none has arrived. */
+export interface FenceSink {
+  fence(requests: readonly FenceRequest[]): Promise<readonly PartReply<FenceOutcome>[]>
 }
 
 /**
@@ -133,7 +142,7 @@ export interface FenceRequest {
  * fences. Calls may reject; deadlines are the caller's.
  */
 export interface StoreShards {
-  /** Their names now. @throws CacheUnavailableError while nobody knows. */
+  /** Their names now: best the same list as long as nothing changes, because it is asked for very often. @throws CacheUnavailableError while nobody knows. */
   list(): readonly string[]
   /** The shard that holds a key now. */
   of(key: CacheKey): string

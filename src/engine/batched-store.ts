@@ -7,9 +7,11 @@ import type {
   LeaseReply,
   LeaseRequest,
   MarkRequest,
+  PartReply,
   ReleaseRequest,
   StoredBytes,
   StoredState,
+  StoreShards,
 } from '../core/ports.js'
 import { ReadBatch, type ReplyPlace } from './read-batch.js'
 import { TickBatch } from './tick-batch.js'
@@ -21,27 +23,44 @@ const MAX_LEASES = 1_000
 /** Fills sent together at most. The next ones follow when these are answered, so that each batch can keep its deadline. */
 const MAX_FILLS = 128
 
-/** A store asked one key at a time that sends what one tick asks for in one round trip. */
+/** The store as a batch sees it: each request has a reply, if only an error. */
+export type BatchStore = Pick<CacheStore, 'nowMs' | 'shards' | 'read' | 'release' | 'mark' | 'inspect'> & {
+  lease(requests: readonly LeaseRequest[]): Promise<readonly PartReply<LeaseReply>[]>
+  fill(requests: readonly FillRequest[]): Promise<readonly PartReply<FillOutcome>[]>
+}
+
+/**
+ * A store asked one key at a time that sends what one tick asks for in one round trip. Where it has several shards, reads have one for
+ * each, so that no hit waits for a shard that does not answer.
+ */
 export class BatchedStore {
   readonly #leases: TickBatch<LeaseRequest, LeaseReply>
   readonly #fills: TickBatch<FillRequest, FillOutcome>
-  readonly #store: CacheStore
+  readonly #store: BatchStore
   readonly #clock: Pick<Clock, 'endOfTick'>
+  /** The keys of this tick where there is one shard. */
   #reads: ReadBatch | undefined
+  /** The same by shard, where there are several. */
+  #parts: Map<string, ReadBatch> | undefined
   #departures = 0
 
   /** @param bind see `TickBatch`. */
-  constructor(store: CacheStore, clock: Pick<Clock, 'endOfTick'>, bind?: (act: () => void) => () => void) {
+  constructor(store: BatchStore, clock: Pick<Clock, 'endOfTick'>, bind?: (act: () => void) => () => void) {
     const inTurn = { inTurn: true, ...(bind && { bind }) }
     this.#store = store
     this.#clock = clock
-    this.#leases = new TickBatch({
+    this.#leases = new TickBatch<LeaseRequest, LeaseReply>({
       clock,
       maxSize: MAX_LEASES,
       ...inTurn,
       send: (requests) => store.lease(requests),
     })
-    this.#fills = new TickBatch({ clock, maxSize: MAX_FILLS, ...inTurn, send: (requests) => store.fill(requests) })
+    this.#fills = new TickBatch<FillRequest, FillOutcome>({
+      clock,
+      maxSize: MAX_FILLS,
+      ...inTurn,
+      send: (requests) => store.fill(requests),
+    })
   }
 
   /** How many batches of reads have left. Reads without a departure between them look at the cache together, after all of them began. */
@@ -51,9 +70,9 @@ export class BatchedStore {
 
   /** Asks for what is under `key` in this tick's batch, and notes in `place` where the reply will be. */
   ask(key: CacheKey, place: ReplyPlace): void {
-    const batch = this.#reads ?? this.#openReads()
+    const batch = this.#reads ?? this.#partOf(key) ?? this.#openReads()
     batch.add(key, place)
-    if (batch.size === MAX_READS) this.#send(batch)
+    if (batch.size === MAX_READS) this.#sendReads()
   }
 
   /** @throws CacheUnavailableError */
@@ -90,18 +109,49 @@ export class BatchedStore {
     return this.#store.nowMs()
   }
 
+  /** Undefined: there is one shard. */
+  #partOf(key: CacheKey): ReadBatch | undefined {
+    const { shards } = this.#store
+    if (this.#parts === undefined) {
+      if (!hasSeveral(shards)) return undefined
+      const parts = new Map<string, ReadBatch>()
+      this.#parts = parts
+      this.#clock.endOfTick(() => {
+        if (this.#parts === parts) this.#sendReads()
+      })
+    }
+    const shard = shards.of(key)
+    const known = this.#parts.get(shard)
+    if (known) return known
+    const part = new ReadBatch()
+    this.#parts.set(shard, part)
+    return part
+  }
+
   #openReads(): ReadBatch {
     const batch = new ReadBatch()
     this.#reads = batch
     this.#clock.endOfTick(() => {
-      if (this.#reads === batch) this.#send(batch)
+      if (this.#reads === batch) this.#sendReads()
     })
     return batch
   }
 
-  #send(batch: ReadBatch): void {
+  /** All of them: what has been asked for by now leaves together. */
+  #sendReads(): void {
+    const batches = this.#reads ? [this.#reads] : [...(this.#parts?.values() ?? [])]
     this.#reads = undefined
+    this.#parts = undefined
     this.#departures++
-    batch.leave((keys) => this.#store.read(keys))
+    for (const batch of batches) batch.leave((keys) => this.#store.read(keys))
+  }
+}
+
+function hasSeveral(shards: StoreShards): boolean {
+  try {
+    return shards.list().length > 1
+  } catch {
+    // Nobody knows yet, and whoever asks will hear so.
+    return false
   }
 }

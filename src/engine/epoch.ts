@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import { type CacheKey, epochKey } from '../core/key.js'
-import type { CacheStore } from '../core/ports.js'
+import type { CacheStore, FenceSink } from '../core/ports.js'
 import { toVersion, type Version } from '../core/version.js'
 import type { AnnouncedChange } from './bus-message.js'
 import type { Holder, Invalidation } from './invalidation.js'
@@ -113,7 +113,7 @@ const FENCE = { version: null, xid: null, keepMs: 1_000, rememberAlways: false, 
 
 export interface EpochOptions {
   readonly namespace: string
-  readonly store: Pick<CacheStore, 'read' | 'mark' | 'fence'>
+  readonly store: FenceSink & Pick<CacheStore, 'read' | 'mark'>
   readonly clock: Clock
   readonly invalidation: Invalidation
   readonly flights: Singleflight<unknown>

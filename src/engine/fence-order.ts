@@ -1,5 +1,5 @@
 import type { CacheKey } from '../core/key.js'
-import type { FenceRequest } from '../core/ports.js'
+import type { FenceOutcome, FenceRequest, FenceSink } from '../core/ports.js'
 
 /** A fence on its way. */
 export interface OrderedFence extends FenceRequest {
@@ -16,7 +16,7 @@ const BATCH = 256
  * A copy is made of what its entry holds. Fenced before its entry, it could be made once more of the old one, and nothing
  * would come after it.
  */
-export function inOrder(fences: readonly OrderedFence[]): OrderedFence[][] {
+function inOrder(fences: readonly OrderedFence[]): OrderedFence[][] {
   const entries = fences.filter(({ copyOf }) => copyOf === undefined)
   const copies = fences.filter(({ copyOf }) => copyOf !== undefined)
   return [...cut(entries), ...cut(copies)]
@@ -26,4 +26,51 @@ function cut(fences: OrderedFence[]): OrderedFence[][] {
   const batches: OrderedFence[][] = []
   for (let at = 0; at < fences.length; at += BATCH) batches.push(fences.slice(at, at + BATCH))
   return batches
+}
+
+/**
+ * Sends fences in order, and resolves with those that are late: that did not arrive, or had to wait for one that did not. Whatever has
+ * failed once is not tried again, so that a shard that does not answer is waited for once and not with each batch.
+ *
+ * @param shardOf default: all keys are on one shard.
+ * @param onArrived is told what has arrived, in order.
+ */
+export async function deliver(
+  fences: readonly OrderedFence[],
+  store: FenceSink,
+  shardOf: (key: CacheKey) => string = () => '',
+  onArrived: (fences: readonly OrderedFence[], outcomes: readonly FenceOutcome[]) => void = () => {},
+): Promise<OrderedFence[]> {
+  const late: OrderedFence[] = []
+  const lateEntries = new Set<CacheKey>()
+  const lateShards = new Set<string>()
+  const hold = (fence: OrderedFence) => {
+    late.push(fence)
+    if (fence.copyOf === undefined) lateEntries.add(fence.key)
+  }
+  const mustWait = ({ key, copyOf }: OrderedFence) =>
+    lateShards.has(shardOf(key)) || (copyOf !== undefined && lateEntries.has(copyOf))
+  for (const batch of inOrder(fences)) {
+    const due: OrderedFence[] = []
+    for (const fence of batch) {
+      if (late.length > 0 && mustWait(fence)) hold(fence)
+      else due.push(fence)
+    }
+    if (due.length === 0) continue
+    const replies = await store.fence(due).catch(() => undefined)
+    const arrived: OrderedFence[] = []
+    const outcomes: FenceOutcome[] = []
+    due.forEach((fence, at) => {
+      const reply = replies?.[at]
+      if (reply === undefined || reply instanceof Error) {
+        hold(fence)
+        lateShards.add(shardOf(fence.key))
+      } else {
+        arrived.push(fence)
+        outcomes.push(reply)
+      }
+    })
+    if (arrived.length > 0) onArrived(arrived, outcomes)
+  }
+  return late
 }

@@ -3,11 +3,11 @@ import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import { isMark } from '../core/key.js'
-import type { CacheStore } from '../core/ports.js'
+import type { CacheStore, FenceSink } from '../core/ports.js'
 import { NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Background } from './background.js'
 import type { AnnouncedChange } from './bus-message.js'
-import { inOrder, type OrderedFence } from './fence-order.js'
+import { deliver, type OrderedFence } from './fence-order.js'
 import type { Invalidation } from './invalidation.js'
 import type { PendingFences } from './pending-fences.js'
 
@@ -30,7 +30,8 @@ const COMMIT_POLL_LIMIT_MS = 120_000
  * 2. the cache is fenced, all keys at once, and then the copies that hot keys may have;
  * 3. other processes are told.
  *
- * A cache that does not answer never fails a write: its fences are kept and sent again until it does.
+ * A cache that does not answer never fails a write: its fences are kept and sent again until it does. Where one shard of several does not,
+ * that is so for its keys, and the others are fenced as ever.
  */
 export class Fencer {
   #isStopping = false
@@ -38,7 +39,7 @@ export class Fencer {
   readonly #stopping = new Promise<'unknown'>((resolve) => {
     this.#stop = () => resolve('unknown')
   })
-  readonly #store: Pick<CacheStore, 'fence' | 'read'>
+  readonly #store: FenceSink & Pick<CacheStore, 'read'>
   readonly #clock: Clock
   readonly #invalidation: Invalidation
   readonly #pending: PendingFences
@@ -48,10 +49,11 @@ export class Fencer {
   readonly #announce: (changes: readonly AnnouncedChange[]) => void
   readonly #copiesOf: (key: CacheKey) => readonly CacheKey[]
   readonly #rememberAlways: boolean
+  readonly #shardOf: ((key: CacheKey) => string) | undefined
   readonly #telemetry: Telemetry
 
   constructor(options: {
-    store: Pick<CacheStore, 'fence' | 'read'>
+    store: FenceSink & Pick<CacheStore, 'read'>
     clock: Clock
     invalidation: Invalidation
     pending: PendingFences
@@ -65,6 +67,8 @@ export class Fencer {
     copiesOf: (key: CacheKey) => readonly CacheKey[]
     /** Some process loads rows from a standby: it has to find their fences though nothing was cached. Default: false. */
     rememberAlways?: boolean
+    /** Where a key lies. Left out: all fences that follow one that failed wait with it. */
+    shardOf?: (key: CacheKey) => string
     /** Left out: nobody listens. */
     telemetry?: Telemetry
   }) {
@@ -78,6 +82,7 @@ export class Fencer {
     this.#announce = options.announce
     this.#copiesOf = options.copiesOf
     this.#rememberAlways = options.rememberAlways ?? false
+    this.#shardOf = options.shardOf
     this.#telemetry = options.telemetry ?? NO_TELEMETRY
   }
 
@@ -133,18 +138,12 @@ export class Fencer {
 
   /** Fences that did not arrive are pending, with all that had to wait for them. */
   async #send(fences: readonly OrderedFence[]): Promise<{ readonly state: FenceState; readonly replaced: number }> {
-    const batches = inOrder(fences)
     let replaced = 0
-    for (const [at, batch] of batches.entries()) {
-      try {
-        const outcomes = await this.#store.fence(batch)
-        replaced += outcomes.filter((outcome) => outcome === 'replaced').length
-      } catch {
-        this.#pending.add(batches.slice(at).flat())
-        return { state: 'pending', replaced }
-      }
-    }
-    return { state: 'fenced', replaced }
+    const late = await deliver(fences, this.#store, this.#shardOf, (_, outcomes) => {
+      replaced += outcomes.filter((outcome) => outcome === 'replaced').length
+    })
+    if (late.length > 0) this.#pending.add(late)
+    return { state: late.length > 0 ? 'pending' : 'fenced', replaced }
   }
 
   /** Fences of marks that say something else than what makes a fence needless. All of them when the cache does not say. */

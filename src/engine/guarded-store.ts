@@ -11,12 +11,15 @@ import type {
   LeaseReply,
   LeaseRequest,
   MarkRequest,
+  PartReply,
   ReleaseRequest,
   StoredBytes,
   StoredState,
   StoreShards,
 } from '../core/ports.js'
+import { byShard } from './by-shard.js'
 import type { CircuitBreaker } from './circuit-breaker.js'
+import type { ShardBreakers } from './shard-breakers.js'
 
 export interface StoreLimits {
   /** How long a caller waits for any answer but that to a fence. */
@@ -30,13 +33,16 @@ export interface StoreLimits {
  * A store that answers soon or not at all: each operation has a deadline, and after some failures in a row none is tried
  * for a while. A failure is an error or no answer at all; an answer that comes late is none. Everything that goes wrong comes out as `CacheUnavailableError`, which callers answer with a database read.
  *
+ * Each shard is a case of its own, with a deadline and a breaker for what is asked of it. Where some do not answer, the others'
+ * replies are there and the rest are errors; where none does, the call rejects. Operations that make sense only as a whole reject with any.
+ *
  * A reply that arrives after its deadline is dropped. That is safe for every operation: what it changed is what a crash
  * of this process at that moment would have left behind.
  */
-export class GuardedStore implements CacheStore {
+export class GuardedStore {
   readonly #store: CacheStore
   readonly #clock: Clock
-  readonly #breaker: CircuitBreaker
+  readonly #breakers: ShardBreakers
   readonly #limits: StoreLimits
   readonly #emit: EmitEvent
   readonly #isDoubtful: (key: CacheKey) => boolean
@@ -44,7 +50,7 @@ export class GuardedStore implements CacheStore {
   constructor(options: {
     store: CacheStore
     clock: Clock
-    breaker: CircuitBreaker
+    breakers: ShardBreakers
     limits: StoreLimits
     emit: EmitEvent
     /** Whether what is under a key must not be used though it is there. Asked when the answer has come: it may be the one that closes the breaker. Default: never. */
@@ -52,43 +58,59 @@ export class GuardedStore implements CacheStore {
   }) {
     this.#store = options.store
     this.#clock = options.clock
-    this.#breaker = options.breaker
+    this.#breakers = options.breakers
     this.#limits = options.limits
     this.#emit = options.emit
     this.#isDoubtful = options.isDoubtful ?? (() => false)
   }
 
-  read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
-    const answer = this.#guard('read', this.#limits.deadlineMs, () => this.#store.read(keys))
-    return answer.then((bytes) => (keys.some(this.#isDoubtful) ? this.#refuse('read') : bytes))
+  /** Rejects when any shard does not answer: who must not wait for one asks for the keys of each on their own. */
+  async read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
+    const replies = await this.#parts({
+      ...{ operation: 'read', deadlineMs: this.#limits.deadlineMs, requests: keys },
+      keyOf: (key: CacheKey) => key,
+      ask: (part: readonly CacheKey[]) => this.#store.read(part),
+      isRefused: (part: readonly CacheKey[]) => part.some(this.#isDoubtful),
+    })
+    return wholeOf(replies)
   }
 
-  lease(requests: readonly LeaseRequest[]): Promise<LeaseReply[]> {
-    const answer = this.#guard('lease', this.#limits.deadlineMs, () => this.#store.lease(requests))
-    return answer.then((replies) => {
-      const shows = requests.some(({ key }, at) => replies[at]?.outcome === 'changed' && this.#isDoubtful(key))
-      return shows ? this.#refuse('lease') : replies
+  lease(requests: readonly LeaseRequest[]): Promise<PartReply<LeaseReply>[]> {
+    return this.#parts({
+      ...{ operation: 'lease', deadlineMs: this.#limits.deadlineMs, requests, keyOf },
+      ask: (part) => this.#store.lease(part),
+      isRefused: (part, replies) =>
+        part.some(({ key }, at) => replies[at]?.outcome === 'changed' && this.#isDoubtful(key)),
     })
   }
 
-  fill(requests: readonly FillRequest[]): Promise<FillOutcome[]> {
-    return this.#guard('fill', this.#limits.deadlineMs, () => this.#store.fill(requests))
+  fill(requests: readonly FillRequest[]): Promise<PartReply<FillOutcome>[]> {
+    const ask = (part: readonly FillRequest[]) => this.#store.fill(part)
+    return this.#parts({ operation: 'fill', deadlineMs: this.#limits.deadlineMs, requests, keyOf, ask })
   }
 
-  release(requests: readonly ReleaseRequest[]): Promise<void> {
-    return this.#guard('release', this.#limits.deadlineMs, () => this.#store.release(requests))
+  /** Rejects when any shard does not answer: a lease that is not given back ends by itself. */
+  async release(requests: readonly ReleaseRequest[]): Promise<void> {
+    const ask = (part: readonly ReleaseRequest[]) => this.#store.release(part).then(() => part.map(() => undefined))
+    const { deadlineMs } = this.#limits
+    wholeOf(await this.#parts({ operation: 'release', deadlineMs, requests, keyOf, ask }))
   }
 
-  fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]> {
-    return this.#guard('fence', this.#limits.fenceDeadlineMs, () => this.#store.fence(requests))
+  fence(requests: readonly FenceRequest[]): Promise<PartReply<FenceOutcome>[]> {
+    const ask = (part: readonly FenceRequest[]) => this.#store.fence(part)
+    return this.#parts({ operation: 'fence', deadlineMs: this.#limits.fenceDeadlineMs, requests, keyOf, ask })
   }
 
-  mark(requests: readonly MarkRequest[]): Promise<string[]> {
-    return this.#guard('mark', this.#limits.deadlineMs, () => this.#store.mark(requests))
+  /** Rejects when any shard does not answer: whoever asks for marks needs them all. */
+  async mark(requests: readonly MarkRequest[]): Promise<string[]> {
+    const ask = (part: readonly MarkRequest[]) => this.#store.mark(part)
+    const { deadlineMs } = this.#limits
+    return wholeOf(await this.#parts({ operation: 'mark', deadlineMs, requests, keyOf, ask }))
   }
 
   inspect(key: CacheKey): Promise<StoredState> {
-    return this.#guard('inspect', this.#limits.deadlineMs, () => this.#store.inspect(key))
+    const shard = this.#only() ?? this.#store.shards.of(key)
+    return this.#guard(shard, 'inspect', this.#limits.deadlineMs, () => this.#store.inspect(key))
   }
 
   nowMs(): number {
@@ -100,20 +122,61 @@ export class GuardedStore implements CacheStore {
     return this.#store.shards
   }
 
+  /** The worst of all shards'. */
   get breakerState(): CircuitBreaker['state'] {
-    return this.#breaker.state
+    return this.#breakers.state
   }
 
   close(): Promise<void> {
     return this.#store.close()
   }
 
-  #refuse(operation: string): Promise<never> {
-    return Promise.reject(new CacheUnavailableError(operation, 'the relay has not passed the outage'))
+  /** The shard that holds everything; undefined: there are several. */
+  #only(): string | undefined {
+    const names = this.#breakers.names()
+    return names.length > 1 ? undefined : (names[0] ?? '')
   }
 
-  #guard<Reply>(operation: string, deadlineMs: number, call: () => Promise<Reply>): Promise<Reply> {
-    if (!this.#breaker.admits()) return Promise.reject(new CacheUnavailableError(operation, 'the breaker is open'))
+  async #parts<Request, Reply>(call: SplitCall<Request, Reply>): Promise<PartReply<Reply>[]> {
+    const { requests, keyOf } = call
+    const only = this.#only()
+    if (only !== undefined) return this.#part(only, call, requests)
+    const { shards } = this.#store
+    const parts = [...byShard(requests, (request) => shards.of(keyOf(request)))]
+    const [first] = parts
+    if (first === undefined || parts.length === 1) return this.#part(first?.[0] ?? '', call, requests)
+    const replies: PartReply<Reply>[] = new Array(requests.length)
+    const failures: CacheUnavailableError[] = []
+    await Promise.all(
+      parts.map(async ([shard, places]) => {
+        const asked = places.map((at) => requests[at] as Request)
+        try {
+          const part = await this.#part(shard, call, asked)
+          places.forEach((place, at) => {
+            replies[place] = part[at] as Reply
+          })
+        } catch (error) {
+          failures.push(error as CacheUnavailableError)
+          for (const place of places) replies[place] = error as CacheUnavailableError
+        }
+      }),
+    )
+    if (failures.length === parts.length) throw failures[0]
+    return replies
+  }
+
+  #part<Request, Reply>(
+    shard: string,
+    { operation, deadlineMs, ask, isRefused }: SplitCall<Request, Reply>,
+    part: readonly Request[],
+  ): Promise<Reply[]> {
+    const answer = this.#guard(shard, operation, deadlineMs, () => ask(part))
+    return isRefused ? answer.then((replies) => (isRefused(part, replies) ? refuse(operation) : replies)) : answer
+  }
+
+  #guard<Reply>(shard: string, operation: string, deadlineMs: number, call: () => Promise<Reply>): Promise<Reply> {
+    const breaker = this.#breakers.of(shard)
+    if (!breaker.admits()) return Promise.reject(new CacheUnavailableError(operation, 'the breaker is open'))
     return new Promise((resolve, reject) => {
       let isAnswered = false
       const fail = (cause: unknown) => {
@@ -128,21 +191,48 @@ export class GuardedStore implements CacheStore {
         cancel = this.#clock.after(deadlineMs / 2, () => {
           fail(`no answer within ${deadlineMs} ms`)
           // Late is not dead: on a busy machine everything is late, and to stop asking would make it worse.
-          cancel = this.#clock.after(Math.max(0, giveUpMs - deadlineMs), () => this.#breaker.failed())
+          cancel = this.#clock.after(Math.max(0, giveUpMs - deadlineMs), () => breaker.failed())
         })
       })
       call().then(
         (reply) => {
           cancel()
-          this.#breaker.succeeded()
+          breaker.succeeded()
           if (!isAnswered) resolve(reply)
         },
         (error) => {
           cancel()
-          this.#breaker.failed()
+          breaker.failed()
           if (!isAnswered) fail(error)
         },
       )
     })
   }
+}
+
+/** One operation on keys of any shards. */
+interface SplitCall<Request, Reply> {
+  readonly operation: string
+  readonly deadlineMs: number
+  readonly requests: readonly Request[]
+  readonly keyOf: (request: Request) => CacheKey
+  readonly ask: (part: readonly Request[]) => Promise<Reply[]>
+  /** Whether what a shard has replied must not be used. Default: never. */
+  readonly isRefused?: (part: readonly Request[], replies: readonly Reply[]) => boolean
+}
+
+function keyOf(request: { readonly key: CacheKey }): CacheKey {
+  return request.key
+}
+
+/** All replies or none. @throws CacheUnavailableError */
+function wholeOf<Reply>(replies: readonly PartReply<Reply>[]): Reply[] {
+  return replies.map((reply) => {
+    if (reply instanceof CacheUnavailableError) throw reply
+    return reply
+  })
+}
+
+function refuse(operation: string): Promise<never> {
+  return Promise.reject(new CacheUnavailableError(operation, 'the relay has not passed the outage'))
 }

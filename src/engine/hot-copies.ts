@@ -98,9 +98,9 @@ export class HotCopies<Id, Value> {
     this.#hotKeys.record(key)
   }
 
-  /** A copy whose fence this process could not deliver may hold what it has overwritten. */
+  /** A copy whose fence this process could not deliver may hold what it has overwritten; so may that of an entry with such a fence, on another shard. */
   #mayUse(copy: CacheKey, key: CacheKey): boolean {
-    if (this.#parts.isPending(copy)) return false
+    if (this.#parts.isPending(copy) || this.#parts.isPending(key)) return false
     return (this.#absentUntilMs.get(key) ?? 0) <= this.#parts.clock.monotonicMs()
   }
 

@@ -1,10 +1,10 @@
 import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
-import type { CacheStore } from '../core/ports.js'
+import type { FenceSink } from '../core/ports.js'
 import { compareVersions } from '../core/version.js'
 import type { AnnouncedChange } from './bus-message.js'
-import { inOrder, type OrderedFence } from './fence-order.js'
+import { deliver, type OrderedFence } from './fence-order.js'
 
 const FIRST_RETRY_MS = 50
 const MAX_RETRY_MS = 1_000
@@ -16,11 +16,12 @@ const MAX_RETRY_MS = 1_000
  * They live in this process only; a process that dies takes them along. The outbox is what survives that.
  */
 export class PendingFences {
-  readonly #store: CacheStore
+  readonly #store: FenceSink
   readonly #clock: Clock
   readonly #maxKeys: number
   readonly #emit: EmitEvent
   readonly #announce: (changes: readonly AnnouncedChange[]) => void
+  readonly #shardOf: ((key: CacheKey) => string) | undefined
   readonly #fences = new Map<CacheKey, OrderedFence>()
   #retryMs = FIRST_RETRY_MS
   #cancelRetry: (() => void) | undefined
@@ -28,18 +29,21 @@ export class PendingFences {
   #stopped = false
 
   constructor(options: {
-    store: CacheStore
+    store: FenceSink
     clock: Clock
     maxKeys: number
     emit: EmitEvent
     /** Tells the other processes once a fence has arrived after all: until then they may have read the old entry again. */
     announce: (changes: readonly AnnouncedChange[]) => void
+    /** Where a key lies. Left out: all fences that follow one that failed wait with it. */
+    shardOf?: (key: CacheKey) => string
   }) {
     this.#store = options.store
     this.#clock = options.clock
     this.#maxKeys = options.maxKeys
     this.#emit = options.emit
     this.#announce = options.announce
+    this.#shardOf = options.shardOf
   }
 
   get size(): number {
@@ -87,24 +91,18 @@ export class PendingFences {
   }
 
   async #flush(): Promise<void> {
-    for (const batch of inOrder([...this.#fences.values()])) {
-      try {
-        await this.#store.fence(batch)
-      } catch {
-        this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS)
-        return
-      }
-      this.#retryMs = FIRST_RETRY_MS
+    const late = await deliver([...this.#fences.values()], this.#store, this.#shardOf, (arrived) => {
       this.#announce(
-        batch.map(({ key, copyOf, version }) => ({ key: copyOf ?? key, version, absent: false, hasFloor: false })),
+        arrived.map(({ key, copyOf, version }) => ({ key: copyOf ?? key, version, absent: false, hasFloor: false })),
       )
       let settled = 0
-      for (const request of batch) {
+      for (const request of arrived) {
         // A fence that was merged with a newer one while this was under way still waits for its own turn.
         if (this.#fences.get(request.key) === request && this.#fences.delete(request.key)) settled++
       }
       this.#emit({ type: 'fence.settled', keys: settled, outcome: 'fenced' })
-    }
+    })
+    this.#retryMs = late.length > 0 ? Math.min(this.#retryMs * 2, MAX_RETRY_MS) : FIRST_RETRY_MS
   }
 
   #schedule(): void {

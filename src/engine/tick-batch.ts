@@ -4,11 +4,11 @@ import type { Clock } from '../core/clock.js'
  * Collects what one tick asks for and asks it at once: the lookups of a loop over `find` become one MGET, its misses
  * one SELECT. Nothing is delayed; the batch leaves when the tick has nothing else to run.
  *
- * A batch that fails fails all its requests with the same error.
+ * A batch that fails fails all its requests with the same error; an error among the replies fails one.
  */
 export class TickBatch<Request, Reply> {
   readonly #clock: Pick<Clock, 'endOfTick'>
-  readonly #send: (requests: Request[]) => Promise<readonly Reply[]>
+  readonly #send: (requests: Request[]) => Promise<readonly (Reply | Error)[]>
   readonly #maxSize: number
   readonly #inTurn: boolean
   readonly #bind: (act: () => void) => () => void
@@ -28,7 +28,7 @@ export class TickBatch<Request, Reply> {
     inTurn?: boolean
     /** Has a batch that waits for its turn leave as if from where its first request was made, not from where the one before was answered. */
     bind?: (act: () => void) => () => void
-    send: (requests: Request[]) => Promise<readonly Reply[]>
+    send: (requests: Request[]) => Promise<readonly (Reply | Error)[]>
   }) {
     this.#clock = options.clock
     this.#send = options.send
@@ -55,7 +55,11 @@ export class TickBatch<Request, Reply> {
     this.#isUnderWay = true
     this.#send(requests).then(
       (replies) => {
-        for (let i = 0; i < waiting.length; i++) waiting[i]!.resolve(replies[i] as Reply)
+        for (let i = 0; i < waiting.length; i++) {
+          const reply = replies[i]
+          if (reply instanceof Error) waiting[i]!.reject(reply)
+          else waiting[i]!.resolve(reply as Reply)
+        }
         this.#arrive()
       },
       (error) => {

@@ -7,7 +7,6 @@ import { type CacheKey, cacheKey, keyPrefix } from '../../src/core/key.js'
 import type { CacheStore } from '../../src/core/ports.js'
 import { Background } from '../../src/engine/background.js'
 import { BatchedStore } from '../../src/engine/batched-store.js'
-import { CircuitBreaker } from '../../src/engine/circuit-breaker.js'
 import { Fencer, type FenceState } from '../../src/engine/fencer.js'
 import { type EngineParts, Filler, type FillSettings, type ReadSource } from '../../src/engine/filler.js'
 import { Floors } from '../../src/engine/floors.js'
@@ -19,6 +18,7 @@ import { LoadGate } from '../../src/engine/load-gate.js'
 import { PendingFences } from '../../src/engine/pending-fences.js'
 import { Reader, type ReadSettings } from '../../src/engine/reader.js'
 import { Sealer } from '../../src/engine/sealer.js'
+import { ShardBreakers } from '../../src/engine/shard-breakers.js'
 import { Singleflight } from '../../src/engine/singleflight.js'
 import { Warmer, type WarmOutcome } from '../../src/engine/warmer.js'
 import { LoadCost } from '../../src/policy/load-cost.js'
@@ -114,11 +114,15 @@ export class ProcessModel {
     this.floors = new Floors(settings.maxFloors)
     this.gate = new LoadGate({ clock, ...settings.load })
     const { breakerFailures: failures, breakerProbeMs: probeMs, deadlineMs } = settings.cache
-    const onChange = (state: 'closed' | 'open' | 'half-open') => emit({ type: 'breaker', state })
-    const breaker = new CircuitBreaker({ clock, failures, probeMs, maxProbeMs: 1_000, onChange })
+    const breakers = new ShardBreakers({
+      shards: options.store.shards,
+      ...{ clock, failures, probeMs },
+      onChange: (shard, state) => emit({ type: 'breaker', shard, state }),
+      onVanish: () => {},
+    })
     this.cache = new PausableStore(options.store, clock)
     const limits = { deadlineMs, fenceDeadlineMs: deadlineMs, giveUpMs: deadlineMs }
-    const store = new GuardedStore({ store: this.cache, clock, breaker, limits, emit })
+    const store = new GuardedStore({ store: this.cache, clock, breakers, limits, emit })
     const announce = () => {}
     this.pending = new PendingFences({ store, clock, maxKeys: 1_000, emit, announce })
     const { floors, flights, pending, background } = this

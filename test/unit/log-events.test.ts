@@ -17,16 +17,16 @@ it('gives each event a level, its type as the message and the rest as fields', (
   expect(
     lines(
       { type: 'hit', entity: 'public.products', tier: 'l1', verdict: 'fresh' },
-      { type: 'breaker', state: 'open' },
-      { type: 'breaker', state: 'closed' },
+      { type: 'breaker', shard: 'redis', state: 'open' },
+      { type: 'breaker', shard: 'redis', state: 'closed' },
       { type: 'floor.reset', entity: 'public.products', key },
       { type: 'fence', outcome: 'pending', keys: 1, replaced: 0, durationMs: 200 },
       { type: 'fence.settled', outcome: 'dropped', keys: 1 },
     ),
   ).toEqual([
     ['debug', 'corral hit', { entity: 'public.products', tier: 'l1', verdict: 'fresh' }],
-    ['warn', 'corral breaker', { state: 'open' }],
-    ['info', 'corral breaker', { state: 'closed' }],
+    ['warn', 'corral breaker', { shard: 'redis', state: 'open' }],
+    ['info', 'corral breaker', { shard: 'redis', state: 'closed' }],
     ['warn', 'corral floor.reset', { entity: 'public.products', key }],
     ['warn', 'corral fence', { outcome: 'pending', keys: 1, replaced: 0, durationMs: 200 }],
     ['error', 'corral fence.settled', { outcome: 'dropped', keys: 1 }],

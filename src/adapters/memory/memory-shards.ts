@@ -3,6 +3,7 @@ import { tickKey } from '../../core/key.js'
 import type { KeyPage, ShardMove, ShardState, StoreShards } from '../../core/ports.js'
 
 const ONLY = 'memory'
+const ONLY_LIST: readonly string[] = [ONLY]
 /** Begins the keys of epoch and tick, which are no entries. */
 const OF_NAMESPACE = '{'
 
@@ -23,7 +24,7 @@ export class MemoryShards implements StoreShards {
   }
 
   list(): readonly string[] {
-    return [ONLY]
+    return ONLY_LIST
   }
 
   of(_key: CacheKey): string {

@@ -6,6 +6,7 @@ import { type RedisConnection, whenReady } from './connection.js'
 
 /** A single server is its own and only shard. */
 const ONLY = 'redis'
+const ONLY_LIST: readonly string[] = [ONLY]
 /** Longer than anybody leaves a namespace without a relay and expects to find it as it was. */
 const KEEP_MS = 7 * 86_400_000
 
@@ -57,6 +58,8 @@ export class RedisShards implements StoreShards {
   /** Counts the connections there have been: what stands for the server where that does not say who it is. */
   #session = 0
   #owners: readonly (string | undefined)[] = []
+  /** Of the owners, the same list as long as they are: asked for in every tick of the process. */
+  #names: readonly string[] = []
   #tickKeys = new Map<string, CacheKey>()
   #moves = new Map<string, ShardMove>()
 
@@ -75,11 +78,10 @@ export class RedisShards implements StoreShards {
   }
 
   list(): readonly string[] {
-    if (!this.#connection.isCluster) return [ONLY]
-    if (this.#owners.length === 0) this.#follow()
-    const names = [...new Set(this.#owners)].filter((name) => name !== undefined)
-    if (names.length === 0) throw new CacheUnavailableError('list shards', 'the cluster is not connected')
-    return names
+    if (!this.#connection.isCluster) return ONLY_LIST
+    if (this.#names.length === 0) this.#follow()
+    if (this.#names.length === 0) throw new CacheUnavailableError('list shards', 'the cluster is not connected')
+    return this.#names
   }
 
   of(key: CacheKey): string {
@@ -154,6 +156,8 @@ export class RedisShards implements StoreShards {
       const from = before[slot]
       if (from !== undefined && to !== undefined && from !== to) this.#moves.set(`${from} ${to}`, { from, to })
     })
+    const names = [...new Set(this.#owners)].filter((name) => name !== undefined)
+    if (names.join() !== this.#names.join()) this.#names = names
     this.#tickKeys.clear()
   }
 }

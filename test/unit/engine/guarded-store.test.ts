@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { MemoryStore } from '../../../src/adapters/memory/memory-store.js'
 import { isCorralError } from '../../../src/core/errors.js'
 import type { CacheKey } from '../../../src/core/key.js'
-import { CircuitBreaker } from '../../../src/engine/circuit-breaker.js'
 import { GuardedStore } from '../../../src/engine/guarded-store.js'
+import { ShardBreakers } from '../../../src/engine/shard-breakers.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
 import { PausableStore } from '../../support/pausable-store.js'
 import { Recorder } from '../../support/recorder.js'
@@ -16,15 +16,14 @@ function open({ giveUpMs = 50 } = {}) {
   const events = new Recorder()
   const memory = new MemoryStore({ clock, maxBytes: 10_000 })
   const cache = new PausableStore(memory, clock)
-  const breaker = new CircuitBreaker({
-    clock,
-    failures: 3,
-    probeMs: 100,
-    maxProbeMs: 1_000,
-    onChange: (state) => events.emit({ type: 'breaker', state }),
+  const breakers = new ShardBreakers({
+    shards: cache.shards,
+    ...{ clock, failures: 3, probeMs: 100 },
+    onChange: (shard, state) => events.emit({ type: 'breaker', shard, state }),
+    onVanish: () => {},
   })
   const limits = { deadlineMs: 50, fenceDeadlineMs: 200, giveUpMs }
-  const store = new GuardedStore({ store: cache, clock, breaker, limits, emit: events.emit })
+  const store = new GuardedStore({ store: cache, clock, breakers, limits, emit: events.emit })
   return { clock, events, memory, cache, store }
 }
 
