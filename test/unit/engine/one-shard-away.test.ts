@@ -112,12 +112,12 @@ function fillOf(key: CacheKey): FillRequest {
     key,
     token: 't',
     sealed,
-    version: null,
+    version: undefined,
     keepMs: 60_000,
     loadedFrom: 'primary',
     snapshot: '1:1:',
     replacesNewer: false,
-  } as FillRequest
+  }
 }
 
 const text = (bytes: StoredBytes | null | string) =>
