@@ -27,6 +27,8 @@ const exitCode = await main(process.argv.slice(2), {
   },
   version,
 })
+// It has ended in good order: a signal that comes late, as npx passes on a second one, is not to make it look otherwise.
+for (const name of SIGNALS) process.on(name, () => {})
 // What the config has opened besides must not keep the process; what was printed must have left it first.
 await Promise.all(
   [process.stdout, process.stderr].map(

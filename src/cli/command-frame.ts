@@ -92,8 +92,8 @@ export class CommandFrame {
       progress.clear()
       this.#fail(error, isJson)
     } finally {
-      stop()
       if (config) await this.#close(config)
+      stop()
     }
   }
 
