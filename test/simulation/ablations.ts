@@ -62,7 +62,7 @@ export const ABLATIONS = {
         by: '      if (request.replacement',
       },
     ],
-    profiles: ['rows'],
+    profiles: ['unstamped', 'comings'],
   },
   fillMustSatisfyFence: {
     says: 'a fill older than a fence is refused',
@@ -151,12 +151,12 @@ export const ABLATIONS = {
     edits: [
       { file: 'engine/floors.ts', replace: '    return this.#floors.get(key)', by: '    return void key as never' },
     ],
-    profiles: ['comings', 'weather', 'near'],
+    profiles: ['comings'],
   },
   floorRefusesAbsence: {
     says: 'a cached absence is not shown once the row was',
     edits: [{ file: 'policy/verdict.ts', replace: '      return !floor.absent', by: '      return false' }],
-    profiles: ['comings', 'weather'],
+    profiles: ['comings'],
   },
   absenceIsAFloor: {
     says: 'a process that has seen that there is no row shows no cached row that may be older',
@@ -167,7 +167,7 @@ export const ABLATIONS = {
         by: 'if (floor === undefined) return',
       },
     ],
-    profiles: ['comings', 'weather'],
+    profiles: ['comings'],
   },
   floorsOutlastLoads: {
     says: 'a load that began before the floor rose does not lower it',
@@ -178,7 +178,7 @@ export const ABLATIONS = {
         by: 'while (false) {',
       },
     ],
-    profiles: ['comings', 'rows'],
+    profiles: ['sessions', 'crowd'],
   },
   joinsOnlyWhatSaw: {
     says: 'who joins a fill that had begun takes its value only if no fence came meanwhile',
@@ -189,7 +189,7 @@ export const ABLATIONS = {
         by: 'return this.share(value, isLate)',
       },
     ],
-    profiles: ['rows'],
+    profiles: ['crowd'],
   },
   pendingIsNotRead: {
     says: 'a key whose fence is pending is not read from the cache',
@@ -267,7 +267,7 @@ export const ABLATIONS = {
   keepsOnlyWhatStayed: {
     says: 'L1 keeps a value only if nothing was invalidated since it was asked for',
     edits: [{ file: 'engine/l1.ts', replace: 'if (this.generation(slot) !== generation) return', by: '' }],
-    profiles: ['near'],
+    profiles: ['unstamped'],
   },
   announcesAfterFence: {
     says: 'other processes are told after the fence',
@@ -279,7 +279,7 @@ export const ABLATIONS = {
       },
       { file: FENCER, replace: '    this.#announce(offered.size > 0 ? told(changes, offered) : changes)', by: '' },
     ],
-    profiles: ['near', 'unstamped'],
+    profiles: ['unstamped'],
   },
   forgetsTwiceUnstamped: {
     says: 'without a stamp, the writer drops its own copy once more after the fence',
@@ -315,7 +315,7 @@ export const ABLATIONS = {
       { file: FILLER, replace: '      this.#tier?.outdate(id, null)\n', by: '' },
       { file: FILLER, replace: '    this.#tier?.outdate(id, wasReset ? null : (loaded.version ?? null))\n', by: '' },
     ],
-    profiles: ['near', 'sessions'],
+    profiles: ['near'],
   },
   copiesAfterEntry: {
     says: 'copies are fenced after their entry',

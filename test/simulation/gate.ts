@@ -1,6 +1,6 @@
 import { ABLATIONS, type Ablation, type AblationName } from './ablations.js'
 import { bundleSimulation } from './bundle.js'
-import { NOTHING, runSeeds, type Tally } from './runner.js'
+import { runSeeds, type Tally } from './runner.js'
 
 export interface Caught {
   readonly name: AblationName
@@ -10,18 +10,27 @@ export interface Caught {
 
 export interface GateOptions {
   readonly names?: readonly AblationName[]
-  readonly to: number
+  /** Where to begin: below it no seed is tried. Default: 0. */
+  readonly from?: (name: AblationName) => number
+  /** How many numbers of seeds on from there are gone through; those of other profiles are passed over. */
+  readonly span: number
   readonly threads: number
   readonly onCaught?: (caught: Caught) => void
 }
 
 /** Plants each ablation in turn and runs seeds until one is broken. */
-export async function runGate({ names, to, threads, onCaught }: GateOptions): Promise<readonly Caught[]> {
+export async function runGate({
+  names,
+  from = () => 0,
+  span,
+  threads,
+  onCaught,
+}: GateOptions): Promise<readonly Caught[]> {
   const caught: Caught[] = []
   const waiting = [...(names ?? (Object.keys(ABLATIONS) as AblationName[]))]
   const work = async () => {
     for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
-      const found = { name, tally: await catchOne(ABLATIONS[name], to) }
+      const found = { name, tally: await catchOne(ABLATIONS[name], from(name), span) }
       caught.push(found)
       onCaught?.(found)
     }
@@ -30,7 +39,17 @@ export async function runGate({ names, to, threads, onCaught }: GateOptions): Pr
   return caught
 }
 
-async function catchOne({ edits, profiles }: Ablation, to: number): Promise<Tally> {
-  const bundle = await bundleSimulation(edits)
-  return to > 0 ? runSeeds({ bundle, from: 0, to, threads: 1, profiles, untilBroken: true }) : NOTHING
+/** A seed that is broken with nothing taken out has caught nothing: it is passed over. */
+async function catchOne({ edits, profiles }: Ablation, from: number, span: number): Promise<Tally> {
+  const [bundle, whole] = await Promise.all([bundleSimulation(edits), bundleSimulation()])
+  let seeds = 0
+  for (let next = from; ; ) {
+    const tally = await runSeeds({ bundle, from: next, to: from + span, threads: 1, profiles, untilBroken: true })
+    seeds += tally.seeds
+    const [first] = tally.broken
+    if (first === undefined) return { ...tally, seeds }
+    const control = await runSeeds({ bundle: whole, from: first.seed, to: first.seed + 1, threads: 1 })
+    if (control.broken.length === 0) return { ...tally, seeds }
+    next = first.seed + 1
+  }
 }

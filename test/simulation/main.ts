@@ -4,7 +4,8 @@
  * - `-- --seed 42` tells the story of one run;
  * - `-- --seeds 0..9999` runs many, on all cores, and names those in which a promise was broken;
  * - `--profile near` only those of one profile;
- * - `-- --gate` takes each mechanism out of the code in turn, and runs seeds until one is broken; `--ablation floors` only that one.
+ * - `-- --gate` takes each mechanism out of the code in turn, and runs seeds until one is broken; `--ablation floors,relay` only these;
+ *   `--save` writes what was seen to gate-results.json and into the table of evidence.
  *
  * Exits with 1 when a promise was broken, or when the gate lets an ablation through.
  */
@@ -14,6 +15,7 @@ import { describeViolation } from '../../src/testing/violation.js'
 import { ABLATIONS, type AblationName } from './ablations.js'
 import { bundleSimulation } from './bundle.js'
 import { runGate } from './gate.js'
+import { resultOf, saveResult } from './gate-results.js'
 import { PROFILE_NAMES, PROFILES } from './profile.js'
 import { runSeeds } from './runner.js'
 import { simulate } from './world.js'
@@ -25,6 +27,7 @@ const { values } = parseArgs({
     profile: { type: 'string' },
     gate: { type: 'boolean', default: false },
     ablation: { type: 'string' },
+    save: { type: 'boolean', default: false },
     threads: { type: 'string', default: String(availableParallelism()) },
   },
 })
@@ -32,11 +35,13 @@ if (values.profile !== undefined && !(values.profile in PROFILES)) {
   console.error(`no profile is called ${values.profile}; there are: ${PROFILE_NAMES.join(', ')}`)
   process.exit(2)
 }
-if (values.ablation !== undefined && !(values.ablation in ABLATIONS)) {
-  console.error(`no ablation is called ${values.ablation}; there are: ${Object.keys(ABLATIONS).join(', ')}`)
+const ablations = values.ablation?.split(',')
+for (const name of ablations ?? []) {
+  if (name in ABLATIONS) continue
+  console.error(`no ablation is called ${name}; there are: ${Object.keys(ABLATIONS).join(', ')}`)
   process.exit(2)
 }
-if (values.gate || values.ablation !== undefined) await guard()
+if (values.gate || ablations !== undefined) await guard()
 else if (values.seed !== undefined) await tellOne(wholeNumber(values.seed))
 else await runMany()
 
@@ -80,9 +85,10 @@ async function guard(): Promise<void> {
   const [, to = 9_999] = values.seeds === '0..999' ? [] : values.seeds.split('..').map(wholeNumber)
   let through = 0
   await runGate({
-    ...{ to: to + 1, threads: wholeNumber(values.threads) },
-    ...(values.ablation === undefined ? {} : { names: [values.ablation as AblationName] }),
+    ...{ span: to + 1, threads: wholeNumber(values.threads) },
+    ...(ablations === undefined ? {} : { names: ablations as AblationName[] }),
     onCaught: ({ name, tally }) => {
+      if (values.save) saveResult(name, resultOf(name, tally))
       const [first] = tally.broken
       if (first === undefined) through++
       const story = first ? `seed ${first.seed} (${first.profile}): ${first.what[0]}` : 'NOBODY NOTICES'

@@ -156,7 +156,7 @@ export const PROFILES = {
       upsert: 0.5,
       mutate: 0.5,
     },
-    faults: { evictEntry: 1, evictGuard: 1, evictFilled: 0.1, evictFenced: 0.7, pause: 0.4 },
+    faults: { evictEntry: 1, evictGuard: 1, evictFilled: 0.1, evictFenced: 0.7, pause: 0.4, messageLost: 0.6 },
     latency: SLOW_LOADS,
   },
   comings: {
@@ -166,8 +166,8 @@ export const PROFILES = {
     clients: 6,
     calls: 10,
     options: { ...OPTIONS, lease: { minMs: 30, maxMs: 200, waitMs: 6 } },
-    mix: { find: 14, insert: 5, delete: 4, upsert: 1 },
-    faults: { evictFenced: 0.2, commandLost: 0.1 },
+    mix: { find: 14, primary: 4, insert: 5, delete: 4, upsert: 1 },
+    faults: { evictFenced: 0.2, commandLost: 0.1, messageLost: 0.4 },
     latency: { ...SLOW_LOADS, redis: { usualMs: 2, slowShare: 0.3, slowMs: 14 } },
   },
   weather: {
@@ -179,13 +179,26 @@ export const PROFILES = {
       ...{ redisStall: 1, redisReset: 1, redisDown: 0.4, commandLost: 0.06, evictGuard: 1, evictEntry: 1, pause: 0.3 },
     },
   },
+  crowd: {
+    ...BASE,
+    about: 'many readers in each process join the loads of a row that is written, and whose entry never stays for long',
+    clients: 10,
+    thinkMs: 5,
+    mix: { find: 20, update: 2 },
+    faults: { evictFilled: 0.9, messageLost: 0.6 },
+    latency: {
+      ...LATENCY,
+      redis: { usualMs: 1, slowShare: 0, slowMs: 1 },
+      postgres: { usualMs: 2, slowShare: 0.5, slowMs: 60 },
+    },
+  },
   near: {
     ...BASE,
     about: 'rows in memory behind a bus that loses, repeats and reorders messages and dies without a word',
     options: NEAR,
     mix: { ...BASE.mix, find: 14 },
     faults: {
-      ...{ messageLost: 0.06, messageTwice: 0.04, messageOvertaken: 0.05, busReset: 0.6, busDeaf: 0.5, busStall: 0.4 },
+      ...{ messageLost: 0.06, messageTwice: 0.04, messageOvertaken: 0.05, busReset: 2, busDeaf: 0.8, busStall: 0.4 },
       ...{ evictFilled: 0.1, pause: 0.6 },
     },
   },
@@ -198,7 +211,7 @@ export const PROFILES = {
       refresh: { beta: 3, maxEarliness: 0.6, maxLoads: 20 },
     },
     mix: { find: 14, update: 3, insert: 1, delete: 1 },
-    faults: { statementLost: 0.03, evictFenced: 0.8, pause: 0.3 },
+    faults: { statementLost: 0.03, evictFenced: 0.8, pause: 0.3, messageLost: 0.6 },
     latency: SLOW_LOADS,
   },
   publish: {
@@ -226,7 +239,15 @@ export const PROFILES = {
     options: NEAR,
     ids: 2,
     mix: { find: 10, update: 4, insert: 1, delete: 1, transaction: 1 },
-    faults: { crash: 1.5, outsideSql: 2, commitUnanswered: 0.08, statementLost: 0.01, pause: 0.3, redisReset: 0.5 },
+    faults: {
+      crash: 1.5,
+      outsideSql: 3,
+      commitUnanswered: 0.08,
+      messageLost: 0.3,
+      statementLost: 0.01,
+      pause: 0.3,
+      redisReset: 0.5,
+    },
     // A process that dies takes its fences along, so what it had not acknowledged is nobody's; what it had is.
   },
   failover: {
@@ -241,9 +262,9 @@ export const PROFILES = {
   transactions: {
     ...BASE,
     about: 'transactions that read what they write, are partly undone, roll back, collide, or are never answered',
-    ids: 3,
-    mix: { find: 6, transaction: 5, update: 2, insert: 1, delete: 1, mutate: 1 },
-    faults: { commitUnanswered: 0.1, evictFilled: 0.1, evictFenced: 0.2, pause: 0.3 },
+    ids: 2,
+    mix: { find: 12, transaction: 5, update: 2, insert: 1, delete: 1, mutate: 1 },
+    faults: { commitUnanswered: 0.2, evictFilled: 0.2, evictFenced: 0.7, pause: 0.3, messageLost: 0.6 },
   },
   hot: {
     ...BASE,
@@ -257,7 +278,15 @@ export const PROFILES = {
     options: { ...OPTIONS, hotKeys: { share: 0, perSecond: 0, copyTtlMs: 30_000 } },
     repository: { copies: 3 },
     mix: { find: 16, update: 4, delete: 1, insert: 1 },
-    faults: { crash: 0.6, outsideSql: 1.5, evictFilled: 0.15, evictFenced: 0.2, commandLost: 0.02, redisStall: 0.5 },
+    faults: {
+      crash: 0.6,
+      outsideSql: 1.5,
+      evictFilled: 0.15,
+      evictFenced: 0.5,
+      commandLost: 0.02,
+      redisStall: 0.5,
+      messageLost: 0.5,
+    },
   },
   unstamped: {
     ...BASE,
@@ -265,7 +294,7 @@ export const PROFILES = {
     options: NEAR,
     repository: { version: false },
     mix: { find: 14, update: 4, delete: 1, insert: 1 },
-    faults: { commandLost: 0.06, messageLost: 0.05, evictFilled: 0.1, evictGuard: 1 },
+    faults: { commandLost: 0.06, messageLost: 0.05, evictFilled: 0.3, evictGuard: 1 },
     unpromised: ['monotonic', 'label'],
   },
   standby: {
@@ -290,9 +319,9 @@ export const PROFILES = {
     standbyLagMs: 3_000,
     stormMs: 3_000,
     thinkMs: 120,
-    calls: 12,
-    mix: { find: 14, update: 3, delete: 1, insert: 1 },
-    faults: { evictEntry: 5, messageLost: 0.06, busReset: 1, pause: 2 },
+    calls: 22,
+    mix: { find: 16, update: 2, delete: 1, insert: 1 },
+    faults: { evictEntry: 12, messageLost: 0.1, busReset: 1, pause: 1 },
   },
   sessions: {
     ...BASE,
@@ -302,7 +331,15 @@ export const PROFILES = {
     roams: true,
     ids: 2,
     mix: { find: 10, findMany: 1, update: 4, delete: 1, insert: 1, upsert: 1, transaction: 1 },
-    faults: { commandLost: 0.06, messageLost: 0.2, busDeaf: 0.7, redisStall: 0.5, commitUnanswered: 0.03 },
+    faults: {
+      commandLost: 0.06,
+      messageLost: 0.4,
+      busDeaf: 0.7,
+      redisStall: 0.5,
+      commitUnanswered: 0.03,
+      evictFilled: 0.2,
+    },
+    latency: SLOW_LOADS,
   },
   bounds: {
     ...BASE,

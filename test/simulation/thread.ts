@@ -6,13 +6,16 @@ import { simulate } from './world.js'
 
 /** What a thread does: seeds, one after the other, until there are no more or it is told to stop. */
 const port = parentPort
-const { profiles } = workerData as { readonly profiles: readonly string[] | undefined }
+const { profiles, untilBroken } = workerData as {
+  readonly profiles: readonly string[] | undefined
+  readonly untilBroken: boolean
+}
 
 async function runTask({ from, to }: Task): Promise<Tally> {
   let [seeds, events, reads] = [0, 0, 0]
   const broken: Broken[] = []
   const witnesses: Record<string, number> = {}
-  for (let seed = from; seed < to; seed++) {
+  for (let seed = from; seed < to && !(untilBroken && broken.length > 0); seed++) {
     const profile = profileOf(seed)
     if (profiles && !profiles.includes(profile)) continue
     const run = await simulate(seed)

@@ -34,6 +34,17 @@ describe('Floors', () => {
     expect(floors.get(key('a'))).not.toBe(before)
   })
 
+  /**
+   * Open, found by the simulator: the row this process knew was changed and then deleted by others whose messages were lost. It sees the
+   * absence at the database, and a cached row from in between, whose fence is on its way, is above the floor and is shown.
+   */
+  it.fails('refuse a row that came and went unheard before the absence that this process saw for itself', () => {
+    const floors = new Floors(10)
+    floors.raise(key('a'), version('5'), false)
+    floors.seeAbsence(key('a'))
+    expect(floors.get(key('a'))?.isUnordered).toBe(true)
+  })
+
   it('allow an absence that this process saw for itself, but not what was there before', () => {
     const floors = new Floors(10)
     floors.raise(key('a'), version('5'), false)
