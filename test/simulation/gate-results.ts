@@ -4,7 +4,8 @@ import type { Tally } from './runner.js'
 
 /** What one run of the gate has seen of one ablation. */
 export interface GateResult {
-  readonly profiles: readonly string[]
+  /** Those it is looked for in: `unstamped, comings`. */
+  readonly profiles: string
   /** Seeds of these profiles that were run, up to and with the one that was broken. */
   readonly seeds: number
   readonly caught: { readonly seed: number; readonly profile: string; readonly what: string } | null
@@ -21,7 +22,7 @@ const SIMULATOR = 4
 export function resultOf(name: AblationName, { seeds, broken }: Tally): GateResult {
   const [first] = broken
   const caught = first ? { seed: first.seed, profile: first.profile, what: first.what[0] as string } : null
-  return { profiles: ABLATIONS[name].profiles, seeds, caught }
+  return { profiles: ABLATIONS[name].profiles.join(', '), seeds, caught }
 }
 
 export function savedResults(): GateResults {
@@ -55,6 +56,6 @@ function cellOf(name: string, result: GateResult | undefined): string {
   if (result === undefined) return 'not tried'
   const { seeds, caught, profiles } = result
   const count = seeds === 1 ? '1 seed' : `${seeds} seeds`
-  if (caught === null) return `not caught in ${count} of ${profiles.join(', ')}`
+  if (caught === null) return `not caught in ${count} of ${profiles}`
   return `caught: seed ${caught.seed} (${caught.profile}), after ${count}`
 }
