@@ -79,22 +79,25 @@ export class Floors {
    * @param floor as it is, where the caller has just asked.
    */
   raise(key: CacheKey, version: Version, absent: boolean, floor = this.#floors.get(key)): void {
-    if (floor !== undefined && !floor.isUnordered) {
+    if (floor !== undefined) {
       const order = compareVersions(version, floor.version)
-      if (order < 0 || (order === 0 && floor.absent === absent)) return
+      if (order < 0 || (order === 0 && floor.absent === absent && !floor.isUnordered)) return
     }
     this.#set(key, { version, absent })
   }
 
   /**
    * This process has seen for itself, at the database, that the row is gone. From here on an absence may be shown;
-   * what was there before may not come back. Where this process knows no version of it, no cached row is shown any more until
-   * the database or a message has told one: the cache may hold what was deleted, as long as its fence is on the way.
+   * what was there before may not come back. Nobody has said how new that was: rows newer than any that this process has heard of may
+   * have come and gone. So no cached row is shown any more until the database or a message has told a version: the cache may hold
+   * what was deleted, as long as its fence is on the way.
    */
   seeAbsence(key: CacheKey): void {
     const floor = this.#floors.get(key)
     if (floor === undefined) this.#set(key, UNORDERED)
-    else if (!floor.absent) this.#floors.set(key, { version: successor(floor.version), absent: true })
+    else if (!floor.absent) {
+      this.#floors.set(key, { version: successor(floor.version), absent: true, isUnordered: true })
+    }
   }
 
   /** Forgets a floor that the database itself contradicts. */

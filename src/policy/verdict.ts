@@ -14,7 +14,7 @@ export interface Floor {
   readonly version: Version
   /** True when this process knows that the row was gone after `version`, so that an absence may be shown too. */
   readonly absent: boolean
-  /** This process has seen that the row is gone, and knows no version of it: no cached row can be shown to be newer than that. */
+  /** This process has seen that the row is gone, and nobody has said since which version that was: no cached row can be shown to be newer. */
   readonly isUnordered?: boolean
 }
 
