@@ -22,6 +22,8 @@ export interface CommandContext {
 export interface CommandResult {
   /** Printed with `--json`, as one document. */
   readonly json: unknown
+  /** On one line, as the last of those that were printed before. Default: indented. */
+  readonly isLine?: boolean
   /** Printed without, one line or several, no newline at the end. Empty: nothing is. */
   readonly text: string
   /** Default: `done`. */
@@ -85,7 +87,7 @@ export class CommandFrame {
         clock,
       )
       progress.clear()
-      if (isJson) out.write(`${JSON.stringify(ended.json, plain, 2)}\n`)
+      if (isJson) out.write(`${JSON.stringify(ended.json, plain, ended.isLine ? 0 : 2)}\n`)
       else if (ended.text !== '') out.write(`${ended.text}\n`)
       this.exitCode = EXIT_CODES[ended.exit ?? 'done'].code
     } catch (error) {

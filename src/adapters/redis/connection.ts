@@ -13,12 +13,22 @@ export interface RedisClient {
   duplicate(...overrides: never[]): unknown
 }
 
+/** The slice of a socket that is used here. */
+interface Socket {
+  listeners(event: 'error'): unknown[]
+  on(event: 'error', listener: () => void): unknown
+  cork(): void
+  uncork(): void
+}
+
 /** The slice of an ioredis connection the adapters use. */
 export interface RedisConnection {
   readonly isCluster: boolean
   readonly status: string
   /** Cluster only: for each slot its nodes, primary first. */
   readonly slots?: readonly (readonly string[] | undefined)[]
+  /** One server only: the socket it has now. */
+  readonly stream?: Socket | null
   connect(): Promise<unknown>
   disconnect(): void
   on(event: string, listener: (...values: never[]) => void): unknown
@@ -78,10 +88,15 @@ export function openConnection(
       })
     : duplicate.call(client, settings)
   // Without a listener ioredis prints every reconnect attempt; what matters reaches the event sink as failed commands.
-  connection.on('error', () => {})
+  connection.on('error', () => {
+    // It listens for one error of a socket only. TLS may tell of two, and nobody's ends the process.
+    if (!connection.stream?.listeners('error').includes(ignore)) connection.stream?.on('error', ignore)
+  })
   connection.connect().catch(() => {})
   return connection
 }
+
+function ignore(): void {}
 
 /** Refuses what is not a usable client, and a key prefix that would move an entry and its guard to one common slot. */
 export function assertRedisClient(client: RedisClient): void {

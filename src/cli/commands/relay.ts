@@ -48,7 +48,7 @@ async function relay({ world, inside, signal, isJson }: CommandContext, isVerbos
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
   await process.close()
-  return { json: { type: 'ended' }, text: 'ended' }
+  return { json: { type: 'ended' }, isLine: true, text: 'ended' }
 }
 
 /** What says nothing but that all is well. */

@@ -39,6 +39,17 @@ describe("RedisStore's connection", () => {
     expect(warnings).toEqual([])
   })
 
+  it('survives a socket that tells of two errors, as TLS may', async () => {
+    const { store } = await open({})
+    const isConnected = async () => (await store.read(['a' as never]))[0] === null
+    await waitUntil('it is connected', 5_000, isConnected)
+    const { stream } = store.connection as unknown as { stream: NodeJS.EventEmitter & { destroy(): void } }
+    stream.emit('error', new Error('first'))
+    expect(() => stream.emit('error', new Error('second'))).not.toThrow()
+    stream.destroy()
+    await waitUntil('it is connected again', 5_000, isConnected)
+  })
+
   it('fails what is asked while it is down, and never runs it later', async () => {
     const { proxy, store } = await open({})
     const key = `${freshNamespace()}:{late}` as never
