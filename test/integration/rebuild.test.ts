@@ -70,8 +70,9 @@ describe('rebuild', () => {
     const fleet = [1, 2, 3].map(() => start({ namespace }))
     await fleet[0]?.products.warm(range(401, 1_000), { ratePerSecond: 100_000, concurrency: 500 })
     const before = fleet.reduce((sum, process) => sum + loadedIds(process), 0)
-    const since = new Date()
+    // What was filled in the very millisecond counts as filled since.
     await new Promise((resolve) => setTimeout(resolve, 50))
+    const since = new Date()
     const all = await Promise.all(
       fleet.map(({ corral }) => corral.rebuild({ mode: 'refill', ratePerSecond: 3_000, since })),
     )
