@@ -51,9 +51,9 @@ export async function start(place: Place): Promise<Service> {
         const { value } = await corral.transaction(async (tx) => {
           const inside = accounts.in(tx)
           // Always in the same order, so that two transfers cannot wait for each other.
-          for (const id of [from, to].sort()) if (!(await inside.lock(id))) return 404
-          const source = await inside.find(from)
-          const target = await inside.find(to)
+          const [first, second] = [from, to].sort() as [string, string]
+          const locked = { [first]: await inside.lock(first), [second]: await inside.lock(second) }
+          const [source, target] = [locked[from], locked[to]]
           if (source === undefined || target === undefined) return 404
           if (BigInt(source.balance) < amount) return 409
           await inside.update(from, { balance: String(BigInt(source.balance) - amount) })
