@@ -166,7 +166,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     rememberAlways,
     telemetry,
   }
-  const fencer = new Fencer({ store, shardOf, ...behind })
+  const fencer = new Fencer({ store, shardOf, announcesBehind: channel?.keepsOrder ?? false, ...behind })
   const lookEveryMs = settings.bus.heartbeatMs
   const epoch = new Epoch({ namespace, store, clock, invalidation, flights, lookEveryMs, emit, announce })
   const relay = options.relays

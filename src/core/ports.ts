@@ -24,6 +24,8 @@ export interface CacheStore {
   /** Gives a lease back without filling. A lease that is no longer ours is left alone. */
   release(requests: readonly ReleaseRequest[]): Promise<void>
   fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]>
+  /** See `FenceSink`. */
+  readonly resends?: number
   /**
    * The mark under each key; where there is none, `fresh` becomes it. A mark stands for a state of a table: `fence` removes it,
    * so that a result which was read under it can never be taken for current again. Losing one is a miss.
@@ -45,6 +47,8 @@ export type PartReply<Reply> = Reply | CacheUnavailableError
 /** A store that reports on each fence on its own. Rejects when none has arrived. */
 export interface FenceSink {
   fence(requests: readonly FenceRequest[]): Promise<readonly PartReply<FenceOutcome>[]>
+  /** How often fences had to be sent again before they were carried out: after what had been sent behind them. Left out: never. */
+  readonly resends?: number
 }
 
 /**
@@ -318,6 +322,11 @@ export type EventSink<Event> = (event: Event) => void
  * was lost. The bus on top of it finds that out. Implementation: `adapters/redis/redis-channel`.
  */
 export interface Channel {
+  /**
+   * What is published is heard after everything has been carried out that the store was asked for before, answered or not, but for what it
+   * had to send again (`FenceSink.resends`); if that was lost, so is the message. False: the two go different ways.
+   */
+  readonly keepsOrder: boolean
   /** Rejects when the message certainly or possibly did not leave. */
   publish(message: string): Promise<void>
   /** Subscribes, and again after every interruption. */

@@ -22,6 +22,11 @@ function inOrder(fences: readonly OrderedFence[]): OrderedFence[][] {
   return [...cut(entries), ...cut(copies)]
 }
 
+/** Whether they leave together, the moment they are sent. */
+export function isOneBatch(fences: readonly OrderedFence[]): boolean {
+  return fences.length <= BATCH && fences.every(({ copyOf }) => copyOf === undefined)
+}
+
 function cut(fences: OrderedFence[]): OrderedFence[][] {
   const batches: OrderedFence[][] = []
   for (let at = 0; at < fences.length; at += BATCH) batches.push(fences.slice(at, at + BATCH))

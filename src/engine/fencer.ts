@@ -7,7 +7,7 @@ import type { CacheStore, FenceSink } from '../core/ports.js'
 import { NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Background } from './background.js'
 import type { AnnouncedChange } from './bus-message.js'
-import { deliver, type OrderedFence } from './fence-order.js'
+import { deliver, isOneBatch, type OrderedFence } from './fence-order.js'
 import type { Invalidation } from './invalidation.js'
 import type { PendingFences } from './pending-fences.js'
 
@@ -28,7 +28,7 @@ const COMMIT_POLL_LIMIT_MS = 120_000
  *
  * 1. this process is brought up to the change, so that it reads its own write whatever comes next;
  * 2. the cache is fenced, all keys at once, and then the copies that hot keys may have;
- * 3. other processes are told.
+ * 3. other processes are told: when the fences have arrived, or right behind them where messages and fences go one way and keep their order.
  *
  * A cache that does not answer never fails a write: its fences are kept and sent again until it does. Where one shard of several does not,
  * that is so for its keys, and the others are fenced as ever.
@@ -47,6 +47,7 @@ export class Fencer {
   readonly #keepMs: number
   readonly #emit: EmitEvent
   readonly #announce: (changes: readonly AnnouncedChange[]) => void
+  readonly #announcesBehind: boolean
   readonly #copiesOf: (key: CacheKey) => readonly CacheKey[]
   readonly #rememberAlways: boolean
   readonly #shardOf: ((key: CacheKey) => string) | undefined
@@ -63,6 +64,8 @@ export class Fencer {
     emit: EmitEvent
     /** Tells the other processes. Called after the fence, or without it when the cache is away. Must not throw. */
     announce: (changes: readonly AnnouncedChange[]) => void
+    /** What is announced is heard after what was sent to the store before: see `Channel.keepsOrder`. Default: false. */
+    announcesBehind?: boolean
     /** Every copy a key may have. Writers do not know which keys are hot for readers. */
     copiesOf: (key: CacheKey) => readonly CacheKey[]
     /** Some process loads rows from a standby: it has to find their fences though nothing was cached. Default: false. */
@@ -80,6 +83,7 @@ export class Fencer {
     this.#keepMs = options.keepMs
     this.#emit = options.emit
     this.#announce = options.announce
+    this.#announcesBehind = options.announcesBehind ?? false
     this.#copiesOf = options.copiesOf
     this.#rememberAlways = options.rememberAlways ?? false
     this.#shardOf = options.shardOf
@@ -100,12 +104,18 @@ export class Fencer {
     const requests = sure.map((change) => [change.key, this.#request(change, offered.get(change.key))] as const)
     const entries = [...new Map(requests).values()]
     const fences = [...entries, ...entries.flatMap((entry) => this.#copyFences(entry))]
-    const [sent, differing] = await Promise.all([this.#send(fences), this.#differing(changes, sure)])
+    const { resends } = this.#store
+    const sending = this.#send(fences)
+    const announce = () => this.#announce(offered.size > 0 ? told(changes, offered) : changes)
+    // All that there is to fence has left: what leaves now on the same way comes after it, and the others hear a round trip sooner.
+    const isBehind = this.#announcesBehind && sure.length === changes.length && isOneBatch(fences)
+    if (isBehind) announce()
+    const [sent, differing] = await Promise.all([sending, this.#differing(changes, sure)])
     const isLate = differing.length > 0 && (await this.#send(differing)).state === 'pending'
     const state = isLate ? 'pending' : sent.state
     // Until the fence arrived, this process may have taken the old entry up again wherever no version tells it from the new.
     for (const change of changes) if (!change.hasFloor || change.version === null) this.#invalidation.apply(change)
-    this.#announce(offered.size > 0 ? told(changes, offered) : changes)
+    if (!isBehind || this.#store.resends !== resends) announce()
     const durationMs = this.#clock.monotonicMs() - startedMs
     const keys = fences.filter(({ key }) => !isMark(key)).length
     this.#emit({ type: 'fence', outcome: state, keys, replaced: sent.replaced, durationMs })
@@ -162,9 +172,11 @@ export class Fencer {
       .map((change) => this.#request(change, undefined))
   }
 
-  #copyFences(entry: OrderedFence): OrderedFence[] {
+  #copyFences(entry: OrderedFence): readonly OrderedFence[] {
+    const copies = this.#copiesOf(entry.key)
+    if (copies.length === 0) return NO_FENCES
     const fence = { ...entry, copyOf: entry.key, rememberAlways: false, replacement: null }
-    return this.#copiesOf(entry.key).map((key) => ({ ...fence, key }))
+    return copies.map((key) => ({ ...fence, key }))
   }
 
   async #waitForCommit(xid: string, status: CommitStatus): Promise<'committed' | 'aborted' | 'unknown'> {
@@ -201,6 +213,7 @@ export class Fencer {
   }
 }
 
+const NO_FENCES: readonly OrderedFence[] = []
 const NO_ROWS: ReadonlyMap<CacheKey, OfferedRow> = new Map()
 
 /** The rows to publish, of several writes to one key the last. A key whose last write offers none is only fenced. */

@@ -117,6 +117,10 @@ export class GuardedStore {
     return this.#store.nowMs()
   }
 
+  get resends(): number {
+    return this.#store.resends ?? 0
+  }
+
   /** As they are: whoever asks shards waits for them on its own. */
   get shards(): StoreShards {
     return this.#store.shards

@@ -129,6 +129,26 @@ export function fenceContract(opened: () => StoreUnderTest): void {
       const version = '5' as never
       expect(await store.fence(keys.map((key) => ({ key, version, ...common })))).toEqual(['dropped', 'kept', 'absent'])
     })
+
+    it('answers a large batch in order, each key by what it holds and what is asked of it', async () => {
+      const { store } = opened()
+      const labs = Array.from({ length: 40 }, () => new KeyLab(opened()))
+      for (const [at, each] of labs.entries()) if (at % 4 !== 0) await each.put(String(100 + at))
+      const sealed = (version: string) => envelope.seal(newEntry('row', version, `new ${version}`))
+      const outcomes = await store.fence(
+        labs.map(({ key }, at) => ({
+          key,
+          version: String(at % 4 === 1 ? 50 + at : 150 + at) as never,
+          xid: at % 2 === 0 ? String(at + 1) : null,
+          keepMs: 5_000 + at,
+          rememberAlways: false,
+          replacement: at % 4 === 3 ? { sealed: sealed(String(150 + at)), keepMs: 9_000 } : null,
+        })),
+      )
+      expect(outcomes).toEqual(labs.map((_, at) => ['absent', 'kept', 'dropped', 'replaced'][at % 4]))
+      const texts = await Promise.all(labs.map((each) => each.text()))
+      expect(texts).toEqual(labs.map((_, at) => [null, `v${100 + at}`, null, `new ${150 + at}`][at % 4]))
+    })
   })
 
   describe('fence with the new row', () => {

@@ -24,11 +24,8 @@ export const ABLATIONS = {
   fencesAtAll: {
     says: 'a write is followed by a fence',
     edits: [
-      {
-        file: FENCER,
-        replace: 'await Promise.all([this.#send(fences), this.#differing(changes, sure)])',
-        by: 'await Promise.all([this.#send([]), this.#differing([], [])])',
-      },
+      { file: FENCER, replace: 'const sending = this.#send(fences)', by: 'const sending = this.#send([])' },
+      { file: FENCER, replace: '[sending, this.#differing(changes, sure)]', by: '[sending, this.#differing([], [])]' },
     ],
     profiles: ['rows'],
   },
@@ -277,7 +274,7 @@ export const ABLATIONS = {
         replace: '    const [sent, differing] = await Promise.all(',
         by: '    this.#announce(changes)\n    const [sent, differing] = await Promise.all(',
       },
-      { file: FENCER, replace: '    this.#announce(offered.size > 0 ? told(changes, offered) : changes)', by: '' },
+      { file: FENCER, replace: '    if (!isBehind || this.#store.resends !== resends) announce()', by: '' },
     ],
     profiles: ['unstamped'],
   },

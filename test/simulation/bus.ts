@@ -18,6 +18,7 @@ const RECONNECT_MS = 10
 
 /** `Channel` as one process has it: a connection to publish on, and one to hear on. */
 export class BusChannel implements Channel {
+  readonly keepsOrder = false
   readonly #scheduler: Scheduler
   readonly #host: Host
   readonly #hub: BusHub

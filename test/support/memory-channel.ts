@@ -38,6 +38,7 @@ export class MemoryHub {
  * connections do: what a black hole has swallowed stays lost, and a connection that is half open tells nobody.
  */
 export class MemoryChannel implements Channel {
+  readonly keepsOrder = false
   /** How often this side has thrown its connections away and made new ones. */
   renewals = 0
   readonly #hub: MemoryHub

@@ -40,6 +40,7 @@ export interface RedisConnection {
   pipeline(commands: readonly (readonly string[])[]): {
     exec(): Promise<readonly [Error | null, unknown][] | null>
   }
+  callBuffer(command: string, ...values: (string | Uint8Array | number)[]): Promise<unknown>
   call(command: string, ...values: (string | Uint8Array | number)[]): Promise<unknown>
 }
 

@@ -63,6 +63,12 @@ export class RedisChannel implements Channel {
     this.#publisher = this.#lent ?? this.#connect(this.#client, 'publish')
   }
 
+  /** One connection, one server, one order. */
+  get keepsOrder(): boolean {
+    return this.#lent !== undefined
+  }
+
+  /** Like every operation of the store it waits for the connection and for nothing else, so that none is overtaken. */
   async publish(message: string): Promise<void> {
     const publisher = this.#publisher
     if (this.#closed) throw new CacheUnavailableError('publish', 'the channel is closed')

@@ -1,8 +1,11 @@
 import { LEASE_KEEP_MS } from '../../core/ports.js'
 import { SEEN_BYTES, WIRE } from '../../core/wire.js'
 
+/** So many values come with each key of a fence. */
+const FENCE_VALUES = 6
+
 /**
- * The changes of the protocol as Lua: lease, fill, release, fence, mark. Each runs on one slot:
+ * The changes of the protocol as Lua: lease, fill, release, fence, mark. Each runs on one slot, but for fences where there are no slots:
  * KEYS[1] is the entry (a string, see core/wire.ts), KEYS[2] its guard, a short-lived hash:
  *
  * | field | holds |
@@ -124,53 +127,61 @@ return {'released', digits(nowMs())}
 `
 
 /**
- * FENCE entry guard | version xid keepMs rememberAlways replacement replacementKeepMs
+ * FENCE (entry guard)… | (version xid keepMs rememberAlways replacement replacementKeepMs)…
  *
- * Replies {outcome, now}. Merged by maximum, so that fences may arrive twice, late and in any order. An entry that is
+ * Replies {now, outcome…}. Merged by maximum, so that fences may arrive twice, late and in any order. An entry that is
  * at least as new as the fence stays, and so does a fill in flight beside it: both were read after the write.
+ *
+ * Several keys at once where they lie on one server: what a write makes old is a row and some marks, and each script costs more than it does.
  */
-const FENCE = `${PRELUDE}
+export const FENCE = `${PRELUDE}
 local now = nowMs()
-local header = bytesOf(KEYS[1], 0, ${WIRE.body - 1})
-if header == '' and ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[2]) == 0 then
-  -- Deletes nothing, and is refused where nothing may be written: that a replica does not hold the key says nothing about its primary.
-  redis.call('DEL', KEYS[1])
-  return {'absent', digits(now)}
-end
-local fence = liveFence(KEYS[2], now)
-local version = ARGV[1]
-if version ~= '' and not (fence[1] and fence[1] >= version) then redis.call('HSET', KEYS[2], 'f', version) end
-if version ~= '' or ARGV[2] ~= '' or ARGV[4] == '1' then
-  redis.call('HSET', KEYS[2], 'fe', digits(math.max(tonumber(fence[4]) or 0, now + ARGV[3])))
-end
-if ARGV[2] ~= '' and not string.find(fence[2] or '', ARGV[2], 1, true) then
-  local xids = (fence[2] or '') .. ARGV[2] .. ' '
-  if #xids > 16 * 21 then
-    local dropped = string.sub(xids, 1, 20)
-    if not fence[3] or fence[3] < dropped then redis.call('HSET', KEYS[2], 'xh', dropped) end
-    xids = string.sub(xids, 22)
+local function fenced(entry, guard, version, xid, keepMs, always, replacement, replacementKeepMs)
+  local header = bytesOf(entry, 0, ${WIRE.body - 1})
+  if header == '' and always ~= '1' and redis.call('EXISTS', guard) == 0 then
+    -- Deletes nothing, and is refused where nothing may be written: that a replica does not hold the key says nothing about its primary.
+    redis.call('DEL', entry)
+    return 'absent'
   end
-  redis.call('HSET', KEYS[2], 'x', xids)
-end
-if version == '' and ARGV[4] == '1' then
-  local unordered = ARGV[2] ~= '' and ARGV[2] or string.rep('9', 20)
-  if not fence[5] or fence[5] < unordered then redis.call('HSET', KEYS[2], 'u', unordered) end
-end
-local stored = storedVersion(header)
-local isRow = string.sub(header, ${WIRE.kind.at + 1}, ${WIRE.kind.at + 1}) == 'r'
-local outcome = 'kept'
-if not (version ~= '' and isRow and stored and stored >= version) then
-  redis.call('HDEL', KEYS[2], 'l', 'le')
-  if ARGV[5] ~= '' and isRow and stored and stored < version then
-    redis.call('SET', KEYS[1], '${WIRE.magic}' .. digits(now) .. ARGV[5], 'PX', ARGV[6])
-    outcome = 'replaced'
-  else
-    redis.call('DEL', KEYS[1])
-    outcome = 'dropped'
+  local fence = liveFence(guard, now)
+  if version ~= '' and not (fence[1] and fence[1] >= version) then redis.call('HSET', guard, 'f', version) end
+  if version ~= '' or xid ~= '' or always == '1' then
+    redis.call('HSET', guard, 'fe', digits(math.max(tonumber(fence[4]) or 0, now + keepMs)))
   end
+  if xid ~= '' and not string.find(fence[2] or '', xid, 1, true) then
+    local xids = (fence[2] or '') .. xid .. ' '
+    if #xids > 16 * 21 then
+      local dropped = string.sub(xids, 1, 20)
+      if not fence[3] or fence[3] < dropped then redis.call('HSET', guard, 'xh', dropped) end
+      xids = string.sub(xids, 22)
+    end
+    redis.call('HSET', guard, 'x', xids)
+  end
+  if version == '' and always == '1' then
+    local unordered = xid ~= '' and xid or string.rep('9', 20)
+    if not fence[5] or fence[5] < unordered then redis.call('HSET', guard, 'u', unordered) end
+  end
+  local stored = storedVersion(header)
+  local isRow = string.sub(header, ${WIRE.kind.at + 1}, ${WIRE.kind.at + 1}) == 'r'
+  local outcome = 'kept'
+  if not (version ~= '' and isRow and stored and stored >= version) then
+    redis.call('HDEL', guard, 'l', 'le')
+    if replacement ~= '' and isRow and stored and stored < version then
+      redis.call('SET', entry, '${WIRE.magic}' .. digits(now) .. replacement, 'PX', replacementKeepMs)
+      outcome = 'replaced'
+    else
+      redis.call('DEL', entry)
+      outcome = 'dropped'
+    end
+  end
+  if redis.call('EXISTS', guard) == 1 then keepGuard(guard, tonumber(keepMs)) end
+  return outcome
 end
-if redis.call('EXISTS', KEYS[2]) == 1 then keepGuard(KEYS[2], tonumber(ARGV[3])) end
-return {outcome, digits(now)}
+local reply = {digits(now)}
+for at = 0, #KEYS / 2 - 1 do
+  reply[at + 2] = fenced(KEYS[2 * at + 1], KEYS[2 * at + 2], unpack(ARGV, ${FENCE_VALUES} * at + 1, ${FENCE_VALUES} * (at + 1)))
+end
+return reply
 `
 
 /** MARK mark guard | fresh keepMs. Replies {mark, now}. Keeps what is there and its lifetime at least as long. */
@@ -195,12 +206,11 @@ local remaining = redis.call('PTTL', KEYS[1])
 return {entry, digits(now), tostring(remaining), fence[1] or '', guard[1] or '', guard[2] or '', guard[3] or ''}
 `
 
-/** Names under which the scripts are defined on Corral's own connections. ioredis sends EVALSHA, and EVAL where a node does not know a script yet. */
+/** Names under which the scripts, but for fences, are defined on Corral's own connections. ioredis sends EVALSHA, and EVAL where a node does not know a script yet. */
 export const SCRIPTS = {
   corralLease: LEASE,
   corralFill: FILL,
   corralRelease: RELEASE,
-  corralFence: FENCE,
   corralMark: MARK,
   corralInspect: INSPECT,
 } as const

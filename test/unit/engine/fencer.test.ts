@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest'
+import type { Change } from '../../../src/core/change.js'
+import type { CacheKey } from '../../../src/core/key.js'
+import type { FenceOutcome, FenceRequest } from '../../../src/core/ports.js'
+import { Background } from '../../../src/engine/background.js'
+import { Fencer } from '../../../src/engine/fencer.js'
+import { Floors } from '../../../src/engine/floors.js'
+import { Invalidation } from '../../../src/engine/invalidation.js'
+import { PendingFences } from '../../../src/engine/pending-fences.js'
+import { Singleflight } from '../../../src/engine/singleflight.js'
+import { ManualClock, settle } from '../../support/manual-clock.js'
+
+const ROW = 'shop:{public.products/1}' as CacheKey
+const COPY = 'shop:{public.products/1:slot0.2}' as CacheKey
+const MARK = 'shop:{public.products#values}' as CacheKey
+
+/** A fencer whose store answers when it is told to, and what happened in which order. */
+function open(options: { announcesBehind: boolean; copies?: readonly CacheKey[]; resends?: boolean }) {
+  const happened: string[] = []
+  const answers: (() => void)[] = []
+  const store = {
+    resends: 0,
+    fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]> {
+      happened.push(`sent ${requests.length}`)
+      return new Promise((resolve) => {
+        answers.push(() => {
+          happened.push('answered')
+          if (options.resends) store.resends++
+          resolve(requests.map(() => 'dropped'))
+        })
+      })
+    },
+    read: async () => [null],
+  }
+  const clock = new ManualClock()
+  const announce = () => void happened.push('told')
+  const emit = () => {}
+  const fencer = new Fencer({
+    ...{ store, clock, emit, announce, keepMs: 1_000, announcesBehind: options.announcesBehind },
+    invalidation: new Invalidation({ floors: new Floors(100), flights: new Singleflight() }),
+    pending: new PendingFences({ store, clock, maxKeys: 100, emit, announce }),
+    background: new Background(emit),
+    copiesOf: (key) => (key === ROW ? (options.copies ?? []) : []),
+  })
+  const write = async (changes: readonly Change[]) => {
+    const writing = fencer.afterCommit(changes)
+    await settle()
+    while (answers.length > 0) {
+      answers.shift()?.()
+      await settle()
+    }
+    await writing
+    return happened
+  }
+  return { write }
+}
+
+function changeOf(key: CacheKey, unless?: string): Change {
+  const change = { key, version: null, xid: null, absent: false, hasFloor: key === ROW }
+  return unless === undefined ? change : { ...change, unless }
+}
+
+describe('the others are told of a write', () => {
+  it('when its fences have arrived', async () => {
+    const { write } = open({ announcesBehind: false })
+    expect(await write([changeOf(ROW)])).toEqual(['sent 1', 'answered', 'told'])
+  })
+
+  it('right behind its fences, where messages follow them', async () => {
+    const { write } = open({ announcesBehind: true })
+    expect(await write([changeOf(ROW), changeOf(MARK)])).toEqual(['sent 2', 'told', 'answered'])
+  })
+
+  it('and once more if these had to be sent again', async () => {
+    const { write } = open({ announcesBehind: true, resends: true })
+    expect(await write([changeOf(ROW)])).toEqual(['sent 1', 'told', 'answered', 'told'])
+  })
+
+  it('when they have arrived also there, if copies are fenced after them', async () => {
+    const { write } = open({ announcesBehind: true, copies: [COPY] })
+    expect(await write([changeOf(ROW)])).toEqual(['sent 1', 'answered', 'sent 1', 'answered', 'told'])
+  })
+
+  it('and if there are more than leave at once', async () => {
+    const { write } = open({ announcesBehind: true })
+    const changes = Array.from({ length: 300 }, (_, at) => changeOf(`shop:{public.products/${at}}` as CacheKey))
+    expect(await write(changes)).toEqual(['sent 256', 'answered', 'sent 44', 'answered', 'told'])
+  })
+
+  it('and if what is stored decides whether a key is fenced', async () => {
+    const { write } = open({ announcesBehind: true })
+    expect(await write([changeOf(ROW), changeOf(MARK, 'declared')])).toEqual(['sent 1', 'answered', 'told'])
+  })
+})
