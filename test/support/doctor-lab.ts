@@ -1,8 +1,9 @@
 import { type Cluster, Redis, type RedisOptions } from 'ioredis'
-import { onTestFinished } from 'vitest'
-import type { Finding, FindingId, Unchecked } from '../../src/cli/doctor/findings.js'
+import { expect, it, onTestFinished } from 'vitest'
+import { FINDINGS, type Finding, type FindingId, type Unchecked } from '../../src/cli/doctor/findings.js'
 import { createCorral } from '../../src/client.js'
 import type { Clock } from '../../src/core/clock.js'
+import { operate } from '../../src/inside.js'
 import type { RelayOptions } from '../../src/relay-options.js'
 import { runCli } from './cli-lab.js'
 import { freshNamespace } from './services.js'
@@ -39,6 +40,8 @@ export async function diagnose(
   // biome-ignore lint/suspicious/noExplicitAny: tables are made by the tests
   const db = openShopDatabase(databaseUrl, 4) as any
   const replica = replicaUrl === undefined ? {} : { replica: { db: openShopDatabase(replicaUrl, 2) as never } }
+  // As the loader of configs does: an operator's process is no relay, whatever they say.
+  operate()
   const corral = createCorral({ db, namespace, relay, ...(redis ? { redis } : {}), ...replica })
   for (const [table, repository] of Object.entries(tables)) corral.repository(table as never, repository as never)
   const { exitCode, json, err } = await runCli(corral, ['doctor', '--json', ...args], options)
@@ -58,12 +61,57 @@ export async function diagnose(
   }
 }
 
+/** A fault that is planted, and the set-up without it. */
+export interface Planting {
+  /** Examines the set-up without the fault, before it is planted. Two plantings of one set-up may share a diagnosis: `once`. */
+  readonly right: () => Promise<Diagnosed>
+  /** Plants the fault and examines what is there then. */
+  readonly wrong: () => Promise<Diagnosed>
+  /** What else the fault brings about. Default: nothing. `whatever`: what tests before it have left. */
+  readonly besides?: readonly FindingId[] | 'whatever'
+  readonly subject?: string | RegExp
+  readonly found?: string | RegExp
+  readonly fix?: string | RegExp
+}
+
+/**
+ * A test that plants a fault and wants it found, by this name and no other, with what it is about and what mends it; and not found before.
+ * `test/unit/cli/doctor-plantings.test.ts` wants one for every finding that there is.
+ */
+export function planted(id: FindingId, how: string, { right, wrong, besides = [], ...said }: Planting): void {
+  it(`${id}: ${how}`, async () => {
+    const before = await right()
+    expect(before.ids).not.toContain(id)
+    const { exitCode, findings, ids, find } = await wrong()
+    const { severity, subject, found, fix } = find(id)
+    if (besides !== 'whatever') {
+      expect(new Set(ids.filter((each) => !before.ids.includes(each)))).toEqual(new Set([id, ...besides]))
+    }
+    expect(severity).toBe(FINDINGS[id][0])
+    expect(exitCode).toBe(findings.some((each) => each.severity !== 'notice') ? 1 : 0)
+    expect({ subject, found, fix }).toEqual({
+      subject: expect.stringMatching(said.subject ?? /./),
+      found: expect.stringMatching(said.found ?? /./),
+      fix: expect.stringMatching(said.fix ?? /./),
+    })
+  })
+}
+
+/** Examines when it is first asked to, and says the same from then on. */
+export function once(examine: () => Promise<Diagnosed>): () => Promise<Diagnosed> {
+  let diagnosed: Promise<Diagnosed> | undefined
+  return () => {
+    diagnosed ??= examine()
+    return diagnosed
+  }
+}
+
+type Varied = 'host' | 'username' | 'password' | 'tls' | 'commandTimeout' | 'keyPrefix' | 'name' | 'sentinels' | 'role'
+export type ClientOptions = Partial<Pick<RedisOptions, Varied>>
+
 /** As a careful application makes its client. */
-export function client(
-  port: number,
-  options: Partial<Pick<RedisOptions, 'username' | 'password' | 'commandTimeout' | 'keyPrefix'>> = {},
-): Redis {
-  const redis = new Redis({ ...options, port, host: '127.0.0.1', lazyConnect: true })
+export function client(port: number, options: ClientOptions = {}): Redis {
+  const redis = new Redis({ ...options, host: options.host ?? '127.0.0.1', port, lazyConnect: true })
   redis.on('error', () => {})
   onTestFinished(() => redis.disconnect())
   return redis

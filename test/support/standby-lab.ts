@@ -35,10 +35,12 @@ export class StandbyLab {
   static async open(
     options: {
       prepare?: (db: Kysely<ShopDatabase>) => Promise<void>
+      /** Of the primary, and of the standby where it has no others. */
+      settings?: Readonly<Record<string, string>>
       standbySettings?: Readonly<Record<string, string>>
     } = {},
   ): Promise<StandbyLab> {
-    const primary = await startPostgres({ own: true })
+    const primary = await startPostgres({ own: true, settings: options.settings ?? {} })
     const shop = await ShopLab.open(await primary.createDatabase('shop'))
     const db = openShopDatabase(shop.databaseUrl, 1)
     await options.prepare?.(db)

@@ -18,6 +18,8 @@ export interface ProxyFaults {
   refuse: boolean
   /** The connection is reset once this many bytes have come down it: an answer cut in the middle. */
   cutAfterBytes: number
+  /** What the server says arrives as this, piece by piece: for servers that are not to be had, such as old ones. */
+  rewrite: ((answer: string) => string) | undefined
 }
 
 const NO_FAULTS: Readonly<ProxyFaults> = {
@@ -27,6 +29,7 @@ const NO_FAULTS: Readonly<ProxyFaults> = {
   blackHoleOnly: undefined,
   refuse: false,
   cutAfterBytes: Number.POSITIVE_INFINITY,
+  rewrite: undefined,
 }
 
 /** Where the proxy passes connections on to. */
@@ -151,7 +154,8 @@ function carry(pair: Pair, direction: Direction, faults: ProxyFaults): void {
       pass(next.chunk, from, to)
     }
   }
-  from.on('data', (chunk) => {
+  from.on('data', (data) => {
+    const chunk = direction === 'down' && faults.rewrite ? rewritten(data, faults.rewrite) : data
     if (direction === 'up' && pair.opening.length < OPENING_BYTES) pair.opening += chunk.toString('latin1')
     if (isSwallowed(pair, direction, faults)) return
     if (direction === 'down' && isCut(pair, chunk, faults.cutAfterBytes)) return
@@ -160,6 +164,10 @@ function carry(pair: Pair, direction: Direction, faults: ProxyFaults): void {
     delayed.push({ chunk, dueMs: performance.now() + waitMs })
     if (delayed.length === 1) release()
   })
+}
+
+function rewritten(data: Buffer, rewrite: (answer: string) => string): Buffer {
+  return Buffer.from(rewrite(data.toString('latin1')), 'latin1')
 }
 
 function isSwallowed({ opening }: Pair, direction: Direction, { blackHole, blackHoleOnly }: ProxyFaults): boolean {

@@ -79,7 +79,7 @@ export const FINDINGS = {
   ],
   'slot.retained': [
     'warning',
-    'The server keeps this much of its log for the slot: its disk fills until the relay reads on.',
+    'The server keeps its log for the slot: its disk fills until the relay reads on, or it gives the slot up at max_slot_wal_keep_size.',
   ],
   'epoch.behind': [
     'critical',
@@ -138,6 +138,23 @@ export const FINDINGS = {
     'critical',
     'Two servers hold themselves for the primary of the same keys. Fences that reach one are not on the other, and one of the two will lose what it took.',
   ],
+  'sentinel.masters-differ': [
+    'critical',
+    'Processes that ask one sentinel write to one server, those that ask another to the other. Fences that reach one are not on the other.',
+  ],
+  'sentinel.epochs-differ': [
+    'warning',
+    'Sentinels have not heard of the same failovers: some of them are cut off from the others.',
+  ],
+  'sentinel.unreachable': [
+    'warning',
+    'The majority of the sentinels decides on a failover; and clients that ask this one first wait until that fails.',
+  ],
+  'sentinel.name-unknown': [
+    'warning',
+    'Clients that ask this sentinel are told of no server. A process that reaches no other has no cache.',
+  ],
+  'sentinel.no-quorum': ['warning', 'When the primary is lost, nobody is promoted.'],
   'cluster.views-differ': [
     'critical',
     'Nodes disagree about who owns slots, so what is written depends on who was asked.',

@@ -1,6 +1,7 @@
 import type { RedisClient } from '../../adapters/redis/connection.js'
 import type { Settings } from '../../config.js'
 import { type Finding, finding } from './findings.js'
+import type { Place } from './redis-places.js'
 
 /** What matters of the options of the application's ioredis client. */
 export interface ClientFacts {
@@ -12,7 +13,17 @@ export interface ClientFacts {
   readonly keyPrefix: string
   readonly commandTimeoutMs: number | undefined
   readonly asksForReplica: boolean
+  /** Undefined: it connects without asking sentinels where to. */
+  readonly sentinels: SentinelGroup | undefined
   readonly tls: 'none' | 'unverified' | 'verified'
+}
+
+/** Sentinels, and what they are asked about. */
+export interface SentinelGroup {
+  readonly name: string
+  readonly places: readonly Place[]
+  /** Options of a connection to one of them, but for where it is. */
+  readonly connection: Readonly<Record<string, unknown>>
 }
 
 /** The options that ioredis keeps, as far as they are looked at here. */
@@ -23,7 +34,11 @@ interface ClientOptions {
   readonly keyPrefix?: string
   readonly commandTimeout?: number
   readonly role?: string
-  readonly sentinels?: readonly { readonly host?: string }[] | null
+  readonly name?: string | null
+  readonly sentinels?: readonly Partial<Place>[] | null
+  readonly sentinelUsername?: string | null
+  readonly sentinelPassword?: string | null
+  readonly sentinelTLS?: object
   readonly tls?: { readonly rejectUnauthorized?: boolean }
   readonly redisOptions?: ClientOptions
 }
@@ -43,7 +58,22 @@ export function clientFacts(client: RedisClient): ClientFacts {
     keyPrefix: options.keyPrefix ?? own.keyPrefix ?? '',
     commandTimeoutMs: own.commandTimeout,
     asksForReplica: own.role === 'slave',
+    sentinels: groupOf(own),
     tls: own.tls === undefined ? 'none' : own.tls.rejectUnauthorized === false ? 'unverified' : 'verified',
+  }
+}
+
+/** A sentinel is another server, with another password, and knows no databases and no keys. */
+const SENTINEL = { sentinels: null, name: null, path: null, db: 0, keyPrefix: '', enableReadyCheck: false }
+const SENTINEL_PORT = 26_379
+
+function groupOf({ sentinels, name, sentinelUsername, sentinelPassword, sentinelTLS }: ClientOptions) {
+  if (!sentinels?.length || !name) return undefined
+  const rights = { username: sentinelUsername ?? null, password: sentinelPassword ?? null, tls: sentinelTLS }
+  return {
+    name,
+    places: sentinels.map(({ host = 'localhost', port = SENTINEL_PORT }) => ({ host, port })),
+    connection: { ...SENTINEL, ...rights },
   }
 }
 

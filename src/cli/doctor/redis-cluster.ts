@@ -3,7 +3,7 @@ import { type ClusterNode, type NodeFacts, parseClusterNodes } from './redis-nod
 
 const SLOTS = 16_384
 /** First of all, whatever else: while both halves take writes, everything that is mended is undone by the other. */
-const DRAIN =
+export const DRAIN =
   'first drain the partitioned half: take the services that reach it out of traffic, or stop it. Touch nothing else before. See the runbook of two primaries'
 
 /** What several nodes of one cluster say of it: where they disagree, the cluster is not one. */
@@ -148,9 +148,11 @@ function coverage(nodes: readonly NodeFacts[]): Finding[] {
   return [finding('cluster.full-coverage', addresses, 'cluster-require-full-coverage yes', fix)]
 }
 
-/** Servers that are no cluster, of which the client and the seeds name several: only one may be a primary. */
+/** Servers that are no cluster, of which the client, the sentinels and the seeds name several: only one may be a primary. */
 export function checkSeeds(nodes: readonly NodeFacts[]): Finding[] {
-  const primaries = nodes.filter(({ info }) => info?.get('role') === 'master').map(({ address }) => address)
-  if (primaries.length < 2) return []
-  return [finding('redis.two-primaries', primaries.join(' and '), 'each says role:master', DRAIN)]
+  const primaries = nodes.filter(({ info }) => info?.get('role') === 'master')
+  // One server may go by several names.
+  const byServer = new Map(primaries.map(({ address, info }) => [info?.get('run_id') ?? address, address]))
+  if (byServer.size < 2) return []
+  return [finding('redis.two-primaries', [...byServer.values()].sort().join(' and '), 'each says role:master', DRAIN)]
 }

@@ -1,19 +1,21 @@
 import { openConnection, type RedisClient, type RedisConnection, whenReady } from '../../adapters/redis/connection.js'
 import type { Clock } from '../../core/clock.js'
 import { type Patient, reasonOf, within } from './patient.js'
+import { addressOf, placeOf } from './redis-places.js'
 
 /** A connection to one Redis server, which whoever opened it disconnects. */
 export interface RedisNode {
   /** `host:port`; of the one server what the client is told to connect to. */
   readonly address: string
   readonly connection: RedisConnection
+  /** Not known but by `--seed`: the application is not told to connect there. */
+  readonly isSeed: boolean
   /** What ioredis has said last of why it is not connected. */
   readonly lastError: () => unknown
 }
 
 /** What one server says of itself. Undefined: this user may not ask. */
-export interface NodeFacts {
-  readonly address: string
+export interface NodeFacts extends Pick<RedisNode, 'address' | 'isSeed'> {
   /** Why it does not answer; everything else is then empty. */
   readonly failure: string | undefined
   readonly info: ReadonlyMap<string, string> | undefined
@@ -50,50 +52,58 @@ const CONFIGS = [
   'cluster-require-full-coverage',
 ]
 
+/** Not by way of sentinels, nor by a socket of this machine: at this very place. */
+const DIRECTLY = { sentinels: null, path: null }
+
 /**
  * The application's own connection, and one to every server that is known: of a cluster all start-up nodes, and all nodes that any
  * of them names. A cluster that is cut in two names only one half, whichever is asked.
+ *
+ * @param primaries where sentinels send clients to. Default: the client is left to find its server.
  */
-export async function openNodes(patient: Patient): Promise<{ nodes: RedisNode[]; own: RedisConnection }> {
+export async function openNodes(
+  patient: Patient,
+  primaries?: readonly string[],
+): Promise<{ nodes: RedisNode[]; own: RedisConnection }> {
   const { inside, clock, seeds, admin } = patient
   const client = inside.redis as RedisClient
   const name = `corral:${inside.namespace}:doctor`
   const own = openConnection(client, name)
   const met = new Map<string, RedisClient>()
   // The start-up nodes are among them only for a moment; each can be copied, with all its options, long after.
-  own.on('+node', (node: NodeClient) => met.set(addressOf(node), node))
+  own.on('+node', (node: NodeClient) => met.set(nameOf(node), node))
   await within(clock, whenReady(own)).catch(() => {})
   const extra = admin === undefined ? {} : { username: admin.username, password: admin.password }
   const opened = new Map<string, RedisNode>()
-  const open = (from: RedisClient, address: string, where: object) => {
+  const open = (from: RedisClient, address: string, where: object, isSeed = false) => {
     if (opened.has(address)) return
     const connection = openConnection(from, name, { ...where, ...extra })
     let last: unknown
     connection.on('error', (error: unknown) => {
       last = error
     })
-    opened.set(address, { address, connection, lastError: () => last })
+    opened.set(address, { address, connection, isSeed, lastError: () => last })
   }
   for (const [address, node] of met) open(node, address, {})
   const from: RedisClient | undefined = client.isCluster ? [...met.values()][0] : client
-  if (!client.isCluster) open(client, addressOf(own as unknown as NodeClient), {})
-  if (from !== undefined) for (const seed of seeds) open(from, seed, placeOf(seed))
+  const openAt = (address: string, isSeed = false) => {
+    if (from !== undefined) open(from, address, { ...DIRECTLY, ...placeOf(address, client) }, isSeed)
+  }
+  if (!client.isCluster && primaries === undefined) open(client, nameOf(own as unknown as NodeClient), {})
+  for (const address of primaries ?? []) openAt(address)
+  for (const seed of seeds) openAt(seed, true)
   if (client.isCluster && from !== undefined) {
     const told = await Promise.all([...opened.values()].map((node) => addressesTold(node, clock)))
-    for (const address of told.flat()) open(from, address, placeOf(address))
+    // One that the client reaches by another way is known already by that.
+    for (const address of told.flat()) if (!opened.has(addressOf(placeOf(address, client)))) openAt(address)
   }
   return { nodes: [...opened.values()], own }
 }
 
 type NodeClient = RedisClient & { readonly options: { readonly host?: string; readonly port?: number } }
 
-function addressOf({ options: { host = 'localhost', port = 6379 } }: NodeClient): string {
-  return `${host}:${port}`
-}
-
-function placeOf(address: string): { host: string; port: number } {
-  const at = address.lastIndexOf(':')
-  return { host: address.slice(0, at), port: Number(address.slice(at + 1)) }
+function nameOf({ options: { host = 'localhost', port = 6379 } }: NodeClient): string {
+  return addressOf({ host, port })
 }
 
 async function addressesTold({ connection }: RedisNode, clock: Clock): Promise<string[]> {
@@ -139,7 +149,7 @@ export function parseClusterNodes(text: string): ClusterNode[] {
 
 /** Everything that is asked of one server. Never rejects. */
 export async function readNode(
-  { address, connection, lastError }: RedisNode,
+  { address, isSeed, connection, lastError }: RedisNode,
   options: { readonly isCluster: boolean; readonly username: string; readonly clock: Clock },
 ): Promise<NodeFacts> {
   const { isCluster, clock } = options
@@ -160,7 +170,7 @@ export async function readNode(
     const info = await allowed(ask('INFO'))
     const config = await allowed(Promise.all(CONFIGS.map((name) => ask('CONFIG', 'GET', name))))
     return {
-      ...{ address, failure: undefined, ...time },
+      ...{ address, isSeed, failure: undefined, ...time },
       info: info === undefined ? undefined : pairsOf(String(info)),
       config: config && new Map(config.map((pair, at) => [CONFIGS[at] as string, settingOf(pair)])),
       user: await allowed(readUser(ask, options.username)),
@@ -169,7 +179,7 @@ export async function readNode(
     }
   } catch (error) {
     const none = { clusterInfo: undefined, clusterNodes: undefined }
-    return { address, failure: reasonOf(lastError() ?? error), ...nothing, ...none }
+    return { address, isSeed, failure: reasonOf(lastError() ?? error), ...nothing, ...none }
   }
 }
 
@@ -193,9 +203,9 @@ async function readUser(
   name: string,
 ): Promise<UserFacts> {
   const [own, others] = await Promise.all(
-    [name, 'default'].map(async (user) => rightsOf(await ask('ACL', 'GETUSER', user))),
+    [name, 'default'].map(async (user) => fieldsOf(await ask('ACL', 'GETUSER', user))),
   )
-  const rights = own as Rights
+  const rights = own as ReadonlyMap<string, string>
   const commands = rights.get('commands') ?? ''
   const mayRunAll = commands.startsWith('+@all') && !commands.includes(' -')
   const flags = others?.get('flags') ?? ''
@@ -207,15 +217,13 @@ async function readUser(
   }
 }
 
-type Rights = ReadonlyMap<string, string>
-
-/** ACL GETUSER answers with a list in RESP2 and may answer with a map in RESP3. */
-function rightsOf(answer: unknown): Rights {
+/** ACL GETUSER, SENTINEL and the like answer with a list of names and values in RESP2, and may answer with a map in RESP3. */
+export function fieldsOf(answer: unknown): ReadonlyMap<string, string> {
   const list = Array.isArray(answer) ? answer : Object.entries((answer ?? {}) as object).flat()
-  const rights = new Map<string, string>()
+  const fields = new Map<string, string>()
   for (let at = 0; at < list.length; at += 2)
-    rights.set(String(list[at]), [list[at + 1] ?? []].flat().map(String).join(' '))
-  return rights
+    fields.set(String(list[at]), [list[at + 1] ?? []].flat().map(String).join(' '))
+  return fields
 }
 
 /** Not allowed, renamed away by the provider, or not known to it. */

@@ -13,7 +13,7 @@ export const CONNECT = 'check host, port, password and TLS in the config, and th
 
 /** One server by itself, from what it says. A replica of a cluster is looked at for what it would do as a primary. */
 export function checkServer(facts: NodeFacts, isCluster: boolean, { cache, relay }: Settings): Finding[] {
-  const { address, failure, info, config, user, roundTripMs } = facts
+  const { address, isSeed, failure, info, config, user, roundTripMs } = facts
   if (failure !== undefined) {
     return [finding('redis.unreachable', address, failure, CONNECT)]
   }
@@ -23,7 +23,7 @@ export function checkServer(facts: NodeFacts, isCluster: boolean, { cache, relay
   const set = (name: string, value: string) =>
     `redis-cli -h … config set ${name} ${value}, and the same in redis.conf or the parameter group`
 
-  if (info) checkInfo(info, isCluster, found)
+  if (info) checkInfo(info, { isCluster, isSeed }, found)
   if (config) {
     const limit = Number(config.get('maxmemory'))
     const policy = config.get('maxmemory-policy') ?? ''
@@ -64,12 +64,12 @@ export function checkServer(facts: NodeFacts, isCluster: boolean, { cache, relay
 type Found = (...[id, what, fix]: [Parameters<typeof finding>[0], string, string]) => void
 type Facts = ReadonlyMap<string, string>
 
-function checkInfo(info: Facts, isCluster: boolean, found: Found): void {
+function checkInfo(info: Facts, { isCluster, isSeed }: { isCluster: boolean; isSeed: boolean }, found: Found): void {
   // Valkey goes by the last version of Redis it is compatible with; its own is beside it.
   const version = info.get('redis_version') ?? ''
   if (isCluster && Number.parseInt(version, 10) < CLUSTER_VERSION)
     found('redis.version', `version ${version}`, 'upgrade the cluster to Redis 7 or later, or Valkey')
-  if (!isCluster && info.get('role') === 'slave') {
+  if (!isCluster && !isSeed && info.get('role') === 'slave') {
     found(
       'redis.replica',
       `role slave of ${info.get('master_host')}:${info.get('master_port')}`,

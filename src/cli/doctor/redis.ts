@@ -1,15 +1,19 @@
+import type { Clock } from '../../core/clock.js'
 import { type Diagnosis, type Finding, finding, NOTHING, type Unchecked } from './findings.js'
 import type { Patient } from './patient.js'
 import { checkAccess, readAccess } from './redis-access.js'
 import { checkClient, clientFacts } from './redis-client.js'
 import { checkCluster, checkSeeds } from './redis-cluster.js'
 import { type NodeFacts, openNodes, readNode } from './redis-nodes.js'
+import { checkSentinels, readSentinels } from './redis-sentinels.js'
 import { CONNECT, checkServer } from './redis-server.js'
 
 /** Nodes disagree for a moment whenever anything changes: what is gone after so long is no finding. */
 const SETTLE_MS = 1_500
+/** Sentinels tell one another every two seconds. */
+const SENTINELS_SETTLE_MS = 2_500
 
-/** Everything about Redis: options of the client, each server, the cluster as all its nodes see it, and what the user may do. */
+/** Everything about Redis: options of the client, sentinels, each server, the cluster as all its nodes see it, and what the user may do. */
 export async function examineRedis(patient: Patient): Promise<{ diagnosis: Diagnosis; nodes: readonly NodeFacts[] }> {
   const { inside, clock } = patient
   const { redis, settings } = inside
@@ -23,26 +27,31 @@ export async function examineRedis(patient: Patient): Promise<{ diagnosis: Diagn
     return { diagnosis: { ...NOTHING, findings: [none] }, nodes: [] }
   }
   const { isCluster } = redis
-  const { username } = clientFacts(redis)
-  const { nodes: opened, own } = await openNodes(patient)
+  const client = clientFacts(redis)
+  const sentinels = await readSentinels(patient)
+  const primaries = sentinels && [...new Set(sentinels.flatMap(({ primary }) => primary ?? []))]
+  const { nodes: opened, own } = await openNodes(patient, primaries)
   try {
-    const read = () => Promise.all(opened.map((node) => readNode(node, { isCluster, username, clock })))
+    const read = () => Promise.all(opened.map((node) => readNode(node, { ...client, clock })))
     const nodes = await read()
     const together = isCluster ? checkCluster : checkSeeds
-    let ofCluster = together(nodes)
-    if (ofCluster.some(({ id }) => UNSETTLED.includes(id))) {
-      await clock.sleep(SETTLE_MS)
-      const again = new Set(together(await read()).map(nameOf))
-      ofCluster = ofCluster.filter((each) => again.has(nameOf(each)))
-    }
+    const { name = '' } = client.sentinels ?? {}
+    const [ofNodes, ofSentinels] = await Promise.all([
+      settled(together(nodes), SETTLE_MS, clock, async () => together(await read())),
+      settled(checkSentinels(name, sentinels ?? []), SENTINELS_SETTLE_MS, clock, async () =>
+        checkSentinels(name, (await readSentinels(patient)) ?? []),
+      ),
+    ])
+    const known = sentinels === undefined ? 'start-up nodes' : 'sentinels'
     const none =
-      opened.length === 0 ? [finding('redis.unreachable', 'start-up nodes', 'none of them answers', CONNECT)] : []
+      opened.length === 0 ? [finding('redis.unreachable', known, 'none of them leads to a server', CONNECT)] : []
     const isReachable = nodes.some(({ failure }) => failure === undefined)
     const findings = [
       ...none,
-      ...checkClient(clientFacts(redis), settings),
+      ...checkClient(client, settings),
+      ...ofSentinels,
       ...nodes.flatMap((facts) => checkServer(facts, isCluster, settings)),
-      ...ofCluster,
+      ...ofNodes,
       ...(isReachable ? checkAccess(await readAccess(own, patient)) : []),
     ]
     return { diagnosis: { findings, unchecked: nodes.flatMap(uncheckedOf) }, nodes }
@@ -58,7 +67,22 @@ const UNSETTLED: readonly Finding['id'][] = [
   'cluster.epochs-differ',
   'cluster.node-failing',
   'cluster.down',
+  'sentinel.masters-differ',
+  'sentinel.epochs-differ',
 ]
+
+/** Without what is gone by the second look, where the first has found anything that may be. */
+async function settled(
+  first: readonly Finding[],
+  settleMs: number,
+  clock: Clock,
+  lookAgain: () => Promise<readonly Finding[]>,
+): Promise<readonly Finding[]> {
+  if (!first.some(({ id }) => UNSETTLED.includes(id))) return first
+  await clock.sleep(settleMs)
+  const again = new Set((await lookAgain()).map(nameOf))
+  return first.filter((each) => again.has(nameOf(each)))
+}
 
 function nameOf({ id, subject }: Finding): string {
   return `${id} ${subject}`

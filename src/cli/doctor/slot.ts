@@ -8,10 +8,12 @@ export interface SlotFacts {
   readonly name: string
   readonly walLevel: string
   /** Undefined: there is no slot of this name. */
-  readonly state: Pick<SlotState, 'status' | 'activePid' | 'retainedBytes'> | undefined
+  readonly state: Pick<SlotState, 'status' | 'activePid' | 'retainedBytes' | 'safeBytes'> | undefined
 }
 
 const RETAINED_BYTES = 2 ** 30
+/** Of what the server keeps at most until it gives the slot up. */
+const RETAINED_SHARE = 0.5
 
 /** The replication slot that the config's relays read. */
 export async function examineSlot({ inside, clock }: Patient): Promise<Diagnosis> {
@@ -45,9 +47,16 @@ export function checkSlot({ name, walLevel, state }: SlotFacts): Finding[] {
       'raise max_slot_wal_keep_size, and see why the relay was away; a lost slot is made anew by the relay that leads'
     findings.push(finding('slot.lost', subject, `wal_status ${state.status}`, fix))
   }
-  if (state.retainedBytes > RETAINED_BYTES) {
+  const { retainedBytes, safeBytes } = state
+  const limitBytes = safeBytes === null ? Number.POSITIVE_INFINITY : retainedBytes + Math.max(0, safeBytes)
+  if (retainedBytes > Math.min(RETAINED_BYTES, RETAINED_SHARE * limitBytes)) {
     const fix = `let the relay read on; if there is to be none: select pg_drop_replication_slot('${name}');`
-    findings.push(finding('slot.retained', subject, `${Math.round(state.retainedBytes / 2 ** 20)} MiB`, fix))
+    const of = safeBytes === null ? '' : ` of ${mebibytes(limitBytes)} at most`
+    findings.push(finding('slot.retained', subject, `${mebibytes(retainedBytes)}${of}`, fix))
   }
   return findings
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MiB`
 }

@@ -1,55 +1,76 @@
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { leastPrivilegeAcl } from '../../../src/adapters/redis/acl.js'
-import { client, diagnose, type SetUp } from '../../support/doctor-lab.js'
+import { systemClock } from '../../../src/core/clock.js'
+import { Certificates } from '../../support/certificates.js'
+import { client, type Diagnosed, diagnose, once, planted, type SetUp } from '../../support/doctor-lab.js'
 import { freePort } from '../../support/servers/free-port.js'
-import { type RedisPair, type RedisServer, startRedis, startRedisWithReplica } from '../../support/servers/redis.js'
-import { redisCommand } from '../../support/servers/redis-command.js'
+import { type RedisServer, startRedis } from '../../support/servers/redis.js'
 import { freshDatabase, freshNamespace } from '../../support/services.js'
 import { TcpProxy } from '../../support/tcp-proxy.js'
 
 const databaseUrl = await freshDatabase()
-const RIGHT = { maxmemory: '64mb', 'maxmemory-policy': 'allkeys-lfu' }
 const ADMIN = { CORRAL_ADMIN_USERNAME: 'admin', CORRAL_ADMIN_PASSWORD: 'admin-password' }
 const NAMESPACE = freshNamespace()
 
 /** What `corral acl` prints: the doctor must not ask for more. */
-const RIGHTS = leastPrivilegeAcl({ user: 'app', namespace: NAMESPACE, isCluster: false }).rules.slice(2)
+const rightsOf = (keyPrefix = '') =>
+  leastPrivilegeAcl({ user: 'app', namespace: NAMESPACE, isCluster: false, keyPrefix }).rules.slice(2)
 
-async function addUser(port: number, name: string, ...rights: string[]): Promise<void> {
-  await redisCommand(port, 'ACL', 'SETUSER', name, 'reset', 'on', `>${name}-password`, ...rights)
+/** This machine, by a name that might be another one's: another is not to be had. */
+const ELSEWHERE = '2130706433'
+
+const certificates = new Certificates()
+let tlsPort = 0
+let redis: RedisServer
+let admin: Redis
+
+beforeAll(async () => {
+  tlsPort = await freePort()
+  const tls = { ...certificates.redisSettings(), 'tls-port': String(tlsPort) }
+  redis = await startRedis({ own: true, settings: { maxmemory: '64mb', 'maxmemory-policy': 'allkeys-lfu', ...tls } })
+  admin = new Redis(redis.port)
+  await addUser('admin', '+@all', '~*', '&*')
+  await addUser('app', ...rightsOf())
+  await admin.auth('admin', 'admin-password')
+  await admin.call('ACL', 'SETUSER', 'default', 'resetpass', '>closed')
+})
+afterAll(async () => {
+  admin.disconnect()
+  await redis.stop()
+  certificates.remove()
+})
+
+async function addUser(name: string, ...rights: string[]): Promise<void> {
+  await admin.call('ACL', 'SETUSER', name, 'reset', 'on', `>${name}-password`, ...rights)
 }
 
-const as = (port: number, username: string) => client(port, { username, password: `${username}-password` })
+const by = (username: string) => ({ username, password: `${username}-password` })
+const as = (username: string, port = redis.port) => client(port, by(username))
+
+/** The whole set-up is right but for what is given here. */
+function found(setUp: Partial<SetUp> = {}, ...args: string[]): Promise<Diagnosed> {
+  return diagnose({ databaseUrl, namespace: NAMESPACE, redis: as('app'), ...setUp }, args, { env: ADMIN })
+}
+
+const right = once(found)
+
+/** Sets it until the test ends, and examines. */
+async function withSetting(name: string, value: string): Promise<Diagnosed> {
+  // A list of name and value, or a map of them.
+  const before = Object.values((await admin.config('GET', name)) as object).at(-1)
+  await admin.config('SET', name, value)
+  onTestFinished(async () => void (await admin.config('SET', name, String(before))))
+  return found()
+}
 
 describe('a Redis server', () => {
-  let redis: RedisServer
-  beforeAll(async () => {
-    redis = await startRedis({ own: true, settings: RIGHT })
-    await addUser(redis.port, 'admin', '+@all', '~*', '&*')
-    await addUser(redis.port, 'app', ...RIGHTS)
-  })
-  afterAll(() => redis.stop())
-
-  const set = (name: string, value: string) => redisCommand(redis.port, 'CONFIG', 'SET', name, value)
-  /** The whole set-up is right but for what `plant` does and what is given here. */
-  async function found(setUp: Partial<SetUp> = {}, ...args: string[]) {
-    return diagnose({ databaseUrl, namespace: NAMESPACE, redis: as(redis.port, 'app'), ...setUp }, args, { env: ADMIN })
-  }
-  async function close() {
-    await redisCommand(redis.port, 'ACL', 'SETUSER', 'default', 'resetpass', '>closed')
-    const admin = as(redis.port, 'admin')
-    onTestFinished(async () => {
-      await admin.call('ACL', 'SETUSER', 'default', 'nopass')
-    })
-  }
-
   it('as it should be gives no word', async () => {
-    await close()
-    expect(await found()).toMatchObject({ exitCode: 0, findings: [], unchecked: [] })
+    expect(await right()).toMatchObject({ exitCode: 0, findings: [], unchecked: [] })
   })
 
   it('that its user may not look into is not called right', async () => {
-    const { findings, unchecked } = await diagnose({ databaseUrl, namespace: NAMESPACE, redis: as(redis.port, 'app') })
+    const { findings, unchecked } = await diagnose({ databaseUrl, namespace: NAMESPACE, redis: as('app') })
     expect(findings).toEqual([])
     expect(unchecked.map(({ what }) => what)).toEqual([
       expect.stringContaining('CONFIG GET'),
@@ -57,108 +78,123 @@ describe('a Redis server', () => {
     ])
   })
 
-  it.each([
-    ['redis.eviction', 'maxmemory-policy', 'noeviction', RIGHT['maxmemory-policy']],
-    ['redis.no-limit', 'maxmemory', '0', RIGHT.maxmemory],
-    ['redis.persistence', 'save', '3600 1', ''],
-    ['redis.append-only', 'appendonly', 'yes', 'no'],
-  ] as const)('%s: %s %s', async (id, name, wrong, right) => {
-    await close()
-    const admin = as(redis.port, 'admin')
-    await admin.config('SET', name, wrong)
-    onTestFinished(async () => void (await admin.config('SET', name, right)))
-    const { ids, find } = await found()
-    expect(ids).toEqual([id])
-    expect(find(id)).toMatchObject({
-      found: expect.stringContaining(`${name} ${wrong}`),
-      fix: expect.stringContaining(`config set ${name}`),
-    })
-    // The fix is what mends it.
-    await admin.config('SET', name, right)
-    expect((await found()).ids).toEqual([])
+  planted('redis.eviction', 'it may not make room', {
+    right,
+    wrong: () => withSetting('maxmemory-policy', 'noeviction'),
+    found: 'maxmemory-policy noeviction',
+    fix: 'config set maxmemory-policy allkeys-lfu',
+  })
+  planted('redis.no-limit', 'it may take all there is', {
+    right,
+    wrong: () => withSetting('maxmemory', '0'),
+    found: 'maxmemory 0',
+    fix: 'config set maxmemory',
+  })
+  planted('redis.persistence', 'it makes snapshots', {
+    right,
+    wrong: () => withSetting('save', '3600 1'),
+    found: 'save 3600 1: snapshots at best every 3600 s',
+    fix: 'config set save ""',
+  })
+  planted('redis.append-only', 'it writes a log', {
+    right,
+    wrong: () => withSetting('appendonly', 'yes'),
+    found: 'appendonly yes',
+    fix: 'config set appendonly no',
+  })
+  planted('redis.clients', 'most of the connections that it allows are taken', {
+    right,
+    wrong: async () => {
+      const others = Array.from({ length: 48 }, () => as('app'))
+      await Promise.all(others.map((other) => other.connect()))
+      return withSetting('maxclients', '55')
+    },
+    fix: 'config set maxclients 110',
+  })
+  planted('redis.full', 'it has no room and may make none', {
+    right,
+    wrong: async () => {
+      await admin.config('SET', 'maxmemory-policy', 'noeviction')
+      onTestFinished(async () => void (await admin.config('SET', 'maxmemory-policy', 'allkeys-lfu')))
+      return withSetting('maxmemory', '1mb')
+    },
+    besides: ['redis.eviction'],
+    found: 'OOM',
   })
 
-  it('redis.clients', async () => {
-    await set('maxclients', '20')
-    onTestFinished(async () => void (await set('maxclients', '10000')))
-    const others = Array.from({ length: 15 }, () => as(redis.port, 'app'))
-    await Promise.all(others.map((other) => other.connect()))
-    expect((await found()).ids).toContain('redis.clients')
+  planted('redis.no-password', 'whoever says nothing is let in', {
+    right,
+    wrong: async () => {
+      await admin.call('ACL', 'SETUSER', 'default', 'nopass')
+      onTestFinished(async () => void (await admin.call('ACL', 'SETUSER', 'default', 'resetpass', '>closed')))
+      return found()
+    },
+    found: 'user default is on and has no password',
+  })
+  planted('redis.no-password', "the application's own user has none", {
+    right,
+    wrong: async () => {
+      await admin.call('ACL', 'SETUSER', 'open', 'reset', 'on', 'nopass', ...rightsOf())
+      return found({ redis: client(redis.port, { username: 'open', password: 'any' }) })
+    },
+    found: 'user open has no password',
+    fix: 'corral acl',
+  })
+  planted('redis.broad-rights', "the application is the administrator's user", {
+    right,
+    wrong: () => found({ redis: as('admin') }),
+    fix: 'corral acl',
+  })
+  it('a notice is no failure, unless it is asked to be', async () => {
+    const { ids, exitCode } = await found({ redis: as('admin') }, '--fail-on', 'notice')
+    expect({ ids, exitCode }).toEqual({ ids: ['redis.broad-rights'], exitCode: 1 })
   })
 
-  it('redis.no-password', async () => {
-    const open = await found({ redis: client(redis.port) })
-    expect(open.find('redis.no-password').found).toContain('default')
-    const { ids } = await diagnose({ databaseUrl, redis: client(redis.port) })
-    expect(ids).toEqual(['redis.no-password'])
-  })
-
-  it('redis.broad-rights', async () => {
-    await close()
-    const { ids, exitCode } = await diagnose({ databaseUrl, redis: as(redis.port, 'admin') })
-    expect({ ids, exitCode }).toEqual({ ids: ['redis.broad-rights'], exitCode: 0 })
-    expect((await diagnose({ databaseUrl, redis: as(redis.port, 'admin') }, ['--fail-on', 'notice'])).exitCode).toBe(1)
-  })
-
-  it.each([
+  for (const [lacking, what] of [
     ['-@scripting', 'run scripts'],
     ['-publish', 'hear what it says itself'],
     ['-subscribe', 'subscribe to the channel'],
     ['resetkeys', 'read entries'],
     ['resetchannels', 'subscribe to the channel'],
-  ])('redis.refused: %s', async (right, what) => {
-    await addUser(redis.port, 'less', ...RIGHTS, right)
-    const { findings } = await found({ redis: as(redis.port, 'less') })
-    const refused = findings.filter(({ id }) => id === 'redis.refused')
-    expect(refused.map(({ subject }) => subject)).toContainEqual(expect.stringContaining(what))
-    expect(refused[0]?.fix).toContain('corral acl')
-  })
-
-  it('redis.full', async () => {
-    await set('maxmemory-policy', 'noeviction')
-    await set('maxmemory', '1mb')
-    onTestFinished(async () => {
-      await set('maxmemory-policy', RIGHT['maxmemory-policy'])
-      await set('maxmemory', RIGHT.maxmemory)
+  ] as const) {
+    planted('redis.refused', lacking, {
+      right,
+      wrong: async () => {
+        await addUser('less', ...rightsOf(), lacking)
+        const diagnosed = await found({ redis: as('less') })
+        expect(diagnosed.subjects('redis.refused')).toContainEqual(expect.stringContaining(what))
+        return diagnosed
+      },
+      fix: 'corral acl',
     })
-    expect((await found()).find('redis.full')).toMatchObject({ severity: 'critical' })
+  }
+
+  planted('redis.latency', 'it is far away', {
+    right,
+    wrong: async () => {
+      const proxy = await TcpProxy.start({ port: redis.port })
+      onTestFinished(() => proxy.close())
+      proxy.set({ latencyMs: 20 })
+      return found({ redis: as('app', proxy.port) })
+    },
+    found: /^4\d\.\d ms there and back|^[5-9]\d\.\d ms/,
   })
 
-  it('redis.latency', async () => {
-    const proxy = await TcpProxy.start({ port: redis.port })
-    onTestFinished(() => proxy.close())
-    proxy.set({ latencyMs: 20 })
-    expect((await found({ redis: as(proxy.port, 'app') })).ids).toContain('redis.latency')
+  planted('redis.unreachable', 'nobody listens there', {
+    right,
+    wrong: async () => found({ redis: client(await freePort()) }),
+    found: 'ECONNREFUSED',
+    fix: 'check host, port, password and TLS',
   })
-
-  it('clock.host', async () => {
-    const { systemClock } = await import('../../../src/core/clock.js')
-    const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + 3_600_000 }
-    const { findings } = await diagnose({ databaseUrl, namespace: NAMESPACE, redis: as(redis.port, 'app') }, [], {
-      clock,
-    })
-    expect(findings.map(({ id, found: what }) => [id, what])).toEqual([
-      ['clock.host', expect.stringMatching(/^(3599|3600)\d{3} ms ahead of postgres$/)],
-      ['clock.host', expect.stringMatching(/ms ahead of 127\.0\.0\.1:/)],
-    ])
+  planted('redis.unreachable', 'with another password', {
+    right,
+    wrong: () => diagnose({ databaseUrl, redis: client(redis.port, { username: 'app', password: 'wrong' }) }),
+    found: 'WRONGPASS',
   })
+  planted('redis.none', 'none is given', { right, wrong: () => diagnose({ databaseUrl }), subject: 'option `redis`' })
 
-  it('client options', async () => {
-    const options = { username: 'app', password: 'app-password', commandTimeout: 100, keyPrefix: `${NAMESPACE}:` }
-    const redisClient = client(redis.port, options)
-    redisClient.removeAllListeners('error')
-    expect((await found({ redis: redisClient })).ids).toEqual(
-      expect.arrayContaining(['client.command-timeout', 'client.key-prefix', 'client.no-error-listener']),
-    )
-  })
-
-  it('redis.unreachable, and why', async () => {
-    const nobody = await found({ redis: client(await freePort()) })
-    expect(nobody.exitCode).toBe(1)
-    expect(nobody.find('redis.unreachable').found).toContain('ECONNREFUSED')
-    const stranger = await diagnose({ databaseUrl, redis: client(redis.port, { username: 'app', password: 'wrong' }) })
-    expect(stranger.find('redis.unreachable').found).toContain('WRONGPASS')
-    expect((await diagnose({ databaseUrl })).ids).toEqual(['redis.none'])
+  it('a seed that is the same server by another name is no second primary', async () => {
+    expect((await found({}, '--seed', `localhost:${redis.port}`)).ids).toEqual([])
   })
 
   it('a command line that is wrong', async () => {
@@ -166,46 +202,57 @@ describe('a Redis server', () => {
   })
 })
 
-describe('a primary and its replica', () => {
-  let pair: RedisPair
-  beforeAll(async () => {
-    pair = await startRedisWithReplica({ settings: RIGHT })
-    for (const { port } of [pair.primary, pair.replica]) await addUser(port, 'app', ...RIGHTS, '+config|get', '+acl')
+describe('options of the client', () => {
+  planted('client.command-timeout', 'shorter than Corral waits', {
+    right,
+    wrong: () => found({ redis: client(redis.port, { ...by('app'), commandTimeout: 100 }) }),
+    found: 'commandTimeout 100',
+    fix: 'cache.giveUpMs',
   })
-  afterAll(() => pair.stop())
-  const found = (port: number, ...args: string[]) =>
-    diagnose({ databaseUrl, namespace: NAMESPACE, redis: as(port, 'app') }, args)
-
-  it('redis.min-replicas, silent once it is set', async () => {
-    const { ids, find } = await found(pair.primary.port)
-    expect(ids).toContain('redis.min-replicas')
-    expect(find('redis.min-replicas').fix).toContain('min-replicas-to-write 1')
-    await redisCommand(pair.primary.port, 'CONFIG', 'SET', 'min-replicas-to-write', '1', 'min-replicas-max-lag', '2')
-    expect((await found(pair.primary.port)).ids).not.toContain('redis.min-replicas')
+  planted('client.key-prefix', 'every key begins with it', {
+    right,
+    wrong: async () => {
+      await addUser('prefixed', ...rightsOf('mine:'))
+      return found({ redis: client(redis.port, { ...by('prefixed'), keyPrefix: 'mine:' }) })
+    },
+    found: 'keyPrefix "mine:"',
   })
-
-  it('redis.replica', async () => {
-    const { ids } = await found(pair.replica.port)
-    expect(ids).toEqual(expect.arrayContaining(['redis.replica', 'redis.refused']))
+  planted('client.no-error-listener', 'nobody listens', {
+    right,
+    wrong: () => found({ redis: as('app').removeAllListeners('error') }),
+    fix: /^redis\.on\('error'/,
   })
 
-  it('redis.replica-lag', async () => {
-    await redisCommand(pair.primary.port, 'CONFIG', 'SET', 'min-replicas-to-write', '0')
-    await pair.replica.freeze()
-    onTestFinished(() => pair.replica.thaw())
-    await redisCommand(pair.primary.port, 'SET', 'large', 'x'.repeat(12 * 2 ** 20))
-    expect((await found(pair.primary.port)).ids).toContain('redis.replica-lag')
+  const encrypted = { ca: () => certificates.ca }
+  planted('client.no-tls', 'to a host that is not this one', {
+    right: () =>
+      found({
+        redis: client(tlsPort, {
+          ...{ ...by('app'), host: ELSEWHERE },
+          tls: { ca: encrypted.ca(), servername: 'localhost' },
+        }),
+      }),
+    wrong: () => found({ redis: client(redis.port, { ...by('app'), host: ELSEWHERE }) }),
+    found: `no \`tls\`, to ${ELSEWHERE}`,
   })
+  planted('client.tls-unverified', 'whoever answers is believed', {
+    right: () => found({ redis: client(tlsPort, { ...by('app'), host: 'localhost', tls: { ca: encrypted.ca() } }) }),
+    wrong: () =>
+      found({ redis: client(tlsPort, { ...by('app'), host: 'localhost', tls: { rejectUnauthorized: false } }) }),
+    found: 'rejectUnauthorized is false',
+    fix: 'tls: { ca }',
+  })
+})
 
-  it('redis.two-primaries: what was the replica takes writes, too', async () => {
-    const seed = ['--seed', `127.0.0.1:${pair.replica.port}`]
-    expect((await found(pair.primary.port, ...seed)).ids).not.toContain('redis.two-primaries')
-    await redisCommand(pair.replica.port, 'REPLICAOF', 'NO', 'ONE')
-    const { find } = await found(pair.primary.port, ...seed)
-    const { subject, fix } = find('redis.two-primaries')
-    expect(subject.split(' and ').sort()).toEqual(
-      [pair.primary, pair.replica].map(({ port }) => `127.0.0.1:${port}`).sort(),
-    )
-    expect(fix).toMatch(/^first drain the partitioned half/)
+describe('clocks', () => {
+  // There is one machine: its clock is right, and what the doctor is told of it is not.
+  planted('clock.host', 'this host is an hour ahead', {
+    right,
+    wrong: () => {
+      const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + 3_600_000 }
+      return diagnose({ databaseUrl, namespace: NAMESPACE, redis: as('app') }, [], { clock })
+    },
+    found: /^(3599|3600)\d{3} ms ahead of postgres$/,
+    fix: 'chronyc tracking',
   })
 })

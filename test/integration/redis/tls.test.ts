@@ -1,12 +1,10 @@
-import { execFileSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { chmodSync, chownSync, statSync } from 'node:fs'
 import { Redis } from 'ioredis'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createCorral } from '../../../src/client.js'
+import { Certificates } from '../../support/certificates.js'
 import { Recorder } from '../../support/recorder.js'
 import { freePort } from '../../support/servers/free-port.js'
 import { startPostgres } from '../../support/servers/postgres.js'
@@ -17,73 +15,8 @@ import { createProducts, openShopDatabase, type ShopDatabase } from '../../suppo
 
 /** Certificates of an authority that was made for this test, and of one that nobody trusts. */
 describe('TLS', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'corral-tls-'))
-  const file = (name: string) => join(folder, name)
-  const settings = () => ({
-    'tls-cert-file': file('server.crt'),
-    'tls-key-file': file('server.key'),
-    'tls-ca-cert-file': file('ca.crt'),
-    'tls-auth-clients': 'no',
-  })
-  const ca = () => readFileSync(file('ca.crt'))
-
-  beforeAll(() => {
-    for (const name of ['ca', 'stranger']) authority(name)
-    openssl(
-      'req',
-      '-new',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-subj',
-      '/CN=localhost',
-      '-keyout',
-      file('server.key'),
-      '-out',
-      file('server.csr'),
-    )
-    writeFileSync(file('names'), 'subjectAltName=DNS:localhost,IP:127.0.0.1')
-    const by = ['-CA', file('ca.crt'), '-CAkey', file('ca.key'), '-CAcreateserial']
-    openssl(
-      'x509',
-      '-req',
-      '-in',
-      file('server.csr'),
-      ...by,
-      '-days',
-      '2',
-      '-extfile',
-      file('names'),
-      '-out',
-      file('server.crt'),
-    )
-    // The servers run under another user.
-    chmodSync(folder, 0o755)
-    for (const name of ['server.key', 'server.crt', 'ca.crt']) chmodSync(file(name), 0o644)
-  })
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
-
-  function openssl(...args: string[]): void {
-    execFileSync('openssl', args, { stdio: 'pipe' })
-  }
-
-  function authority(name: string): void {
-    openssl(
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-days',
-      '2',
-      '-subj',
-      `/CN=${name}`,
-      '-keyout',
-      file(`${name}.key`),
-      '-out',
-      file(`${name}.crt`),
-    )
-  }
+  const certificates = new Certificates()
+  afterAll(() => certificates.remove())
 
   /** A row is read from the cache by one process after another has filled it, and both hear each other. */
   async function use(open: () => Redis, db: Kysely<ShopDatabase>, namespace: string): Promise<void> {
@@ -111,15 +44,18 @@ describe('TLS', () => {
 
   it('to Redis, by the settings of the client that is handed in', async () => {
     const port = await freePort()
-    const server = await startRedis({ own: true, settings: { ...settings(), 'tls-port': String(port) } })
+    const server = await startRedis({
+      own: true,
+      settings: { ...certificates.redisSettings(), 'tls-port': String(port) },
+    })
     onTestFinished(() => server.stop())
-    const options = { host: 'localhost', port, tls: { ca: ca() } }
+    const options = { host: 'localhost', port, tls: { ca: certificates.ca } }
     const db = openShopDatabase(await freshDatabase('tls'), 4)
     await createProducts(db)
     onTestFinished(() => db.destroy())
     await use(() => new Redis(options), db, 'tls')
     // By a client that trusts another authority nothing is said, and reads are answered by the database.
-    const wary = new Redis({ ...options, tls: { ca: readFileSync(file('stranger.crt')) }, lazyConnect: true })
+    const wary = new Redis({ ...options, tls: { ca: certificates.stranger }, lazyConnect: true })
     wary.on('error', () => {})
     const events = new Recorder()
     const corral = createCorral<ShopDatabase>({ db, redis: wary, namespace: 'tls', onEvent: events.emit })
@@ -139,11 +75,11 @@ describe('TLS', () => {
     const admin = new pg.Client({ connectionString: databaseUrl })
     await admin.connect()
     // Postgres wants its key for itself.
-    chownSync(file('server.key'), statSync(`/proc/${server.pid}`).uid, 0)
-    chmodSync(file('server.key'), 0o600)
+    chownSync(certificates.file('server.key'), statSync(`/proc/${server.pid}`).uid, 0)
+    chmodSync(certificates.file('server.key'), 0o600)
     for (const [name, value] of Object.entries({
-      ssl_cert_file: file('server.crt'),
-      ssl_key_file: file('server.key'),
+      ssl_cert_file: certificates.file('server.crt'),
+      ssl_key_file: certificates.file('server.key'),
       ssl: 'on',
     })) {
       await admin.query(`alter system set ${name} = '${value}'`)
@@ -152,7 +88,7 @@ describe('TLS', () => {
     await waitUntil('it speaks TLS', 5_000, async () => (await admin.query('show ssl')).rows[0].ssl === 'on')
     await admin.end()
 
-    const pool = new pg.Pool({ connectionString: databaseUrl, max: 4, ssl: { ca: ca().toString() } })
+    const pool = new pg.Pool({ connectionString: databaseUrl, max: 4, ssl: { ca: certificates.ca.toString() } })
     const db = new Kysely<ShopDatabase>({ dialect: new PostgresDialect({ pool }) })
     onTestFinished(() => db.destroy())
     await createProducts(db)
@@ -168,7 +104,7 @@ describe('TLS', () => {
 
     const wary = new pg.Pool({
       connectionString: databaseUrl,
-      ssl: { ca: readFileSync(file('stranger.crt')).toString() },
+      ssl: { ca: certificates.stranger.toString() },
     })
     onTestFinished(() => wary.end())
     await expect(wary.query('select 1')).rejects.toThrow(/certificate/)

@@ -14,7 +14,8 @@ import { DEFAULTS } from '../../../src/config.js'
 
 const ids = (findings: readonly { id: string }[]) => findings.map(({ id }) => id)
 
-describe('what no server of a test can be', () => {
+/** Where a fault begins. That each is found on a server is tested in test/integration/cli. */
+describe('limits', () => {
   it('postgres.version', () => {
     const right = { version: 130_000, inRecovery: false, synchronousCommit: 'on' }
     expect(checkPostgres(right)).toEqual([])
@@ -38,11 +39,16 @@ describe('what no server of a test can be', () => {
   })
 
   it('slot.lost, slot.retained, and a slot that nobody reads', () => {
-    const state = { status: 'reserved', activePid: '7', retainedBytes: 2 ** 20 } as const
+    const state = { status: 'reserved', activePid: '7', retainedBytes: 2 ** 20, safeBytes: null } as const
     const check = (changed: Partial<Record<keyof typeof state, unknown>>, walLevel = 'logical') =>
       ids(checkSlot({ name: 'corral_shop', walLevel, state: { ...state, ...changed } as never }))
     expect(check({})).toEqual([])
     expect(check({ status: 'unreserved', retainedBytes: 2 ** 31 })).toEqual(['slot.lost', 'slot.retained'])
+    expect(check({ retainedBytes: 2 ** 30 })).toEqual([])
+    expect(check({ retainedBytes: 2 ** 30 + 1 })).toEqual(['slot.retained'])
+    // Half of what the server keeps at most, where that is less.
+    expect(check({ retainedBytes: 2 ** 25, safeBytes: 2 ** 25 })).toEqual([])
+    expect(check({ retainedBytes: 2 ** 25 + 1, safeBytes: 2 ** 25 })).toEqual(['slot.retained'])
     expect(check({ activePid: null })).toEqual(['relay.absent'])
     expect(ids(checkSlot({ name: 'corral_shop', walLevel: 'logical', state: undefined }))).toEqual(['relay.absent'])
     expect(check({}, 'replica')).toEqual(['slot.wal-level'])
@@ -52,6 +58,7 @@ describe('what no server of a test can be', () => {
     const facts = {
       ...{
         address: 'a:1',
+        isSeed: false,
         failure: undefined,
         config: undefined,
         user: undefined,
@@ -125,6 +132,7 @@ describe('a cluster as its nodes see it', () => {
     const view = (address: string, clusterNodes: string) => ({
       ...{
         address,
+        isSeed: false,
         failure: undefined,
         info: undefined,
         config: undefined,
