@@ -13,7 +13,10 @@ interface Block {
   readonly code: string
 }
 
-const blocks: Block[] = ['README.md', ...markdownFilesIn('docs')].flatMap(blocksOf)
+const pages = ['README.md', ...markdownFilesIn('docs'), ...markdownFilesIn('examples')]
+const blocks = pages.flatMap(blocksOf)
+/** What is not ours to have types for: code before a migration, and packages that are none of the project's. */
+const scripts = pages.flatMap((file) => fencedIn(file, 'js|javascript'))
 const FOLDER = join(consumer, 'docs-code')
 let complaints: ReadonlyMap<string, string[]>
 
@@ -37,6 +40,15 @@ test('what it takes for granted compiles', () => {
 
 test.each(blocks.map(({ place }, at) => [place, at] as const))('%s compiles as it stands', (_, at) => {
   expect(complaints.get(`block-${at}.mts`)).toEqual([])
+})
+
+test.each(scripts.map(({ place, code }) => [place, code] as const))('%s is JavaScript', (_, code) => {
+  const { diagnostics = [] } = ts.transpileModule(code, {
+    fileName: 'block.mjs',
+    reportDiagnostics: true,
+    compilerOptions: { allowJs: true, module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 },
+  })
+  expect(diagnostics.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))).toEqual([])
 })
 
 /** What the compiler says of each file, in a strict project that has the package installed. */
@@ -75,13 +87,17 @@ function asModule(code: string): string {
 }
 
 function blocksOf(file: string): Block[] {
+  const found = fencedIn(file, 'ts|typescript')
+  // The tutorial is one program in pieces.
+  return basename(file) === 'tutorial.md' ? [{ place: file, code: found.map(({ code }) => code).join('') }] : found
+}
+
+function fencedIn(file: string, language: string): Block[] {
   const text = readFileSync(file, 'utf8')
-  const found = [...text.matchAll(/^```(?:ts|typescript)\n(.*?)^```/gms)].map((match) => ({
+  return [...text.matchAll(new RegExp(`^\`\`\`(?:${language})\\n(.*?)^\`\`\``, 'gms'))].map((match) => ({
     place: `${file}:${text.slice(0, match.index).split('\n').length}`,
     code: match[1] ?? '',
   }))
-  // The tutorial is one program in pieces.
-  return basename(file) === 'tutorial.md' ? [{ place: file, code: found.map(({ code }) => code).join('') }] : found
 }
 
 function markdownFilesIn(folder: string): string[] {
