@@ -4,16 +4,16 @@
  * Exits with 1 for anything on the console, any request that leaves the page, text that sticks out of a narrow screen, or a plot without a size. With
  * `--shots` leaves a picture of each. Needs a Chromium: Debian's (`apt-get install chromium`), or the one that CHROMIUM names.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type Browser, chromium } from 'playwright-core'
+import { findChromium } from '../../scripts/find-chromium.js'
 
 const PAGE = pathToFileURL(fileURLToPath(new URL('../../docs/benchmarks.html', import.meta.url))).href
 /** As text: what runs in the page must not have been through a compiler that expects its own helpers there. */
 const LAYOUT = readFileSync(new URL('layout-flaws.js', import.meta.url), 'utf8')
-const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 const SCREENS = [
   { name: 'light', scheme: 'light', width: 1_100, height: 900 },
   { name: 'dark', scheme: 'dark', width: 1_100, height: 900 },
@@ -23,26 +23,17 @@ const SCREENS = [
 
 const { values } = parseArgs({ options: { shots: { type: 'string' } } })
 
-const executablePath = [process.env.CHROMIUM, ...PLACES].find((place) => place !== undefined && existsSync(place))
-if (executablePath === undefined) {
-  console.error(
-    `There is no Chromium at ${PLACES.join(', ')}: apt-get install chromium, or set CHROMIUM to where one is.`,
-  )
-  process.exitCode = 1
-} else {
-  // Root may not use the sandbox, and the page is our own.
-  const browser = await chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] })
-  try {
-    let found = 0
-    for (const screen of SCREENS) {
-      const flaws = await look(browser, screen)
-      console.log(`${screen.name.padEnd(12)} ${flaws.length === 0 ? 'nothing wrong' : flaws.join('; ')}`)
-      found += flaws.length
-    }
-    process.exitCode = found === 0 ? 0 : 1
-  } finally {
-    await browser.close()
+const browser = await chromium.launch(findChromium())
+try {
+  let found = 0
+  for (const screen of SCREENS) {
+    const flaws = await look(browser, screen)
+    console.log(`${screen.name.padEnd(12)} ${flaws.length === 0 ? 'nothing wrong' : flaws.join('; ')}`)
+    found += flaws.length
   }
+  process.exitCode = found === 0 ? 0 : 1
+} finally {
+  await browser.close()
 }
 
 async function look(browser: Browser, { name, scheme, width, height }: (typeof SCREENS)[number]): Promise<string[]> {

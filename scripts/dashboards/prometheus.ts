@@ -37,7 +37,7 @@ export async function findPrometheus(): Promise<PrometheusTools> {
 export class Prometheus {
   readonly #process: ChildProcess
   readonly #folder: string
-  readonly #url: string
+  readonly url: string
 
   static async start({ prometheus }: PrometheusTools, ports: readonly number[]): Promise<Prometheus> {
     const folder = mkdtempSync(join(tmpdir(), 'corral-prometheus-'))
@@ -55,7 +55,7 @@ export class Prometheus {
 
   private constructor(program: string, folder: string, port: number) {
     this.#folder = folder
-    this.#url = `http://127.0.0.1:${port}`
+    this.url = `http://127.0.0.1:${port}`
     const options = {
       'config.file': join(folder, 'prometheus.yml'),
       'storage.tsdb.path': join(folder, 'data'),
@@ -87,14 +87,14 @@ export class Prometheus {
   }
 
   async #isReady(): Promise<boolean> {
-    return fetch(`${this.#url}/-/ready`).then(
+    return fetch(`${this.url}/-/ready`).then(
       ({ ok }) => ok,
       () => false,
     )
   }
 
   async #get<Data>(path: string): Promise<Data> {
-    const response = await fetch(`${this.#url}${path}`)
+    const response = await fetch(`${this.url}${path}`)
     const { status, data, error } = (await response.json()) as { status: string; data: Data; error?: string }
     if (status !== 'success') throw new Error(error)
     return data

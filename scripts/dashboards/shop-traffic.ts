@@ -7,7 +7,8 @@ import { connectShop } from '../../bench/demo/connect.js'
 import { createShop, type Shop, stampShop } from '../../bench/demo/shop.js'
 import { type Happening, type Planned, planOf } from '../../bench/demo/traffic.js'
 import { createCorral } from '../../src/index.js'
-import { outboxTable, outboxTables } from '../../src/migrations.js'
+import { fencedLocks, outboxTable, outboxTables, slotTable, slotTables } from '../../src/migrations.js'
+import type { RelayOptions } from '../../src/relay-options.js'
 import type { RedisServer } from '../../test/support/servers/redis.js'
 
 /** How long the traffic of the demonstration is played. */
@@ -30,6 +31,10 @@ export async function prepareShop(postgresUrl: string): Promise<void> {
       '3-outbox': outboxTables(),
       '4-outbox-products': outboxTable({ table: 'products', key: 'id' }),
       '5-outbox-inventory': outboxTable({ table: 'inventory', key: 'product_id' }),
+      '6-fenced-locks': fencedLocks(),
+      '7-slot': slotTables(),
+      '8-slot-products': slotTable({ table: 'products', key: 'id' }),
+      '9-slot-inventory': slotTable({ table: 'inventory', key: 'product_id' }),
     }
     const { error } = await new Migrator({ db, provider: { getMigrations: async () => migrations } }).migrateToLatest()
     if (error !== undefined) throw error
@@ -38,9 +43,26 @@ export async function prepareShop(postgresUrl: string): Promise<void> {
   }
 }
 
+export interface ShopProcessOptions {
+  readonly postgresUrl: string
+  readonly redisUrl: string
+  /** Where Prometheus finds the metrics. */
+  readonly port: number
+  /** Default: `shop`. */
+  readonly namespace?: string
+  /** Default: true. */
+  readonly relay?: RelayOptions
+  /** A standby that rows are to be loaded from. Default: none. */
+  readonly replicaUrl?: string
+}
+
+/** How long a lock is held in turn by each process: Prometheus is to see it. */
+const LOCKED_MS = 3_000
+
 /** One process of the shop, as its operator has set it up: metrics at `port`, relay and hot keys on. */
 export class ShopProcess {
   readonly #db: Kysely<Shop>
+  readonly #replica: Kysely<Shop> | undefined
   readonly #redis: Redis
   readonly #exporter: PrometheusExporter
   readonly #meters: MeterProvider
@@ -48,30 +70,42 @@ export class ShopProcess {
   readonly #products
   readonly #inventory
 
-  constructor(options: { postgresUrl: string; redisUrl: string; port: number }) {
+  constructor(options: ShopProcessOptions) {
+    const { namespace = 'shop', relay = true, replicaUrl } = options
     this.#db = connectShop(options.postgresUrl)
+    this.#replica = replicaUrl === undefined ? undefined : connectShop(replicaUrl)
     this.#redis = new Redis(options.redisUrl)
     this.#exporter = new PrometheusExporter({ port: options.port, host: '127.0.0.1' })
     this.#meters = new MeterProvider({ readers: [this.#exporter] })
     this.#corral = createCorral<Shop>({
       db: this.#db,
       redis: this.#redis,
-      namespace: 'shop',
-      relay: true,
+      namespace,
+      relay,
+      ...(this.#replica ? { replica: { db: this.#replica } } : {}),
       // So that entries expire and are refreshed within the time there is.
       ttl: { freshMs: 3_000 },
       load: { concurrency: 2, queue: 2, softTimeoutMs: 50 },
       hotKeys: { perSecond: 5 },
       telemetry: { meterProvider: this.#meters },
     })
-    this.#products = this.#corral.repository('products', { key: 'id', hotKeys: {} })
+    this.#products = this.#corral.repository('products', {
+      ...{ key: 'id', hotKeys: {} },
+      ...(this.#replica ? { loadFrom: 'replica' as const } : {}),
+    })
     this.#inventory = this.#corral.repository('inventory', { key: 'product_id', hotKeys: {}, l1: false })
   }
 
   /** The demonstration's traffic, each person's in turn. What fails is part of it: it is measured. */
   async play(process: number): Promise<void> {
     const startMs = performance.now()
-    await Promise.all(planOf(process).map((plan) => this.#follow(plan, startMs)))
+    const stocktaking = this.#corral.withFencedLock('stocktaking', () => sleep(LOCKED_MS))
+    await Promise.all([stocktaking, ...planOf(process).map((plan) => this.#follow(plan, startMs))])
+  }
+
+  /** A visitor or two: rows that nobody else has asked for in this namespace. */
+  async visit(): Promise<void> {
+    for (let id = 1; id <= 20; id++) await this.#products.find(id)
   }
 
   /** What the demonstration's traffic does not do, but an operator's shop does some day. */
@@ -116,7 +150,7 @@ export class ShopProcess {
   async close(): Promise<void> {
     await this.#corral.close()
     this.#redis.disconnect()
-    await this.#db.destroy()
+    await Promise.all([this.#db.destroy(), this.#replica?.destroy()])
     await this.#meters.shutdown()
   }
 
@@ -133,6 +167,7 @@ export class ShopProcess {
     const { id } = happening
     if (happening.what === 'price') await this.#products.update(id, { price_cents: happening.priceCents })
     if (happening.what === 'sale') await this.#inventory.mutate(id, ({ remaining }) => ({ remaining: remaining - 1 }))
-    await Promise.all([this.#products.find(id), this.#inventory.find(id), this.#products.findMany([id, id + 1])])
+    await Promise.all([this.#products.find(id), this.#inventory.find(id)])
+    await this.#products.findMany([id + 1, id + 2])
   }
 }

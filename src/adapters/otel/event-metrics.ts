@@ -19,7 +19,7 @@ export class EventMetrics {
   begin(): void {
     const zero = (metric: CounterKey, values: Parameters<typeof named>[0] = {}) =>
       this.#instruments.add(metric, 0, named({ namespace: this.#namespace, ...values }))
-    for (const metric of ['busGap', 'busUnsent', 'relayChanges'] as const) zero(metric)
+    for (const metric of ['busGap', 'busUnsent', 'relayChanges', 'lockOverlaps'] as const) zero(metric)
     for (const fenceOutcome of ATTRIBUTES.fenceOutcome.values) zero('fencedKeys', { fenceOutcome })
     for (const flushReason of ATTRIBUTES.flushReason.values) zero('busResync', { flushReason })
     for (const refusedReason of ATTRIBUTES.refusedReason.values) zero('busRefused', { refusedReason })

@@ -52,8 +52,14 @@ describe.each([
   })
 })
 
-it('finds the queries of all five dashboards and ten alerts', () => {
+it('finds the queries of all five dashboards and twelve alerts', () => {
   const places = (queries: Query[]) => new Set(queries.map(({ place }) => place.split(' / ')[0]))
   expect(places(panelQueries()).size).toBe(5)
-  expect(places(alertQueries()).size).toBe(10)
+  expect(places(alertQueries()).size).toBe(12)
+})
+
+it('every metric is in a panel or an alert', () => {
+  const shown = new Set([...panelQueries(), ...alertQueries()].flatMap(metricsIn))
+  const unseen = metrics.filter((metric) => !namesInPrometheus(metric).some((name) => shown.has(name)))
+  expect(unseen.map(({ name }) => name)).toEqual([])
 })
