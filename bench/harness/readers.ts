@@ -21,9 +21,10 @@ export interface RowReader {
 export interface ReaderChoice {
   /**
    * `cache-aside` is what is written by hand: GET, and on a miss SELECT and SET with a TTL; after a write DEL. `database` has no
-   * cache. `peer` is the one that `peer` names.
+   * cache. `peer` is the one that `peer` names. `message` is the least that one load for a fleet takes: a lock, and a message with the
+   * row; it forgets the row with the lock's end, and whoever comes too late for the message hangs. Nobody could run it.
    */
-  readonly kind: 'corral' | 'cache-aside' | 'database' | 'peer'
+  readonly kind: 'corral' | 'cache-aside' | 'database' | 'peer' | 'message'
   readonly freshMs: number
   /** Corral only: whether rows are also held in the process' memory. */
   readonly l1: boolean
@@ -45,6 +46,8 @@ export function openReader(place: Place, choice: ReaderChoice): RowReader {
       return cacheAside(place, choice, connections)
     case 'database':
       return databaseAlone(connections)
+    case 'message':
+      return lockAndMessage(place, choice, connections)
     case 'peer':
       return peerReader(place, choice, connections)
   }
@@ -91,6 +94,47 @@ function cacheAside({ namespace }: Place, { freshMs }: ReaderChoice, connections
       await redis.del(keyOf(id))
     },
     close: () => connections.close(),
+  }
+}
+
+function lockAndMessage({ namespace }: Place, { freshMs }: ReaderChoice, connections: Connections): RowReader {
+  const { redis } = connections
+  const { find, update } = databaseAlone(connections)
+  const channel = `${namespace}:landed`
+  const flights = new Map<number, Promise<Product | undefined>>()
+  const waiting = new Map<number, (row: Product) => void>()
+  const subscriber = redis.duplicate()
+  subscriber.on('message', (_, message) => {
+    const row = JSON.parse(message) as Product
+    waiting.get(row.id)?.(row)
+  })
+  const subscribed = subscriber.subscribe(channel)
+  const fly = async (id: number) => {
+    await subscribed
+    const landed = new Promise<Product>((resolve) => waiting.set(id, resolve))
+    const isMine = await redis.set(`${namespace}:lock:${id}`, '1', 'PX', freshMs, 'NX')
+    if (isMine === null) return landed
+    const row = await find(id)
+    await redis.publish(channel, JSON.stringify(row))
+    return row
+  }
+  return {
+    connections,
+    find: (id) => {
+      const current = flights.get(id)
+      if (current) return current
+      const flight = fly(id).finally(() => {
+        flights.delete(id)
+        waiting.delete(id)
+      })
+      flights.set(id, flight)
+      return flight
+    },
+    update,
+    close: async () => {
+      subscriber.disconnect()
+      await connections.close()
+    },
   }
 }
 

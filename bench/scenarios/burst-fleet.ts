@@ -80,7 +80,7 @@ export class BurstFleet {
     const { choice, coldId, reads, setting } = this.#options
     const worker = new Worker<BurstTalk>(WORKER, { profileFolder: setting.profileFolder })
     // Reads of the hand-written kind are so many loads, for which the pool has ten connections.
-    const warmUp = choice.kind === 'corral' ? { bursts, reads } : { bursts: 1, reads: 10 }
+    const warmUp = choice.kind === 'corral' || choice.kind === 'message' ? { bursts, reads } : { bursts: 1, reads: 10 }
     const ids = Array.from({ length: warmUp.bursts }, coldId)
     await worker.ask('open', this.#place, choice, { ids, reads: warmUp.reads })
     return worker
