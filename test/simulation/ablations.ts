@@ -55,7 +55,7 @@ export const ABLATIONS = {
     edits: [
       {
         file: STORE,
-        replace: '      guard.lease = undefined\n      if (request.replacement',
+        replace: '      endLease(guard)\n      if (request.replacement',
         by: '      if (request.replacement',
       },
     ],

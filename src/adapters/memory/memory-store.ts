@@ -99,12 +99,13 @@ export class MemoryStore implements CacheStore {
       if (guard.lease?.token !== request.token) return 'lease-lost'
       const isStandby = request.loadedFrom === 'standby'
       // What a standby gave may be refused and the primary asked under the same lease.
-      if (!isStandby) guard.lease = undefined
+      if (!isStandby) endLease(guard)
+      forgetOldFence(guard, this.nowMs())
       if (isFenced(guard, request, this.nowMs())) return 'fenced'
       const stored = storedVersion(this.#entry(request.key))
       if (!request.replacesNewer && stored && request.version && compareVersions(stored, request.version) > 0)
         return 'older'
-      guard.lease = undefined
+      endLease(guard)
       this.#put(request.key, request.sealed, request.keepMs)
       return 'filled'
     })
@@ -114,7 +115,7 @@ export class MemoryStore implements CacheStore {
     for (const { key, token, failure } of requests) {
       const guard = this.#guard(key)
       if (guard.lease?.token !== token) continue
-      guard.lease = undefined
+      endLease(guard)
       if (failure === null) continue
       guard.failure = { token, code: failure }
       this.#keep(key, guard, FAILURE_KEEP_MS)
@@ -126,16 +127,19 @@ export class MemoryStore implements CacheStore {
       const bytes = this.#entry(request.key)
       if (bytes === null && !request.rememberAlways && !this.#hasGuard(request.key)) return 'absent'
       const guard = this.#guard(request.key)
+      forgetOldFence(guard, this.nowMs())
       const { version } = request
       if (version !== null && !(guard.fence && compareVersions(guard.fence, version) >= 0)) guard.fence = version
       if (request.xid !== null) rememberXid(guard, request.xid)
       if (version === null && request.rememberAlways) rememberUnordered(guard, request.xid ?? ANY_XID)
-      guard.fencedUntilMs = Math.max(guard.fencedUntilMs, this.nowMs() + request.keepMs)
+      if (version !== null || request.xid !== null || request.rememberAlways) {
+        guard.fencedUntilMs = Math.max(guard.fencedUntilMs, this.nowMs() + request.keepMs)
+      }
       this.#keep(request.key, guard, request.keepMs)
 
       const stored = isRow(bytes) ? storedVersion(bytes) : undefined
       if (version !== null && stored && compareVersions(stored, version) >= 0) return 'kept'
-      guard.lease = undefined
+      endLease(guard)
       if (request.replacement && version !== null && stored) {
         this.#put(request.key, request.replacement.sealed, request.replacement.keepMs)
         return 'replaced'
@@ -156,7 +160,9 @@ export class MemoryStore implements CacheStore {
 
   async inspect(key: CacheKey): Promise<StoredState> {
     const bytes = this.#entry(key)
-    const { fence, lease, failure } = this.#guard(key)
+    const guard = this.#guard(key)
+    forgetOldFence(guard, this.nowMs())
+    const { fence, lease, failure } = guard
     return {
       bytes,
       remainingMs: bytes && (this.#entries.peek(key) as Held).expiresAtMs - this.nowMs(),
@@ -196,9 +202,7 @@ export class MemoryStore implements CacheStore {
 
   /** The key's guard, or a blank one that only lives on if `#keep` is called. */
   #guard(key: CacheKey): Guard {
-    const guard = this.#hasGuard(key) ? (this.#guards.get(key) as Guard) : blankGuard()
-    if (guard.fencedUntilMs < this.nowMs()) Object.assign(guard, NO_FENCE, { xids: [] })
-    return guard
+    return this.#hasGuard(key) ? (this.#guards.get(key) as Guard) : blankGuard()
   }
 
   #keep(key: CacheKey, guard: Guard, keepMs: number): void {
@@ -213,7 +217,23 @@ function blankGuard(): Guard {
   return { ...NO_FENCE, xids: [], lease: undefined, failure: undefined, expiresAtMs: 0 }
 }
 
-/** A Redis hash goes with its last field; so does this one. */
+function endLease(guard: Guard): void {
+  guard.lease = undefined
+  dropIfBlank(guard)
+}
+
+/** Where the scripts do it, and nowhere else: until then a guard that remembers nothing but an old fence is still there. */
+function forgetOldFence(guard: Guard, nowMs: number): void {
+  if (guard.fencedUntilMs >= nowMs) return
+  Object.assign(guard, NO_FENCE, { xids: [] })
+  dropIfBlank(guard)
+}
+
+/** A Redis hash goes with its last field, and one that comes after it has its own time to live. */
+function dropIfBlank(guard: Guard): void {
+  if (isBlank(guard)) guard.expiresAtMs = 0
+}
+
 function isBlank({ fence, xids, lostXid, unordered, lease, failure }: Guard): boolean {
   return !fence && xids.length === 0 && !lostXid && !unordered && !lease && !failure
 }

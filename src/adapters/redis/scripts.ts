@@ -51,7 +51,7 @@ local function keepGuard(key, ms)
 end
 local function storedVersion(header)
   local version = string.sub(header, ${WIRE.version.at + 1}, ${WIRE.version.at + WIRE.version.width})
-  if string.find(version, '^%d+$') then return version end
+  if #version == ${WIRE.version.width} and string.find(version, '^%d+$') then return version end
 end
 `
 
