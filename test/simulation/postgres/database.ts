@@ -15,15 +15,18 @@ export interface Committed {
 type Outcome = 'committed' | 'aborted' | 'in progress'
 
 /**
- * One table of Postgres in memory: rows in versions, transactions that see what was committed when their statement began, row locks,
+ * One table of Postgres in memory: rows in versions, transactions that see what was committed when their statement began, locks,
  * the stamp with its tombstones, the outbox. A commit is one step.
+ *
+ * Two kinds of locks: whoever writes a row or reads it for update has `row`; whoever writes it has the keys under which the unique indexes have
+ * it and had it, and others who want to put a row there wait for the outcome. A row that is only locked makes nobody wait who inserts.
  */
 export class Database {
   readonly #nowMs: () => number
   readonly #onCommit: (changes: readonly Committed[], by: Transaction) => void
   readonly #locks = new Locks()
   readonly #versions = new Map<number, Version[]>()
-  readonly #tombs = new Map<number, bigint>()
+  readonly #tombs = new Map<number, { readonly version: bigint; readonly commit: number }>()
   readonly #outcomes = new Map<number, Outcome>()
   readonly #open = new Set<number>()
   /** How transactions stood after each commit: what a standby that has come so far knows of them. */
@@ -32,8 +35,8 @@ export class Database {
   readonly outbox: OutboxRow[] = []
   readonly positions: { namespace: string; beganMs: number; atMs: number; position: string }[] = []
   readonly epochs = new Map<string, { number: number; history: string | null }>()
-  /** By name of the lock, the session that holds it. */
-  readonly advisory = new Map<string, object>()
+  /** By name of the lock, the session that holds it, and how often it has taken it. */
+  readonly advisory = new Map<string, { readonly holder: object; readonly times: number }>()
   #nextXid = 700
   #completed = 699
   #commits = 0
@@ -49,6 +52,10 @@ export class Database {
 
   get commits(): number {
     return this.#commits
+  }
+
+  get waits(): Locks['waits'] {
+    return this.#locks.waits
   }
 
   get nowMs(): number {
@@ -115,23 +122,21 @@ export class Database {
     return [...this.#versions.keys()]
   }
 
-  async insert(tx: Transaction, id: number, sku: string, price: number): Promise<Row> {
+  /** The row as it is when its insertion is told: one that needs a later stamp than a row that was deleted gets it afterwards. */
+  insert(tx: Transaction, id: number, sku: string, price: number): Promise<Row> {
     // Drawn before the unique check, which waits for whoever is at this key (A19).
-    const stamp = this.#micros
-    await this.#lock(tx, id, sku)
-    if (this.find(id, this.#commits, tx) !== undefined) throw new PgError('23505', 'duplicate key products_pkey')
-    this.#refuseTakenSku(tx, id, sku)
-    const buried = this.#buried(tx, id)
-    const version = buried !== undefined && buried >= stamp ? max(stamp + 1n, this.#micros, buried + 1n) : stamp
-    const row = rowOf(id, sku, price, version)
-    this.#write(tx, id, row, 'i', [['sku', sku]], row.corral_version)
-    return row
+    return this.#insert(tx, rowOf(id, sku, price, this.#micros))
   }
 
   async upsert(tx: Transaction, id: number, sku: string, price: number): Promise<Row> {
-    await this.#lock(tx, id, sku)
-    if (this.find(id, this.#commits, tx) === undefined) return this.insert(tx, id, sku, price)
-    return (await this.update(tx, id, { sku, price })) as Row
+    const stamp = this.#micros
+    for (;;) {
+      const isNew = await this.#locks.take(`id ${id}`, tx)
+      if (this.find(id, this.#commits, tx) === undefined) return this.#insert(tx, rowOf(id, sku, price, stamp))
+      if (isNew) this.#locks.release(tx, tx.locks.length - 1)
+      const before = await this.#lockNewest(tx, id, this.seenBy(tx))
+      if (before !== undefined) return this.#update(tx, before, { sku, price })
+    }
   }
 
   /** Undefined: there is no such row, or none with that stamp. */
@@ -141,36 +146,35 @@ export class Database {
     patch: { readonly sku?: string; readonly price?: number },
     expected?: string,
   ): Promise<Row | undefined> {
-    const before = await this.lockRow(tx, id, patch.sku)
-    if (before === undefined || (expected !== undefined && before.corral_version !== expected)) return undefined
-    const sku = patch.sku ?? before.sku
-    this.#refuseTakenSku(tx, id, sku)
-    const version = max(BigInt(before.corral_version) + 1n, this.#micros)
-    const row = rowOf(id, sku, patch.price ?? before.price, version)
-    const lookups: OutboxRow['lookups'] = [
-      ['sku', before.sku],
-      ['sku', sku],
-    ]
-    this.#write(tx, id, row, 'u', sku === before.sku ? null : lookups, row.corral_version)
-    return row
+    const before = await this.lockRow(tx, id, expected)
+    return before && this.#update(tx, before, patch)
   }
 
   async delete(tx: Transaction, id: number, expected?: string): Promise<Row | undefined> {
-    const before = await this.lockRow(tx, id)
-    if (before === undefined || (expected !== undefined && before.corral_version !== expected)) return undefined
+    const before = await this.lockRow(tx, id, expected, true)
+    if (before === undefined) return undefined
+    await this.#holdKeys(tx, before)
     tx.tombs.push({ id, version: max(BigInt(before.corral_version) + 1n, this.#micros) })
     this.#write(tx, id, undefined, 'd', [['sku', before.sku]], String(BigInt(before.corral_version) + 1n))
     return before
   }
 
-  /** The newest committed row, or the transaction's own, locked for it. */
-  async lockRow(tx: Transaction, id: number, sku?: string): Promise<Row | undefined> {
-    const seen = this.seenBy(tx)
-    await this.#lock(tx, id, sku)
-    if (tx.isRepeatable && (this.#versions.get(id)?.at(-1)?.commit ?? 0) > seen) {
-      throw new PgError('40001', 'could not serialize access due to concurrent update')
-    }
-    return this.find(id, this.#commits, tx)
+  /**
+   * The newest committed row, or the transaction's own, locked for it. Undefined: when the statement began there was none, or none with that
+   * stamp, or it has gone since.
+   *
+   * @param deletes a DELETE has its transaction's id before it waits.
+   */
+  async lockRow(tx: Transaction, id: number, expected?: string, deletes = false): Promise<Row | undefined> {
+    const upto = this.seenBy(tx)
+    const isMeant = (row: Row | undefined) =>
+      row !== undefined && (expected === undefined || row.corral_version === expected)
+    if (!isMeant(this.find(id, upto, tx))) return undefined
+    // What has been changed since is refused at once, whoever is changing it now.
+    this.#refuseChanged(tx, id, upto)
+    if (deletes) this.#assignXid(tx)
+    const row = await this.#lockNewest(tx, id, upto)
+    return isMeant(row) ? row : undefined
   }
 
   /** A row of the outbox that says that more has changed than is told one by one. */
@@ -188,6 +192,21 @@ export class Database {
     return this.#assignXid(tx)
   }
 
+  rollbackTo(tx: Transaction, savepoint: string): void {
+    const locks = tx.undo(savepoint)
+    if (locks === undefined) throw new PgError('3B001', `savepoint "${savepoint}" does not exist`)
+    this.#locks.release(tx, locks)
+    tx.hasFailed = false
+  }
+
+  /** A statement has failed: what was done since the last savepoint is undone at once, or all. */
+  fail(tx: Transaction): void {
+    tx.hasFailed = true
+    const locks = tx.undo(undefined)
+    if (locks === undefined) this.rollback(tx)
+    else this.#locks.release(tx, locks)
+  }
+
   commit(tx: Transaction): void {
     tx.hasEnded = true
     const { xid } = tx
@@ -198,7 +217,9 @@ export class Database {
         if (versions) versions.push({ commit: this.#commits, row })
         else this.#versions.set(id, [{ commit: this.#commits, row }])
       }
-      for (const { id, version } of tx.tombs) this.#tombs.set(id, max(version, this.#tombs.get(id) ?? 0n))
+      for (const { id, version } of tx.tombs) {
+        this.#tombs.set(id, { version: max(version, this.#tombs.get(id)?.version ?? 0n), commit: this.#commits })
+      }
       for (const row of tx.outbox) this.outbox.push({ ...row, xid })
       this.outbox.sort((a, b) => a.xid - b.xid || a.id - b.id)
       this.#end(xid, 'committed')
@@ -242,10 +263,61 @@ export class Database {
     this.#completed = Math.max(this.#completed, xid)
   }
 
-  async #lock(tx: Transaction, id: number, sku?: string): Promise<void> {
+  async #insert(tx: Transaction, row: Row): Promise<Row> {
+    const { id, sku, price } = row
     this.#assignXid(tx)
     await this.#locks.take(`id ${id}`, tx)
-    if (sku !== undefined) await this.#locks.take(`sku ${sku}`, tx)
+    if (this.find(id, this.#commits, tx) !== undefined) throw new PgError('23505', 'duplicate key products_pkey')
+    await this.#locks.take(`sku ${sku}`, tx)
+    this.#refuseTakenSku(tx, id, sku)
+    this.#write(tx, id, row, 'i', [['sku', sku]], row.corral_version)
+    const buried = this.#buried(tx, id)
+    const stamp = BigInt(row.corral_version)
+    if (buried !== undefined && buried >= stamp) {
+      const later = rowOf(id, sku, price, max(stamp + 1n, this.#micros, buried + 1n))
+      this.#write(tx, id, later, 'u', null, later.corral_version)
+    }
+    return row
+  }
+
+  async #update(tx: Transaction, before: Row, patch: { readonly sku?: string; readonly price?: number }): Promise<Row> {
+    const { id } = before
+    const version = max(BigInt(before.corral_version) + 1n, this.#micros)
+    const row = rowOf(id, patch.sku ?? before.sku, patch.price ?? before.price, version)
+    await this.#holdKeys(tx, before)
+    await this.#locks.take(`sku ${row.sku}`, tx)
+    this.#refuseTakenSku(tx, id, row.sku)
+    const lookups: OutboxRow['lookups'] = [
+      ['sku', before.sku],
+      ['sku', row.sku],
+    ]
+    this.#write(tx, id, row, 'u', row.sku === before.sku ? null : lookups, row.corral_version)
+    return row
+  }
+
+  /** Undefined: it has gone since the statement began, whatever has come under its key. */
+  async #lockNewest(tx: Transaction, id: number, upto: number): Promise<Row | undefined> {
+    const isNew = await this.#locks.take(`row ${id}`, tx)
+    this.#refuseChanged(tx, id, upto)
+    const hasGone = this.#versions.get(id)?.some(({ commit, row }) => commit > upto && row === undefined) ?? false
+    if (hasGone) {
+      if (isNew) this.#locks.release(tx, tx.locks.length - 1)
+      return undefined
+    }
+    this.#assignXid(tx)
+    return this.find(id, this.#commits, tx)
+  }
+
+  /** A repeatable transaction changes only what it sees. */
+  #refuseChanged(tx: Transaction, id: number, upto: number): void {
+    if (!tx.isRepeatable || (this.#versions.get(id)?.at(-1)?.commit ?? 0) <= upto) return
+    throw new PgError('40001', 'could not serialize access due to concurrent update')
+  }
+
+  /** Of a row that it has locked: nobody else has them. */
+  async #holdKeys(tx: Transaction, { id, sku }: Row): Promise<void> {
+    await this.#locks.take(`id ${id}`, tx)
+    await this.#locks.take(`sku ${sku}`, tx)
   }
 
   #refuseTakenSku(tx: Transaction, id: number, sku: string): void {
@@ -253,8 +325,16 @@ export class Database {
     if (found !== undefined && found.id !== id) throw new PgError('23505', 'duplicate key products_sku_key')
   }
 
+  /** The stamp under which the key's last row was buried. */
   #buried(tx: Transaction, id: number): bigint | undefined {
-    return tx.tombs.findLast((tomb) => tomb.id === id)?.version ?? this.#tombs.get(id)
+    const own = tx.tombs.findLast((tomb) => tomb.id === id)
+    if (own) return own.version
+    const tomb = this.#tombs.get(id)
+    // The trigger meets it in the index, where it is, and not in what the transaction sees.
+    if (tx.isRepeatable && tomb && tomb.commit > this.seenBy(tx)) {
+      throw new PgError('40001', 'could not serialize access due to concurrent update')
+    }
+    return tomb?.version
   }
 
   #write(

@@ -1,18 +1,29 @@
 import { PgError } from './pg-error.js'
 import type { Transaction } from './transaction.js'
 
-/** Row locks: held until their transaction ends. One who waits in a circle is told so, as Postgres does after a second. */
+/** Locks: held until their transaction ends, or goes back to before it took them. One who waits in a circle is told so, as Postgres does after a second. */
 export class Locks {
   readonly #holders = new Map<string, Transaction>()
   readonly #queues = new Map<string, { readonly who: Transaction; readonly wake: () => void }[]>()
   readonly #waitsFor = new Map<Transaction, string>()
 
-  async take(name: string, who: Transaction): Promise<void> {
+  /** Who waits, and for whom. */
+  get waits(): readonly { readonly who: Transaction; readonly holder: Transaction }[] {
+    return [...this.#waitsFor].flatMap(([who, name]) => {
+      const holder = this.#holders.get(name)
+      return holder ? [{ who, holder }] : []
+    })
+  }
+
+  /** True: it has it since just now. */
+  async take(name: string, who: Transaction): Promise<boolean> {
     for (;;) {
       const holder = this.#holders.get(name)
-      if (holder === undefined || holder === who) {
+      if (holder === who) return false
+      if (holder === undefined) {
         this.#holders.set(name, who)
-        return
+        who.locks.push(name)
+        return true
       }
       if (this.#leadsTo(holder, who)) throw new PgError('40P01', 'deadlock detected')
       this.#waitsFor.set(who, name)
@@ -26,9 +37,9 @@ export class Locks {
     }
   }
 
-  release(who: Transaction): void {
-    for (const [name, holder] of this.#holders) {
-      if (holder !== who) continue
+  /** @param from how many of its locks, the oldest ones, it keeps. */
+  release(who: Transaction, from = 0): void {
+    for (const name of who.locks.splice(from)) {
       this.#holders.delete(name)
       const queue = this.#queues.get(name) ?? []
       this.#queues.delete(name)

@@ -45,7 +45,7 @@ export class Session {
     }
     const rollbackTo = /^rollback to savepoint "(\w+)"/.exec(sql)
     if (rollbackTo) {
-      this.#tx?.rollbackTo(rollbackTo[1] as string)
+      if (this.#tx) this.#database.rollbackTo(this.#tx, rollbackTo[1] as string)
       return []
     }
     if (sql === 'commit') {
@@ -57,7 +57,7 @@ export class Session {
     try {
       return await this.#statement(sql, parameters)
     } catch (error) {
-      if (tx) tx.hasFailed = true
+      if (tx) this.#database.fail(tx)
       throw error
     }
   }
@@ -66,7 +66,7 @@ export class Session {
   close(): void {
     this.#isClosed = true
     this.#end((tx) => this.#database.rollback(tx))
-    for (const [name, holder] of this.#database.advisory) {
+    for (const [name, { holder }] of this.#database.advisory) {
       if (holder === this) this.#database.advisory.delete(name)
     }
   }
@@ -82,11 +82,13 @@ export class Session {
       this.#tx = this.#database.begin(this.#by, sql.includes('repeatable read'))
       return []
     }
-    // The first statement of a transaction decides what a repeatable one sees.
+    const [, mark, name = ''] = /^(savepoint|release savepoint) "(\w+)"/.exec(sql) ?? []
+    if (mark === 'savepoint') this.#tx?.savepoint(name)
+    if (mark === 'release savepoint') this.#tx?.release(name)
+    if (mark !== undefined) return []
+    // The first statement of a transaction that reads decides what a repeatable one sees.
     this.#database.seenBy(this.#tx)
-    const savepoint = /^savepoint "(\w+)"/.exec(sql)
-    if (savepoint) this.#tx?.savepoint(savepoint[1] as string)
-    if (savepoint || sql.startsWith('release savepoint') || sql === 'select 1') return []
+    if (sql === 'select 1') return []
     const answer = this.#row(sql, parameters) ?? this.#sight(sql, parameters) ?? this.#relay(sql, parameters)
     const known = (await answer) ?? this.#write(sql, parameters) ?? catalogAnswer(sql, this.#isAltered)
     const found = await known
@@ -207,13 +209,16 @@ export class Session {
     const database = this.#database
     if (sql.includes('pg_try_advisory_lock')) {
       const name = String(parameters[0])
-      const holder = database.advisory.get(name) ?? this
-      database.advisory.set(name, holder)
+      const { holder, times } = database.advisory.get(name) ?? { holder: this, times: 0 }
+      if (holder === this) database.advisory.set(name, { holder, times: times + 1 })
       return [{ got: holder === this ? '1' : '0' }]
     }
     if (sql.startsWith('select pg_advisory_unlock')) {
-      if (database.advisory.get(String(parameters[0])) === this) database.advisory.delete(String(parameters[0]))
-      return []
+      const name = String(parameters[0])
+      const { holder, times } = database.advisory.get(name) ?? { holder: undefined, times: 0 }
+      if (holder === this && times > 1) database.advisory.set(name, { holder, times: times - 1 })
+      else if (holder === this) database.advisory.delete(name)
+      return [{ pg_advisory_unlock: holder === this }]
     }
     if (sql.startsWith('select set_config(name')) return []
     if (sql.includes('pg_walfile_name')) return [{ answer: '00000001' }]

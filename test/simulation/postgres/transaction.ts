@@ -24,7 +24,10 @@ export class Transaction {
   readonly by: string
   hasEnded = false
   hasFailed = false
-  readonly #savepoints = new Map<string, readonly [rows: number, outbox: number, tombs: number]>()
+  /** Names of the locks it holds, in the order in which it took them. */
+  readonly locks: string[] = []
+  /** Oldest first. */
+  #savepoints: readonly Savepoint[] = []
 
   constructor(isRepeatable: boolean, by: string) {
     this.isRepeatable = isRepeatable
@@ -32,14 +35,38 @@ export class Transaction {
   }
 
   savepoint(name: string): void {
-    this.#savepoints.set(name, [this.rows.length, this.outbox.length, this.tombs.length])
+    const { rows, outbox, tombs, locks } = this
+    const point = { rows: rows.length, outbox: outbox.length, tombs: tombs.length, locks: locks.length }
+    this.#savepoints = [...this.#savepoints, { name, ...point }]
   }
 
-  rollbackTo(name: string): void {
-    const [rows, outbox, tombs] = this.#savepoints.get(name) ?? [0, 0, 0]
-    this.rows.length = rows
-    this.outbox.length = outbox
-    this.tombs.length = tombs
-    this.hasFailed = false
+  /** What was done since stays. */
+  release(name: string): void {
+    this.#savepoints = this.#savepoints.slice(0, this.#at(name))
   }
+
+  /** Forgets what was written since the savepoint; undefined: since the last one. Returns how many locks it had then, or undefined: there is none. */
+  undo(name: string | undefined): number | undefined {
+    const at = name === undefined ? this.#savepoints.length - 1 : this.#at(name)
+    const point = this.#savepoints[at]
+    if (point === undefined) return undefined
+    this.#savepoints = this.#savepoints.slice(0, at + 1)
+    this.rows.length = point.rows
+    this.outbox.length = point.outbox
+    this.tombs.length = point.tombs
+    return point.locks
+  }
+
+  #at(name: string): number {
+    return this.#savepoints.findLastIndex((point) => point.name === name)
+  }
+}
+
+/** How much there was of everything. */
+interface Savepoint {
+  readonly name: string
+  readonly rows: number
+  readonly outbox: number
+  readonly tombs: number
+  readonly locks: number
 }
