@@ -43,7 +43,7 @@ export interface LoadOptions {
   readonly queueMs?: number
   /** With an entry in its grace window at hand: how long a reader waits for the load before it takes that. Default 100. */
   readonly softTimeoutMs?: number
-  /** Without one: how long a reader waits before it gets `FILL_TIMEOUT`. The load goes on. Default 10 000. */
+  /** Without one: how long a reader waits before it gets `FILL_TIMEOUT`, also if it has to read again. The load goes on. Default 10 000. */
   readonly hardTimeoutMs?: number
 }
 

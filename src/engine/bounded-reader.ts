@@ -141,8 +141,9 @@ export class BoundedReader<Id, Value> implements Holder {
     act: (progress: FlightProgress) => Promise<Proven<Value>>,
   ): Promise<Value | undefined> {
     const { parts, hardTimeoutMs, entity, reader } = this.#options
+    const endsAtMs = this.#nowMs() + hardTimeoutMs
     const late = () => new FillTimeoutError(entity, hardTimeoutMs)
-    const within = <Answer>(answer: Promise<Answer>) => withinMs(parts.clock, hardTimeoutMs, answer, late)
+    const within = <Answer>(answer: Promise<Answer>) => withinMs(parts.clock, endsAtMs - this.#nowMs(), answer, late)
     for (let joined = 0; joined < MAX_JOINED; joined++) {
       const current = this.#flights.current(key)
       if (current === undefined) break

@@ -12,6 +12,8 @@ export interface Readers {
   /** How they were answered, once they are; undefined as long as it takes a fill. */
   answered?: Answered | undefined
   fill?: FillSpan | undefined
+  /** When they began to wait for a fill, by the monotonic clock. */
+  waitsSinceMs?: number | undefined
 }
 
 const UNANSWERED = Symbol('unanswered')
@@ -27,6 +29,7 @@ export class Look<Id, Answer> implements Readers, ReplyPlace {
   count = 1
   answered: Answered | undefined = undefined
   fill: FillSpan | undefined = undefined
+  waitsSinceMs: number | undefined = undefined
   /** An answer when the reply has come. Every reader waits for that by a promise of its own and for nothing else: one each is all a hit takes. */
   replies: Promise<readonly Reply[]> = NOT_ASKED
   at = 0

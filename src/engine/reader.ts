@@ -16,7 +16,7 @@ import type { FlightProgress, Singleflight } from './singleflight.js'
 export interface ReadSettings extends InspectionSettings {
   /** With a stale entry in hand: how long a reader waits for the fill before it takes the stale one. */
   readonly softTimeoutMs: number
-  /** Without one: how long a reader waits before it gives up. The load goes on. */
+  /** Without one: how long a reader waits before it gives up, also if it has to read again. The load goes on. */
   readonly hardTimeoutMs: number
 }
 
@@ -109,29 +109,23 @@ export class Reader<Id, Value> {
     const mayLag = this.#source.loadFromReplica !== undefined
     const judge: Judge<Value> = (found) =>
       found !== null && (mayLag || ++landed === 1) ? { bytes: found, useless: true } : this.#admit(key, found)
-    const answer = await this.#withinHardTimeout(
-      this.#fill(
-        key,
-        id,
-        { bytes, useless: true, fromPrimary: true },
-        { startedAt: this.#flights.now(), count: 1 },
-        judge,
-      ),
-    )
-    return answer === MISSED_A_WRITE ? this.loadOnly(key, id) : answer
+    const readers: Readers = { startedAt: this.#flights.now(), count: 1 }
+    const fill = this.#fill(key, id, { bytes, useless: true, fromPrimary: true }, readers, judge)
+    const answer = await this.#withinHardTimeout(fill, readers)
+    return answer === MISSED_A_WRITE ? this.loadOnly(key, id, readers) : answer
   }
 
   /** Reads the database and leaves the cache alone. @throws SourceError when who answers is in recovery. */
-  async loadOnly(key: CacheKey, id: Id): Promise<Value | undefined> {
-    return this.share(await this.#withinHardTimeout(this.#filler.loadOnly(key, id, undefined, true)))
+  async loadOnly(key: CacheKey, id: Id, waiting: Pick<Readers, 'waitsSinceMs'> = {}): Promise<Value | undefined> {
+    return this.share(await this.#withinHardTimeout(this.#filler.loadOnly(key, id, undefined, true), waiting))
   }
 
-  async #readAgain(key: CacheKey, id: Id, startedAt: number): Promise<Value | undefined> {
+  async #readAgain({ key, id, startedAt, waitsSinceMs }: Look<Id, Answer<Value>>): Promise<Value | undefined> {
     for (let attempt = 1; attempt < MAX_REREADS; attempt++) {
-      const answer = await this.#pass(key, id, startedAt)
+      const answer = await this.#pass(key, id, startedAt, waitsSinceMs)
       if (answer !== MISSED_A_WRITE) return answer
     }
-    return this.loadOnly(key, id)
+    return this.loadOnly(key, id, { waitsSinceMs })
   }
 
   #showAll(looks: readonly Look<Id, Answer<Value>>[], replies: readonly Reply[], span: ReadSpan) {
@@ -159,13 +153,14 @@ export class Reader<Id, Value> {
 
   #handOut(look: Look<Id, Answer<Value>>, value: Answer<Value>, span: ReadSpan) {
     span.answered(look.answered ?? ANSWERED.missed, look.fill)
-    if (value === MISSED_A_WRITE) return this.#readAgain(look.key, look.id, look.startedAt)
+    if (value === MISSED_A_WRITE) return this.#readAgain(look)
     return look.count > 1 ? this.share(value) : value
   }
 
   /** Once more through the steps. */
-  async #pass(key: CacheKey, id: Id, startedAt: number): Promise<Answer<Value>> {
+  async #pass(key: CacheKey, id: Id, startedAt: number, waitsSinceMs: number | undefined): Promise<Answer<Value>> {
     const look = this.#looks.alone(key, id, startedAt)
+    look.waitsSinceMs = waitsSinceMs
     return this.#looks.answer(look, await look.replies)
   }
 
@@ -176,7 +171,7 @@ export class Reader<Id, Value> {
     const held = this.inspect(key, reply) //                                             2 judge
     if (!held.usable) {
       this.#tell(look, { type: 'miss', entity, reason: held.reason })
-      return this.#withinHardTimeout(this.#fill(key, id, held.seen, look)) //             6 fill
+      return this.#withinHardTimeout(this.#fill(key, id, held.seen, look), look) //       6 fill
     }
     if (this.#parts.onHit) this.#tell(look, { type: 'hit', entity, tier: 'l2', verdict: held.verdict })
     if (held.verdict === 'stale') {
@@ -235,7 +230,8 @@ export class Reader<Id, Value> {
   #loadWithoutCache(key: CacheKey, id: Id, readers: Readers): Promise<Answer<Value>> {
     this.#tell(readers, { type: 'miss', entity: this.#source.entity, reason: 'unavailable' })
     readers.answered = ANSWERED.bypassed
-    return this.#withinHardTimeout(this.#join(key, readers, (progress) => this.#filler.loadOnly(key, id, progress)))
+    const load = this.#join(key, readers, (progress) => this.#filler.loadOnly(key, id, progress))
+    return this.#withinHardTimeout(load, readers)
   }
 
   #fill(
@@ -296,6 +292,7 @@ export class Reader<Id, Value> {
     readers: Readers,
   ): Promise<Answer<Value>> {
     const { clock, floors } = this.#parts
+    readers.waitsSinceMs ??= clock.monotonicMs()
     const fill = this.#fill(key, id, { bytes, useless: false }, readers)
     const late = Symbol('late')
     let cancel = () => {}
@@ -307,7 +304,7 @@ export class Reader<Id, Value> {
       .finally(() => cancel())
     if (answer !== late) return answer as Answer<Value>
     // A fence that arrived meanwhile has raised the floor: what was admissible then is not any more.
-    if (this.#inspection.judge(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill)
+    if (this.#inspection.judge(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill, readers)
     // The fill goes on behind; its failure is reported by the load.
     readers.answered = ANSWERED.stale
     return held.value
@@ -323,10 +320,14 @@ export class Reader<Id, Value> {
     return this.#inspection.demands()
   }
 
-  #withinHardTimeout<Result>(answer: Promise<Result>): Promise<Result> {
+  /** Of what is read again, only what is left: the time is that of the read as a whole. */
+  #withinHardTimeout<Result>(answer: Promise<Result>, waiting: Pick<Readers, 'waitsSinceMs'>): Promise<Result> {
     const { hardTimeoutMs } = this.#settings
+    const { clock } = this.#parts
+    const nowMs = clock.monotonicMs()
+    waiting.waitsSinceMs ??= nowMs
     const late = () => new FillTimeoutError(this.#source.entity, hardTimeoutMs)
-    return withinMs(this.#parts.clock, hardTimeoutMs, answer, late)
+    return withinMs(clock, waiting.waitsSinceMs + hardTimeoutMs - nowMs, answer, late)
   }
 }
 

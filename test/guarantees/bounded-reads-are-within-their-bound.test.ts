@@ -170,6 +170,29 @@ describe('bounded reads are within their bound', () => {
     expect([(await first)?.price, (await second)?.price]).toEqual([1, 2])
   })
 
+  it('a read that joined a load in vain has what is left of its time for its own', async () => {
+    const lab = await proven({ l1: { maxAgeMs: 1 }, load: { hardTimeoutMs: 3_000 } })
+    await lab.fleet.stop(lab.relay)
+    await lab.fleet.clock.advance(BOUND_MS)
+    const load = lab.fleet.table.pause('after load')
+    const first = lab.reader.readWithin('1', BOUND_MS)
+    await load.reached
+    await lab.fleet.clock.advance(BOUND_MS + 1)
+    const outcome: { code?: unknown } = {}
+    lab.reader.readWithin('1', BOUND_MS).catch((error) => {
+      outcome.code = error.code
+    })
+    await lab.fleet.clock.advance(1_500)
+    const own = lab.fleet.table.pause('before load')
+    load.resume()
+    await Promise.all([first, own.reached])
+    await lab.fleet.clock.advance(1_499)
+    expect(outcome.code).toBeUndefined()
+    await lab.fleet.clock.advance(1)
+    expect(outcome.code).toBe('FILL_TIMEOUT')
+    own.resume()
+  })
+
   it('one shard that is away does not keep the others from proving', async () => {
     const fleet = new RelayedFleet(['one', 'two'])
     await fleet.startRelay()
