@@ -10,12 +10,17 @@ export const OUTBOX_TRIGGER = 'zz_corral_outbox'
 export const OUTBOX_OP = { insert: 'i', update: 'u', delete: 'd', truncate: 't', bulk: 'b' } as const
 
 const shared = name(CORRAL_SCHEMA)
-/** The outbox is a ring of partitions by time, each current for so long. */
-export const OUTBOX_SLOTS = 4
-const SLOT_SECONDS = 600
-/** The partition that is current: part of an expression, every name in it with its schema. */
-export const OUTBOX_SLOT = `(pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())
-        operator(pg_catalog./) ${SLOT_SECONDS})::pg_catalog.int8 operator(pg_catalog.%) ${OUTBOX_SLOTS})::pg_catalog.int2`
+/** The outbox has two halves, which are written to in turns, each for so long at least. */
+const HALVES = [0, 1] as const
+const TURN = '10 minutes'
+/** Ids that each turn has for itself: more than are drawn in it. So an id says which half its row is in. */
+const IDS_OF_TURN = 2 ** 40
+/** Whether the row with this id, a bigint, is in the first half: an SQL expression, every name in it with its schema. */
+export function isInFirstHalf(id: string): string {
+  return `(${id} operator(pg_catalog.&) ${IDS_OF_TURN}) operator(pg_catalog.=) 0`
+}
+/** Number of the advisory lock under which the outbox is pruned. */
+const PRUNE_LOCK = 7_305_812_046_113
 /** A namespace whose relay has not been seen for so long is not waited for: its cache begins anew. */
 const ABANDONED_AFTER = '1 day'
 
@@ -28,15 +33,22 @@ const ABANDONED_AFTER = '1 day'
  * | `positions` | how far each namespace's relay has come, now and in the past minutes, as `pg_snapshot` |
  * | `epochs` | the number of each namespace's epoch, and of which history of the database it is |
  *
- * The partitions are a ring: which one a row goes into follows from the time alone, so nothing has to be made in time for
- * a write, and one that is truncated is one that nobody writes to.
+ * The halves inherit from `outbox`, which has no rows of its own: they are tables, and not partitions, because Postgres would hold each
+ * row against its partition's bounds, at the price of a tenth of what the trigger takes. Which half a row goes into follows from its id,
+ * so nothing has to be made in time for a write. The half that is not written to is truncated when every relay has done with it.
  */
 export function outboxUp(): string[] {
   return [
     createSchema(CORRAL_SCHEMA),
+    block(`
+    begin
+      if (select relkind from pg_class where oid = to_regclass(${literal(`${shared}.outbox`)})) = 'p' then
+        raise exception using message = 'corral: the outbox was made by an earlier version, and is partitioned',
+          hint = 'Run the down migrations of all tables and of the outbox with that version first.';
+      end if;
+    end`),
     `create sequence if not exists ${shared}.outbox_id cache 32`,
     `create table if not exists ${shared}.outbox (
-      slot smallint not null default ${OUTBOX_SLOT},
       id bigint not null default nextval(${literal(`${shared}.outbox_id`)}),
       xid xid8 not null default pg_current_xact_id(),
       at timestamptz not null default clock_timestamp(),
@@ -45,13 +57,13 @@ export function outboxUp(): string[] {
       key text[] collate "C",
       version bigint,
       lookups json,
-      column_values text[] collate "C"
-    ) partition by list (slot)`,
-    ...slots().map(
-      (slot) =>
-        `create table if not exists ${shared}.outbox_${slot} partition of ${shared}.outbox for values in (${slot})`,
-    ),
-    `create index if not exists outbox_by_transaction on ${shared}.outbox (xid, id)`,
+      column_values text[] collate "C",
+      constraint outbox_is_written_by_halves check (false) no inherit
+    )`,
+    ...HALVES.flatMap((half) => [
+      `create table if not exists ${shared}.outbox_${half} () inherits (${shared}.outbox)`,
+      `create index if not exists outbox_${half}_by_transaction on ${shared}.outbox_${half} (xid, id)`,
+    ]),
     `create table if not exists ${shared}.positions (
       namespace text collate "C" not null,
       began timestamptz not null default clock_timestamp(),
@@ -79,7 +91,7 @@ export function outboxDown(): string[] {
           hint = 'Run the down of its outboxTable() migration first.';
       end if;
       drop function if exists ${shared}.prune_outbox(interval);
-      drop table if exists ${shared}.outbox, ${shared}.positions;
+      drop table if exists ${HALVES.map((half) => `${shared}.outbox_${half}, `).join('')}${shared}.outbox, ${shared}.positions;
       drop sequence if exists ${shared}.outbox_id;
       ${dropEpochs(CORRAL_SCHEMA, 'slot_tables')}
       ${dropSchema(CORRAL_SCHEMA)}
@@ -88,19 +100,28 @@ export function outboxDown(): string[] {
 }
 
 /**
- * Empties the partitions that no relay can need any more. It takes its locks on single partitions that are not current, and
- * waits for none longer than a moment, so no writer ever waits behind it; what it cannot have it leaves for the next time.
+ * Empties the half that is not written to when no relay can need it any more, and ends the turn of the other when it has lasted long
+ * enough and this one is empty. It takes its lock on a table that nobody writes to, and waits for it no longer than a moment, so no
+ * writer ever waits behind it; what it cannot have it leaves for the next time.
  */
 function createPruneFunction(): string {
+  const half = (which: string, what: string) => `execute format('${what}', ${literal(`${shared}.outbox_`)} || ${which})`
+  const newestOf = (which: string) => half(which, 'select xid from %s order by xid desc limit 1')
   const body = `
     declare
       needed xid8;
       newest xid8;
-      slot int;
+      oldest timestamptz;
+      turn bigint;
+      other bigint;
       emptied int := 0;
     begin
       if keep < interval '1 minute' then
         raise exception 'corral: what was relayed in the last minutes may have to be relayed again: keep % is less than a minute', keep;
+      end if;
+      -- Two at a time could both end the turn, and its ids would be drawn twice.
+      if not pg_try_advisory_xact_lock(${PRUNE_LOCK}) then
+        return 0;
       end if;
       -- Whoever comes back after so long finds another epoch and trusts nothing it stored before.
       with gone as (
@@ -119,27 +140,30 @@ function createPruneFunction(): string {
       if needed is null then
         return 0;
       end if;
-      for slot in 0..${OUTBOX_SLOTS - 1} loop
-        continue when slot = ${OUTBOX_SLOT};
-        execute format('select xid from %s.outbox_%s order by xid desc limit 1', ${literal(shared)}, slot) into newest;
-        continue when newest is null or newest >= needed;
+
+      select last_value / ${IDS_OF_TURN} into turn from ${shared}.outbox_id;
+      other := (turn + 1) % ${HALVES.length};
+      ${newestOf('other')} into newest;
+      if newest < needed then
         begin
-          execute format('lock table %s.outbox_%s in access exclusive mode', ${literal(shared)}, slot);
-          execute format('select xid from %s.outbox_%s order by xid desc limit 1', ${literal(shared)}, slot) into newest;
+          ${half('other', 'lock table %s in access exclusive mode')};
+          -- A session may have drawn ids ahead in a turn before this one, and written here until now.
+          ${newestOf('other')} into newest;
           if newest < needed then
-            execute format('truncate %s.outbox_%s', ${literal(shared)}, slot);
-            emptied := emptied + 1;
+            ${half('other', 'truncate %s')};
+            emptied := 1;
+            newest := null;
           end if;
         exception when lock_not_available or deadlock_detected then
           null;
         end;
-      end loop;
+      end if;
+      ${half(`(turn % ${HALVES.length})`, 'select at from %s order by xid, id limit 1')} into oldest;
+      if newest is null and oldest < clock_timestamp() - interval '${TURN}' then
+        perform setval(${literal(`${shared}.outbox_id`)}, (turn + 1) * ${IDS_OF_TURN}, false);
+      end if;
       return emptied;
     end`
   return `create or replace function ${shared}.prune_outbox(keep interval default '10 minutes') returns int language plpgsql
     security definer set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as ${dollarQuote(body)}`
-}
-
-function slots(): number[] {
-  return Array.from({ length: OUTBOX_SLOTS }, (_, slot) => slot)
 }

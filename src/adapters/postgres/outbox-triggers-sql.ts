@@ -1,5 +1,5 @@
 import { functionName, triggerFunction } from './corral-schema.js'
-import { CORRAL_SCHEMA, OUTBOX_OP, OUTBOX_SLOT, OUTBOX_SLOTS, OUTBOX_TRIGGER } from './outbox-sql.js'
+import { CORRAL_SCHEMA, isInFirstHalf, OUTBOX_OP, OUTBOX_TRIGGER } from './outbox-sql.js'
 import { block, literal, name, qualified } from './sql-text.js'
 
 /** Everything the triggers of one table depend on: the database's own names. */
@@ -16,12 +16,14 @@ export interface OutboxTable {
 
 /** `end`: of earlier versions. */
 const PARTS = ['row', 'end', 'truncate'].map((part) => `${OUTBOX_TRIGGER}_${part}`)
+/** What its functions are for. The first has the name of earlier versions, whose one function was for both. */
+const ROLES = ['outbox', 'outbox_truncate'] as const
 /** Ids of the outbox that a session draws at a time: they follow one another, so every n-th of them is a multiple of n. */
 const OUTBOX_ID_CACHE = 32
 
 /** The statements that have every change of a table written to the outbox, in the transaction that makes it. Each is safe to run twice. */
 export function outboxTableUp(table: OutboxTable): string[] {
-  return [createFunction(table), createTriggers(table)]
+  return [createRowFunction(table), createTruncateFunction(table), createTriggers(table)]
 }
 
 /** The statements that take away what `outboxTableUp` made, and nothing else. */
@@ -35,85 +37,114 @@ export function outboxTableDown(table: OutboxTable): string[] {
       if to_regclass(${literal(relation)}) is not null then
         ${dropTriggers(relation)}
       end if;
-      drop function if exists ${name(CORRAL_SCHEMA)}.${functionName(table.schema, table.table, 'outbox')}();
+      drop function if exists ${ROLES.map((role) => `${callOf(table, role)}()`).join(', ')};
     end`),
   ]
 }
 
 /**
- * One function for all triggers of the table. It runs in the transaction of every writer, so its cost is theirs (bench `write-cost`):
+ * What a row's trigger does. It runs in the transaction of every writer, so its cost is theirs (bench `write-cost`):
  *
  * - Rows have triggers of their own, though one for each statement could list them all from a transition table: for statements that
  *   change one row that takes twice the time (a query over the transition table costs more than a plain insert), it cannot tell which
  *   old row became which new one, and it does not fire for statements aimed at a partition, nor for logical replication.
- * - It writes to the partition that is current, and not to the table above: routing a row takes as long as inserting it.
+ * - It writes to the half of the outbox that its id says, and not to a partitioned table: routing a row takes as long as inserting it.
+ * - An update that changes neither key nor unique values, which is most, takes few and small expressions: each of them, and each column
+ *   of an insert, is made ready anew in every transaction, which takes longer than to calculate it.
  * - Rows are counted by the ids they draw, each `step`-th time. A trigger for each statement, to begin counting anew, would cost as
  *   much as the insert; a client's next statement is known by its timestamp instead.
  * - It has its owner's rights, so a caller's search path must have no say in it. `set search_path` would take 3 us at each call:
  *   here every function, type and operator is named with its schema.
  */
-function createFunction(table: OutboxTable): string {
-  const entity = literal(`${table.schema}.${table.table}`)
-  const shared = name(CORRAL_SCHEMA)
-  const nextId = `pg_catalog.nextval(${literal(`${shared}.outbox_id`)})`
-  const insert = (columns: string, values: string) =>
-    slots((slot) => `insert into ${shared}.outbox_${slot} (slot, id, ${columns}) values (${slot}, id, ${values});`)
-  const marker = (op: string) => insert('entity, op', `${entity}, '${op}'`)
-  const told = (op: string, row: string, lookups: string, values: string) => {
+function createRowFunction(table: OutboxTable): string {
+  const told = (op: string, row: string, lookups: string | undefined, values: string) => {
+    const columns = `entity, op, key, version, column_values${lookups === undefined ? '' : ', lookups'}`
     const version = versionOf(table, row, op === OUTBOX_OP.delete)
-    return insert(
-      'entity, op, key, version, lookups, column_values',
-      `${entity}, '${op}', ${keyOf(table, row)}, ${version}, ${lookups}, ${values}`,
-    )
+    const rest = `${keyOf(table, row)}, ${version}, ${values}${lookups === undefined ? '' : `, ${lookups}`}`
+    return insertion(columns, `${entityOf(table)}, '${op}', ${rest}`)
   }
   const all = (op: string, row: string) => told(op, row, lookupsOf(table, row), valuesOf(table, row))
   const step = stepOf(table.maxRows)
-  return triggerFunction(
-    { ...table, corralSchema: CORRAL_SCHEMA },
-    'outbox',
-    'security definer',
-    `
+  const body = `
     declare
+      id pg_catalog.int8 := ${NEXT_ID};
       -- Rows of a client's statement: when that began, a blank and their number. Local to the transaction, and goes back with a savepoint.
       counted pg_catalog.text;
       rows pg_catalog.int8;
-      slot pg_catalog.int2 := ${OUTBOX_SLOT};
-      id pg_catalog.int8;
     begin
-      if pg_catalog.current_setting('corral.outbox_rows', true) operator(pg_catalog.<>) '' then
-        counted := pg_catalog.current_setting('corral.outbox_rows', true);
-        if pg_catalog.split_part(counted, ' ', 1) operator(pg_catalog.=) ${STATEMENT} then
-          rows := pg_catalog.split_part(counted, ' ', 2)::pg_catalog.int8;
+      if id operator(pg_catalog.%) ${step} operator(pg_catalog.=) 0 or pg_catalog.current_setting('corral.outbox_rows', true) operator(pg_catalog.<>) ''
+          or ${imagesDiffer([...table.key, ...table.unique.flat()])} then
+        if pg_catalog.current_setting('corral.outbox_rows', true) operator(pg_catalog.<>) '' then
+          counted := pg_catalog.current_setting('corral.outbox_rows', true);
+          if pg_catalog.split_part(counted, ' ', 1) operator(pg_catalog.=) ${STATEMENT} then
+            rows := pg_catalog.split_part(counted, ' ', 2)::pg_catalog.int8;
+          end if;
+          if rows operator(pg_catalog.>) ${table.maxRows} then
+            return null;
+          end if;
         end if;
-        if rows operator(pg_catalog.>) ${table.maxRows} and TG_OP operator(pg_catalog.<>) 'TRUNCATE' then
+        if id operator(pg_catalog.%) ${step} operator(pg_catalog.=) 0 then
+          rows := coalesce(rows, 0) operator(pg_catalog.+) ${step};
+          perform pg_catalog.set_config('corral.outbox_rows', pg_catalog.concat(${STATEMENT}, ' ', rows), true);
+          if rows operator(pg_catalog.>) ${table.maxRows} then
+            ${marker(table, OUTBOX_OP.bulk)}
+            return null;
+          end if;
+        end if;
+        if TG_OP operator(pg_catalog.=) 'INSERT' then
+          ${all(OUTBOX_OP.insert, 'NEW')}
           return null;
-        end if;
-      end if;
-      id := ${nextId};
-      if id operator(pg_catalog.%) ${step} operator(pg_catalog.=) 0 then
-        rows := coalesce(rows, 0) operator(pg_catalog.+) ${step};
-        perform pg_catalog.set_config('corral.outbox_rows', pg_catalog.concat(${STATEMENT}, ' ', rows), true);
-        if rows operator(pg_catalog.>) ${table.maxRows} then
-          ${marker(OUTBOX_OP.bulk)}
-          return null;
-        end if;
-      end if;
-      if TG_OP operator(pg_catalog.=) 'UPDATE' then
-        if ${differ(table.key)} then
+        elsif TG_OP operator(pg_catalog.=) 'DELETE' then
           ${all(OUTBOX_OP.delete, 'OLD')}
-          id := ${nextId};
+          return null;
+        elsif ${differ(table.key)} then
+          ${all(OUTBOX_OP.delete, 'OLD')}
+          id := ${NEXT_ID};
         end if;
         ${told(OUTBOX_OP.update, 'NEW', changedLookups(table), changedValues(table))}
-      elsif TG_OP operator(pg_catalog.=) 'INSERT' then
-        ${all(OUTBOX_OP.insert, 'NEW')}
-      elsif TG_OP operator(pg_catalog.=) 'DELETE' then
-        ${all(OUTBOX_OP.delete, 'OLD')}
-      else
-        ${marker(OUTBOX_OP.truncate)}
+        return null;
       end if;
+      ${told(OUTBOX_OP.update, 'NEW', undefined, changedValues(table))}
       return null;
-    end`,
-  )
+    end`
+  return triggerFunction({ ...table, corralSchema: CORRAL_SCHEMA }, 'outbox', 'security definer', body)
+}
+
+function createTruncateFunction(table: OutboxTable): string {
+  const body = `
+    declare
+      id pg_catalog.int8 := ${NEXT_ID};
+    begin
+      ${marker(table, OUTBOX_OP.truncate)}
+      return null;
+    end`
+  return triggerFunction({ ...table, corralSchema: CORRAL_SCHEMA }, 'outbox_truncate', 'security definer', body)
+}
+
+const NEXT_ID = `pg_catalog.nextval(${literal(`${name(CORRAL_SCHEMA)}.outbox_id`)})`
+
+function callOf({ schema, table }: OutboxTable, role: (typeof ROLES)[number]): string {
+  return `${name(CORRAL_SCHEMA)}.${functionName(schema, table, role)}`
+}
+
+function entityOf({ schema, table }: OutboxTable): string {
+  return literal(`${schema}.${table}`)
+}
+
+/** Into one half or the other; only the statement that is run is ever planned. */
+function insertion(columns: string, values: string): string {
+  const into = (half: number) =>
+    `insert into ${name(CORRAL_SCHEMA)}.outbox_${half} (id, ${columns}) values (id, ${values});`
+  return `if ${isInFirstHalf('id')} then
+          ${into(0)}
+          else
+          ${into(1)}
+          end if;`
+}
+
+/** A row that stands for the table as a whole. */
+function marker(table: OutboxTable, op: string): string {
+  return insertion('entity, op', `${entityOf(table)}, '${op}'`)
 }
 
 /** Tells one client's statement from the next: its beginning, in microseconds. Statements within a function or a DO block share it. */
@@ -126,36 +157,28 @@ function stepOf(maxRows: number): number {
   return step
 }
 
-/** The same statement for each partition; only that of the current one is ever planned. */
-function slots(statement: (slot: number) => string): string {
-  const cases = Array.from({ length: OUTBOX_SLOTS }, (_, slot) => {
-    const condition =
-      slot === OUTBOX_SLOTS - 1 ? 'else' : `${slot === 0 ? 'if' : 'elsif'} slot operator(pg_catalog.=) ${slot} then`
-    return `${condition} ${statement(slot)}`
-  })
-  return `${cases.join('\n          ')}\n          end if;`
-}
-
 function createTriggers(table: OutboxTable): string {
   const relation = qualified(table.schema, table.table)
-  const shared = name(CORRAL_SCHEMA)
-  const call = `${shared}.${functionName(table.schema, table.table, 'outbox')}`
+  const [ofRow, ofTruncate] = ROLES.map((role) => callOf(table, role)) as [string, string]
   return block(`
     declare
       part regclass;
+      called text;
     begin
-      if to_regclass(${literal(`${shared}.outbox`)}) is null then
+      if to_regclass(${literal(`${name(CORRAL_SCHEMA)}.outbox`)}) is null then
         raise exception using message = 'corral: there is no outbox', hint = 'Run the outboxTables() migration first.';
       end if;
       ${dropTriggers(relation)}
-      create trigger ${OUTBOX_TRIGGER}_row after insert or update or delete on ${relation} for each row execute function ${call}();
-      -- Nobody else may have it act with its owner's rights; the table's owner needs it to make further partitions.
-      revoke all on function ${call}() from public;
-      execute format('grant execute on function %s() to %s', ${literal(call)},
-        (select relowner::regrole from pg_class where oid = ${literal(relation)}::regclass));
+      create trigger ${OUTBOX_TRIGGER}_row after insert or update or delete on ${relation} for each row execute function ${ofRow}();
+      -- Nobody else may have them act with their owner's rights; the table's owner needs them to make further partitions.
+      foreach called in array array[${literal(ofRow)}, ${literal(ofTruncate)}] loop
+        execute format('revoke all on function %s() from public', called);
+        execute format('grant execute on function %s() to %s', called,
+          (select relowner::regrole from pg_class where oid = ${literal(relation)}::regclass));
+      end loop;
       -- ALWAYS: also under session_replication_role = replica. Partitions have triggers of their own.
       for part in select ${literal(relation)}::regclass union select relid from pg_partition_tree(${literal(relation)}::regclass) loop
-        execute format('create trigger ${OUTBOX_TRIGGER}_truncate after truncate on %s for each statement execute function %s()', part, ${literal(call)});
+        execute format('create trigger ${OUTBOX_TRIGGER}_truncate after truncate on %s for each statement execute function %s()', part, ${literal(ofTruncate)});
         execute format('alter table %s enable always trigger ${OUTBOX_TRIGGER}_truncate', part);
         execute format('alter table %s enable always trigger ${OUTBOX_TRIGGER}_row', part);
       end loop;
@@ -242,4 +265,13 @@ function differ(columns: readonly string[]): string {
       return `coalesce(${before} operator(pg_catalog.<>) ${after}, ${before} is not null or ${after} is not null)`
     })
     .join(' or ')
+}
+
+/**
+ * Whether any of them is stored otherwise than before: quicker to ask than `differ`, of columns of any type. What is stored alike is spelled
+ * alike, and of a row that is inserted or deleted everything differs from what is not there.
+ */
+function imagesDiffer(columns: readonly string[]): string {
+  const row = (of: string) => `row(${[...new Set(columns)].map((column) => `${of}.${name(column)}`).join(', ')})`
+  return `pg_catalog.record_image_ne(${row('OLD')}, ${row('NEW')})`
 }

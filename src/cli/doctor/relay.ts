@@ -122,7 +122,7 @@ async function readFacts(db: AnyDatabase, namespace: string): Promise<RelayFacts
       'oldestMs', (select extract(epoch from clock_timestamp() - min(o.at)) * 1000 from corral.outbox o
         where o.xid >= coalesce((select pg_snapshot_xmin(position) from mine), '0'::xid8)
           and not coalesce(pg_visible_in_snapshot(o.xid, (select position from mine)), false)),
-      'outboxBytes', (select sum(pg_total_relation_size(relid)) from pg_partition_tree('corral.outbox')),
+      'outboxBytes', (select sum(pg_total_relation_size(inhrelid)) from pg_inherits where inhparent = 'corral.outbox'::regclass),
       'others', (select coalesce(json_agg(json_build_object('namespace', p.namespace, 'ageMs', p.age)), '[]') from (
         select namespace, extract(epoch from clock_timestamp() - max(at)) * 1000 as age
         from corral.positions where namespace <> ${namespace} group by namespace) p)
