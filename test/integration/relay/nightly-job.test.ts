@@ -1,5 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { outboxTable, outboxTables } from '../../../src/migrations.js'
+import { checkHistory, History } from '../../../src/testing.js'
+import { readBounded, writeOutside } from '../../support/bounded-reads.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { openShopDatabase, ShopLab, type ShopProcess } from '../../support/shop-lab.js'
 import { untilLeads } from './relay-lab.js'
@@ -8,6 +10,9 @@ import { untilLeads } from './relay-lab.js'
 const ROWS = Number(process.env.CORRAL_JOB_ROWS ?? 20_000)
 /** Of these every one is cached, and looked at afterwards. */
 const CACHED = 500
+/** And these are read all the time, by one who says how old they may be. */
+const BOUNDED = 20
+const BOUND_MS = 500
 
 describe(`a job that changes ${ROWS.toLocaleString('en')} rows by SQL`, () => {
   let shop: ShopLab
@@ -59,7 +64,10 @@ describe(`a job that changes ${ROWS.toLocaleString('en')} rows by SQL`, () => {
       await untilLeads(relay)
       const reader = shop.start()
       await cache(reader, price === 2 ? 1 : 2)
-      await shop.run(statement)
+      const history = new History()
+      const watched = ids.slice(-BOUNDED)
+      const bounded = readBounded({ history, processes: { reader }, ids: watched, maxStaleMs: BOUND_MS })
+      await writeOutside(shop, statement, watched, history)
       const shownMs = await shownAfterMs(reader, price)
       expect(shownMs).toBeLessThan(limitMs)
       // What a process without a memory finds in Redis is new, to the last row.
@@ -67,6 +75,10 @@ describe(`a job that changes ${ROWS.toLocaleString('en')} rows by SQL`, () => {
       expect(rows.filter((row) => row?.price !== price)).toEqual([])
       const { lagMs = 0 } = relay.events.of('relay.batch').at(-1) ?? {}
       expect(lagMs).toBeLessThan(limitMs)
+      await bounded.stop()
+      const { counts, violations } = checkHistory(history)
+      expect(counts.bound, JSON.stringify(violations.filter(({ check }) => check === 'bound'))).toBe(0)
+      expect(history.reads.length).toBeGreaterThan(BOUNDED)
     },
     120_000,
   )

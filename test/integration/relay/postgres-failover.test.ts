@@ -1,11 +1,16 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { machineMs } from '../../../src/core/clock.js'
+import { checkHistory, History, type HistoryRecords } from '../../../src/testing.js'
+import { observed, readBounded } from '../../support/bounded-reads.js'
 import { type PostgresServer, type PostgresStandby, startPostgres } from '../../support/servers/postgres.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { freshNamespace } from '../../support/services.js'
 import { createProducts, openShopDatabase, ShopLab, type ShopProcess } from '../../support/shop-lab.js'
 import { TcpProxy } from '../../support/tcp-proxy.js'
 import { relayOf, SOURCES, watchProducts } from './relay-lab.js'
+
+const BOUND_MS = 1_000
 
 describe.each(SOURCES)(
   'a standby of Postgres that is promoted, and had not received the last commits, with a relay that reads the %s:',
@@ -48,7 +53,7 @@ describe.each(SOURCES)(
       }
     }
 
-    it('no copy of a lost version is shown once the epoch has been raised', async () => {
+    it('no copy of a lost version is shown once the epoch has been raised, nor ever to a bounded read beyond its bound', async () => {
       const namespace = freshNamespace()
       const options = { databaseUrl: name.through(databaseUrl), namespace, l1: {} }
       const relay = shop.start({ ...options, relay: relayOf(options, source, { pollMs: 20, electionMs: 100 }) })
@@ -76,14 +81,25 @@ describe.each(SOURCES)(
       })
 
       // These commits are acknowledged, cached everywhere, and about to be lost.
-      await Promise.all(ids.map((id) => writer.products.update(id, { price: 666 })))
+      const history = new History()
+      const products = observed(writer, 'writer', history)
+      await Promise.all(ids.map((id) => products.update(id, { price: 666 })))
       await waitUntil('the versions to be lost are cached', 10_000, async () => {
         reader.events.events.length = 0
         const rows = await reader.products.findMany(ids)
         return rows.every((row) => row?.price === 666) && reader.events.count('hit') === ids.length
       })
+      await waitUntil('and the cache can prove them', 10_000, async () => {
+        reader.events.events.length = 0
+        await reader.products.findMany(ids, { consistency: { maxStaleMs: BOUND_MS } })
+        return reader.events.count('hit') === ids.length
+      })
+      const bounded = readBounded({ history, processes: { writer, reader }, ids, maxStaleMs: BOUND_MS })
+      await new Promise((resolve) => setTimeout(resolve, 200))
       await primary.kill()
+      const promotion = { startedMs: machineMs(), endedMs: 0 }
       await standby.promote()
+      promotion.endedMs = machineMs()
       const before = relay.events.of('epoch').length
       name.pointAt({ port: standby.port })
       name.reset()
@@ -97,6 +113,13 @@ describe.each(SOURCES)(
       for (const process of [writer, reader, shop.start(options)]) {
         expect(await pricesOf(process, ids)).toEqual(new Set([1]))
       }
+      await bounded.stop()
+      const { counts, violations } = checkHistory(withWhatCameBack(history, promotion))
+      expect(counts.bound, JSON.stringify(violations)).toBe(0)
+      const shown = (since: number, upto: number) =>
+        history.reads.filter(({ startedMs, endedMs }) => startedMs > since && endedMs < upto).length
+      expect(shown(0, promotion.startedMs), 'reads before').toBeGreaterThan(ids.length)
+      expect(shown(promotion.endedMs, Number.POSITIVE_INFINITY), 'reads after').toBeGreaterThan(ids.length)
       // And it goes on from here.
       await writer.products.update(ids[0] as number, { price: 7 })
       await waitUntil(
@@ -107,6 +130,31 @@ describe.each(SOURCES)(
     }, 90_000)
   },
 )
+
+/**
+ * The records as the checker can judge them: it takes the higher stamp for the newer state, and the promotion has brought back lower
+ * ones. From then on the rows that came back are a state of their own, newer than the one that was lost.
+ */
+function withWhatCameBack(
+  { reads, writes, ...rest }: HistoryRecords,
+  promotion: { readonly startedMs: number; readonly endedMs: number },
+): HistoryRecords {
+  const lost = new Map(writes.map(({ key, version }) => [key, version as string]))
+  const cameBack = (key: string) => String(BigInt(lost.get(key) as string) + 1n)
+  return {
+    ...rest,
+    writes: [
+      ...writes,
+      ...[...lost.keys()].map((key) => {
+        return { ...promotion, process: 'standby', key, version: cameBack(key), outcome: 'outside' as const }
+      }),
+    ],
+    reads: reads.map((read) => {
+      const isOld = read.version !== lost.get(read.key)
+      return isOld && read.endedMs > promotion.startedMs ? { ...read, version: cameBack(read.key) } : read
+    }),
+  }
+}
 
 async function pricesOf({ products }: ShopProcess, ids: readonly number[]): Promise<Set<number | undefined>> {
   return new Set((await products.findMany(ids)).map((row) => row?.price))
