@@ -1,36 +1,51 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect } from 'vitest'
 import { startRedis } from '../../support/servers/redis.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisUrl } from '../../support/services.js'
 import type { ShopLab, ShopProcess } from '../../support/shop-lab.js'
-import { openRelayedShop, positionOf, untilCaughtUp, untilLeads } from './relay-lab.js'
+import {
+  itOverEachSource,
+  openRelayedShops,
+  positionOf,
+  relayOf,
+  SOURCES,
+  type Source,
+  untilCaughtUp,
+  untilLeads,
+} from './relay-lab.js'
 
-let shop: ShopLab
-beforeAll(async () => {
-  shop = await openRelayedShop()
-})
+const shops = openRelayedShops()
 
 /** A product that Redis holds. */
-async function cached(reader: ShopProcess): Promise<number> {
+async function cached(shop: ShopLab, source: Source, reader: ShopProcess): Promise<number> {
   const [row] = await shop.run('insert into products (price) values (1) returning id')
   const id = Number(row?.id)
-  await untilCaughtUp(shop)
-  await waitUntil('it is cached', 5_000, async () => {
-    reader.events.events.length = 0
-    await reader.products.find(id)
-    return reader.events.of('hit').length === 1
-  })
+  await untilCaughtUp(shop, source)
+  await untilCached(reader, id)
   return id
+}
+
+async function untilCached({ products, events }: ShopProcess, id: number): Promise<void> {
+  await waitUntil('it is cached', 5_000, async () => {
+    events.events.length = 0
+    await products.find(id)
+    return events.of('hit').length === 1
+  })
+}
+
+async function untilShown({ products }: ShopProcess, id: number, price: number): Promise<void> {
+  await waitUntil('the write is shown', 5_000, async () => (await products.find(id))?.price === price)
 }
 
 describe('a writer that is killed between COMMIT and fence', () => {
   /** Each is a process that has to start. `CORRAL_CRASHES=500` for an evening. */
   const CRASHES = Number(process.env.CORRAL_CRASHES ?? 4)
+  const OF_EACH = Math.ceil(CRASHES / SOURCES.length)
 
-  async function crash(id: number, price: number): Promise<void> {
+  async function crash(shop: ShopLab, id: number, price: number): Promise<void> {
     const script = fileURLToPath(new URL('../../support/crashing-writer.ts', import.meta.url))
     const args = ['--import', 'tsx', script, shop.databaseUrl, redisUrl(), shop.namespace, String(id), String(price)]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })
@@ -38,56 +53,55 @@ describe('a writer that is killed between COMMIT and fence', () => {
     expect(signal).toBe('SIGKILL')
   }
 
-  it(
-    `leaves no old copy behind for longer than a second, ${CRASHES} times`,
-    async () => {
-      const relay = shop.start({ relay: true })
+  itOverEachSource(
+    `leaves no old copy behind for longer than a second, ${OF_EACH} times`,
+    async (source) => {
+      const shop = shops[source]
+      const relay = shop.start({ relay: relayOf(shop, source) })
       const reader = shop.start()
       await untilLeads(relay)
-      const ids: number[] = []
-      for (let count = 0; count < CRASHES; count++) ids.push(await cached(reader))
-      await Promise.all(
-        [0, 1].map(async (half) => {
-          for (const [at, id] of ids.entries()) {
-            if (at % 2 !== half) continue
-            await crash(id, 100 + at)
-            const diedMs = performance.now()
-            await waitUntil(
-              'its write is shown',
-              5_000,
-              async () => (await reader.products.find(id))?.price === 100 + at,
-            )
-            expect(performance.now() - diedMs).toBeLessThan(1_000)
-          }
-        }),
-      )
+      for (let price = 100; price < 100 + OF_EACH; price++) {
+        const id = await cached(shop, source, reader)
+        await crash(shop, id, price)
+        const diedMs = performance.now()
+        await untilShown(reader, id, price)
+        expect(performance.now() - diedMs).toBeLessThan(1_000)
+      }
     },
-    30_000 + 5_000 * CRASHES,
+    60_000 + 10_000 * CRASHES,
   )
 })
 
 describe('two relays', () => {
-  it('take turns: one leads, and when its connection is killed the other does, and nothing is lost', async () => {
-    const relays = [shop.start({ relay: { electionMs: 50 } }), shop.start({ relay: { electionMs: 50 } })]
-    const reader = shop.start()
-    await waitUntil('one leads', 5_000, () => relays.some(({ corral }) => corral.stats().relay === 'leader'))
-    const roles = () => relays.map(({ corral }) => corral.stats().relay).sort()
-    expect(roles()).toEqual(['leader', 'standby'])
-    for (let turn = 0; turn < 3; turn++) {
-      const id = await cached(reader)
-      await shop.run(`begin; update products set price = 2 where id = ${id};
-        select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid()
-          and database = (select oid from pg_database where datname = current_database()); commit`)
-      await waitUntil('the write is shown', 5_000, async () => (await reader.products.find(id))?.price === 2)
-      await waitUntil('one leads again', 5_000, () => roles().join() === 'leader,standby')
-    }
-    expect(relays.flatMap(({ events }) => events.of('relay.failed')).length).toBeGreaterThan(0)
-  })
+  itOverEachSource(
+    'take turns: one leads, and when its connection is killed the other does, and nothing is lost',
+    async (source) => {
+      const shop = shops[source]
+      const start = () => shop.start({ relay: relayOf(shop, source, { electionMs: 50 }) })
+      const relays = [start(), start()]
+      const reader = shop.start()
+      await waitUntil('one leads', 5_000, () => relays.some(({ corral }) => corral.stats().relay === 'leader'))
+      const roles = () => relays.map(({ corral }) => corral.stats().relay).sort()
+      expect(roles()).toEqual(['leader', 'standby'])
+      for (let turn = 0; turn < 3; turn++) {
+        const id = await cached(shop, source, reader)
+        await shop.run(`begin; update products set price = 2 where id = ${id};
+          select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid()
+            and database = (select oid from pg_database where datname = current_database()); commit`)
+        await untilShown(reader, id, 2)
+        await waitUntil('one leads again', 5_000, () => roles().join() === 'leader,standby')
+      }
+      expect(relays.flatMap(({ events }) => events.of('relay.failed')).length).toBeGreaterThan(0)
+    },
+    30_000,
+  )
 
-  it('hand over when one closes', async () => {
-    const first = shop.start({ relay: { electionMs: 50 } })
+  itOverEachSource('hand over when one closes', async (source) => {
+    const shop = shops[source]
+    const start = () => shop.start({ relay: relayOf(shop, source, { electionMs: 50 }) })
+    const first = start()
     await untilLeads(first)
-    const second = shop.start({ relay: { electionMs: 50 } })
+    const second = start()
     await first.corral.close()
     await untilLeads(second)
     expect(first.events.of('relay.leader').map(({ state }) => state)).toEqual(['gained', 'lost'])
@@ -95,20 +109,18 @@ describe('two relays', () => {
 })
 
 describe('while Redis is away', () => {
-  it('the position stays, and the fences arrive afterwards', async () => {
+  itOverEachSource('the position stays, and the fences arrive afterwards', async (source) => {
+    const shop = shops[source]
     const redis = await startRedis({ own: true })
     const namespace = `${shop.namespace}-away`
     const options = { namespace, redisUrl: redis.url, cache: { deadlineMs: 20, breakerFailures: 1_000 } }
-    const relay = shop.start({ ...options, relay: true })
+    const relay = shop.start({ ...options, relay: relayOf(shop, source) })
     const reader = shop.start(options)
-    const position = () => positionOf({ ...shop, namespace, run: (text: string) => shop.run(text) } as ShopLab)
+    const position = () => positionOf({ namespace, run: (text) => shop.run(text) }, source)
     await untilLeads(relay)
     const [row] = await shop.run('insert into products (price) values (1) returning id')
     const id = Number(row?.id)
-    await waitUntil('it is cached', 5_000, async () => {
-      await reader.products.find(id)
-      return (await reader.products.find(id)) !== undefined && reader.events.of('hit').length > 0
-    })
+    await untilCached(reader, id)
     await waitUntil('the position is settled', 5_000, async () => (await position()) !== undefined)
     redis.freeze()
     await shop.run(`update products set price = 2 where id = ${id}`)
@@ -130,19 +142,17 @@ describe('while Redis is away', () => {
 })
 
 describe('a position that is lost', () => {
-  it('is begun anew with all that the outbox holds', async () => {
+  itOverEachSource('is begun anew, and nothing is shown that may have changed before', async (source) => {
+    const shop = shops[source]
     const namespace = `${shop.namespace}-lost`
     const reader = shop.start({ namespace })
     const [row] = await shop.run('insert into products (price) values (1) returning id')
     const id = Number(row?.id)
-    await waitUntil('it is cached', 5_000, async () => {
-      await reader.products.find(id)
-      return reader.events.of('hit').length > 0
-    })
+    await untilCached(reader, id)
     await shop.run(`update products set price = 2 where id = ${id}`)
     expect((await reader.products.find(id))?.price).toBe(1)
-    const relay = shop.start({ namespace, relay: true })
+    const relay = shop.start({ namespace, relay: relayOf(shop, source) })
     await untilLeads(relay)
-    await waitUntil('the write is shown', 5_000, async () => (await reader.products.find(id))?.price === 2)
+    await untilShown(reader, id, 2)
   })
 })

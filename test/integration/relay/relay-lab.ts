@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely'
-import { afterAll } from 'vitest'
+import { afterAll, beforeAll, it } from 'vitest'
 import type { RelayOptions } from '../../../src/index.js'
 import { outboxTable, outboxTables, slotTable, slotTables } from '../../../src/migrations.js'
 import { startPostgres } from '../../support/servers/postgres.js'
@@ -19,6 +19,31 @@ export async function openRelayedShop(source: Source = 'outbox'): Promise<ShopLa
   await watchProducts(db, source)
   await db.destroy()
   return shop
+}
+
+/** A relayed shop for each source, opened before the tests of a file. */
+export function openRelayedShops(): Readonly<Record<Source, ShopLab>> {
+  const shops = {} as Record<Source, ShopLab>
+  beforeAll(async () => {
+    await Promise.all(
+      SOURCES.map(async (source) => {
+        shops[source] = await openRelayedShop(source)
+      }),
+    )
+  })
+  return shops
+}
+
+/** A test over every source, at the same time: most of it is waiting. */
+export function itOverEachSource(what: string, run: (source: Source) => Promise<void>, timeoutMs?: number): void {
+  const overEach = async () => {
+    const ends = await Promise.allSettled(SOURCES.map(run))
+    for (const [at, end] of ends.entries()) {
+      if (end.status === 'fulfilled') continue
+      throw new Error(`with a relay that reads the ${SOURCES[at]}: ${end.reason}`, { cause: end.reason })
+    }
+  }
+  it(`${what}, whatever the relay reads`, overEach, timeoutMs)
 }
 
 /** Runs the migrations after which a relay is told of the products. */
@@ -56,23 +81,28 @@ export async function untilLeads({ corral }: ShopProcess): Promise<void> {
 export async function untilCaughtUp(shop: ShopLab, source: Source = 'outbox'): Promise<void> {
   const [own] = await shop.run('insert into products (price) values (0) returning pg_current_xact_id()::text as xid')
   if (source === 'slot') {
-    const [row] = await shop.run('select pg_current_wal_insert_lsn()::text as lsn')
+    const [row] = await shop.run(`select (pg_current_wal_insert_lsn() - '0/0')::text as lsn`)
     await waitUntil('the relay has caught up', 5_000, async () => {
-      const [settled] = await shop.run(`select 1 from corral.slot_positions where settled >= '${row?.lsn}'::pg_lsn`)
-      return settled !== undefined
+      const position = await positionOf(shop, source)
+      return position !== undefined && BigInt(position) >= BigInt(String(row?.lsn))
     })
     return
   }
   await waitUntil('the relay has caught up', 5_000, async () => {
-    const position = await positionOf(shop)
+    const position = await positionOf(shop, source)
     return position !== undefined && BigInt(position.split(':')[0] as string) > BigInt(String(own?.xid))
   })
 }
 
-/** What the relay has settled last. */
-export async function positionOf(shop: ShopLab): Promise<string | undefined> {
+/** What the relay has settled last: a snapshot, or a place in the log. */
+export async function positionOf(
+  shop: Pick<ShopLab, 'run' | 'namespace'>,
+  source: Source = 'outbox',
+): Promise<string | undefined> {
   const [row] = await shop.run(
-    `select position::text as position from corral.positions where namespace = '${shop.namespace}' order by began desc limit 1`,
+    source === 'slot'
+      ? `select (settled - '0/0')::text as position from corral.slot_positions where namespace = '${shop.namespace}'`
+      : `select position::text as position from corral.positions where namespace = '${shop.namespace}' order by began desc limit 1`,
   )
   return row && String(row.position)
 }
