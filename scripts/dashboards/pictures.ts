@@ -25,7 +25,7 @@ export async function takePictures(prometheusUrl: string, folder: string): Promi
         [`g${at}.tab`, '0'],
         [`g${at}.range_input`, `${SECONDS}s`],
       ])
-      const page = await browser.newPage({ viewport: { width: 900, height: 700 } })
+      const page = await browser.newPage({ viewport: { width: 900, height: 1_600 } })
       await page.goto(`${prometheusUrl}/graph?${new URLSearchParams(parameters)}`, { waitUntil: 'networkidle' })
       // The field shows two lines of a query. As text: what runs in the page has been through no compiler.
       await page.evaluate(

@@ -70,6 +70,8 @@ planted('redis.version', 'a node says that it is of the version before sharded c
     proxy.set({ rewrite: (answer) => answer.replace(/redis_version:\d/, 'redis_version:6') })
     const diagnosed = await found({ natMap: { [addressOf(master(0))]: { host: '127.0.0.1', port: proxy.port } } })
     expect(diagnosed.subjects('redis.version')).toEqual([`127.0.0.1:${proxy.port}`])
+    // Where the client goes by another way, so does the doctor, and by no other.
+    expect(diagnosed.subjects('redis.no-password')).not.toContain(addressOf(master(0)))
     return diagnosed
   },
   found: /^version 6\./,
