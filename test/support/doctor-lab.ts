@@ -16,6 +16,8 @@ export interface SetUp {
   readonly redis?: Redis | Cluster
   readonly namespace?: string
   readonly relay?: boolean | RelayOptions
+  /** How long it may take a process to hear itself is twice this. Default: Corral's own. */
+  readonly heartbeatMs?: number
   /** Repositories by table. Default: none. */
   readonly tables?: Readonly<Record<string, object>>
 }
@@ -36,13 +38,22 @@ export async function diagnose(
   args: readonly string[] = [],
   options: { clock?: Clock; env?: Record<string, string> } = {},
 ): Promise<Diagnosed> {
-  const { databaseUrl, replicaUrl, redis, namespace = freshNamespace(), relay = false, tables = {} } = setUp
+  const {
+    databaseUrl,
+    replicaUrl,
+    redis,
+    namespace = freshNamespace(),
+    relay = false,
+    tables = {},
+    heartbeatMs,
+  } = setUp
   // biome-ignore lint/suspicious/noExplicitAny: tables are made by the tests
   const db = openShopDatabase(databaseUrl, 4) as any
   const replica = replicaUrl === undefined ? {} : { replica: { db: openShopDatabase(replicaUrl, 2) as never } }
   // As the loader of configs does: an operator's process is no relay, whatever they say.
   operate()
-  const corral = createCorral({ db, namespace, relay, ...(redis ? { redis } : {}), ...replica })
+  const bus = heartbeatMs === undefined ? {} : { bus: { heartbeatMs } }
+  const corral = createCorral({ db, namespace, relay, ...bus, ...(redis ? { redis } : {}), ...replica })
   for (const [table, repository] of Object.entries(tables)) corral.repository(table as never, repository as never)
   const { exitCode, json, err } = await runCli(corral, ['doctor', '--json', ...args], options)
   if (json.findings === undefined) throw new Error(err)

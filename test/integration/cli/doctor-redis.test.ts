@@ -161,7 +161,7 @@ describe('a Redis server', () => {
       right,
       wrong: async () => {
         await addUser('less', ...rightsOf(), lacking)
-        const diagnosed = await found({ redis: as('less') })
+        const diagnosed = await found({ redis: as('less'), heartbeatMs: 250 })
         expect(diagnosed.subjects('redis.refused')).toContainEqual(expect.stringContaining(what))
         return diagnosed
       },
