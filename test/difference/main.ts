@@ -14,7 +14,7 @@ import { startPostgres } from '../support/servers/postgres.js'
 import { startRedis } from '../support/servers/redis.js'
 import { makeShop } from './postgres/shop.js'
 import { PostgresWalks } from './postgres/walks.js'
-import { RedisWalks } from './redis/walk.js'
+import { RedisWalks } from './redis/walks.js'
 import { describeDiffering, runUntil, type Story } from './story.js'
 
 const OF = ['postgres', 'redis'] as const

@@ -33,7 +33,7 @@ const REPLAY_WINDOWS_MS = [0, 4_500, 7_500]
 /** What a session can be asked, and how often. */
 const ACTS = {
   ...{ begin: 20, end: 11, savepoint: 5, undo: 5, insert: 9, upsert: 8, update: 12, moveSku: 6, expect: 6, delete: 8 },
-  ...{ mutate: 4, own: 4, load: 12, lookup: 6, version: 4, sight: 6, status: 4, advisory: 4, hangUp: 1 },
+  ...{ mutate: 4, own: 4, load: 12, lookup: 6, version: 4, sight: 6, status: 4, advisory: 9, hangUp: 1 },
   ...{ page: 10, settle: 3, replay: 3, epoch: 2, age: 2 },
 } as const
 type Act = keyof typeof ACTS
@@ -56,6 +56,8 @@ export class Walk {
   #nowMs = 0
   /** Ids that a session has written in its transaction. */
   readonly #written = new Map<TwinSession, Set<number>>()
+  /** What a session has written last, or wants to. */
+  readonly #wanted = new Map<TwinSession, number>()
   /** Savepoints of the transaction that are still there, oldest first. */
   readonly #savepoints = new Map<TwinSession, string[]>()
   #serial = 0
@@ -124,16 +126,31 @@ export class Walk {
     const free = this.#sessions.filter(({ isWaiting }) => !isWaiting)
     const session = this.#draw.pick(free)
     if (session === undefined) return
-    await this.#act(session, this.#draw.weighted(ACTS))
+    const wanted = this.#wantedBy(session)
+    if (wanted !== undefined && this.#draw.happens(0.1)) {
+      // One that has gone, and another under its key, for whom the other has not waited.
+      for (const act of ['delete', 'insert', 'end'] as const)
+        if (!session.isWaiting) await this.#act(session, act, wanted)
+    } else if (wanted !== undefined && this.#draw.happens(0.4)) {
+      await this.#act(session, this.#draw.pick(['delete', 'insert', 'update', 'end'] as const), wanted)
+    } else {
+      await this.#act(session, this.#draw.weighted(ACTS), this.#id(session))
+    }
   }
 
-  async #act(session: TwinSession, act: Act): Promise<void> {
+  /** The row that somebody else waits for. */
+  #wantedBy(session: TwinSession): number | undefined {
+    const waiting = this.#sessions.find((other) => other !== session && other.isWaiting)
+    return session.isOpen && waiting ? this.#wanted.get(waiting) : undefined
+  }
+
+  async #act(session: TwinSession, act: Act, id: number): Promise<void> {
     const { counterparts } = this.#world
-    const id = this.#id(session)
     const key = [String(id)]
     const price = this.#draw.below(100)
     const sku = this.#draw.happens(0.6) ? (SKUS[id - 1] as string) : this.#draw.pick(SKUS)
     const write = (question: (writer: RowWriter, db: AnyDatabase) => Promise<unknown>) => {
+      this.#wanted.set(session, id)
       if (session.isOpen) this.#writtenBy(session).add(id)
       return session.ask((db) => question(this.#writer, db))
     }
@@ -289,8 +306,8 @@ export class Walk {
       }
     }
     const [session] = this.#sessions as [TwinSession]
-    await this.#act(session, 'load')
-    await this.#act(session, 'sight')
+    await this.#act(session, 'load', 1)
+    await this.#act(session, 'sight', 1)
     await this.#relays('replay')
     if (story.difference !== undefined) return this.#abandon()
     for (const each of this.#sessions) await each.abandon()

@@ -1,26 +1,22 @@
 import { Buffer } from 'node:buffer'
-import { Redis } from 'ioredis'
 import { envelope } from '../../../src/adapters/codec/envelope.js'
 import { MemoryLockHints } from '../../../src/adapters/memory/lock-hints.js'
 import { MemoryStore } from '../../../src/adapters/memory/memory-store.js'
-import type { RedisClient } from '../../../src/adapters/redis/connection.js'
 import { RedisLockHints } from '../../../src/adapters/redis/lock-hints.js'
-import { RedisStore } from '../../../src/adapters/redis/redis-store.js'
-import { systemClock } from '../../../src/core/clock.js'
-import { type CacheKey, cacheKey, copyKey, keyPrefix } from '../../../src/core/key.js'
-import type { CacheStore, StoredBytes } from '../../../src/core/ports.js'
+import type { RedisStore } from '../../../src/adapters/redis/redis-store.js'
+import type { CacheKey } from '../../../src/core/key.js'
+import type { CacheStore, FenceRequest, StoredBytes } from '../../../src/core/ports.js'
 import type { Version } from '../../../src/core/version.js'
-import { copySuffixes } from '../../../src/policy/slot-copies.js'
 import { filledAtMs, newEntry, snapshotFrom } from '../../contract/store-lab.js'
 import { RedisServer } from '../../simulation/redis/server.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
 import { Draw } from '../draw.js'
 import { Story } from '../story.js'
-import { RealRedis } from './real-redis.js'
+import type { Keys } from './keys.js'
+import type { RealRedis } from './real-redis.js'
 import { told, toldLease, toldState } from './told.js'
 
 const STEPS = 80
-const COPIES = 2
 /** Time passes in steps of 20 s, and nothing lasts a multiple of that: the real server's own time, which goes on meanwhile, decides nothing. */
 const STEPS_MS = [20_000, 40_000]
 const KEEPS_MS = [10_000, 30_000, 50_000.5]
@@ -28,8 +24,8 @@ const KEEPS_MS = [10_000, 30_000, 50_000.5]
 const LEASES_MS = [7_500, 12_500, 27_500]
 const VERSIONS = ['1', '2', '9', '10', '9007199254740992', '9007199254740993', '9223372036854775807'] as Version[]
 const TOKENS = ['a', 'b', 'c']
-const XIDS = ['7', '8', '100', '9007199254740993']
-const XMINS = [7, 8, 9, 101]
+const XIDS = ['7', '8', '100', '9007199254740993', ...Array.from({ length: 16 }, (_, nth) => String(20 + nth))]
+const XMINS = [7, 8, 9, 24, 30, 101]
 const HOLDERS = ['x', 'y']
 /** What somebody else may have put there; none of it is an entry. */
 const FOREIGN = ['?', 'C1', `C1${'9'.repeat(40)}`, `C1${'0'.repeat(13)}${'f'.repeat(8)}rj${'9'.repeat(60)}`]
@@ -38,59 +34,17 @@ const CLOCKS_MS = 4_000
 
 /** What can be asked, and how often. */
 const ACTS = {
-  ...{ read: 6, lease: 18, fill: 18, release: 5, fence: 14, mark: 4, unmark: 2, foreign: 2, wrongType: 1 },
+  ...{ read: 6, lease: 18, fill: 18, release: 5, fence: 14, fences: 3, mark: 4, unmark: 2, foreign: 2, wrongType: 1 },
   ...{ inspect: 4, pass: 5, evictEntry: 3, evictGuard: 3, tick: 2, look: 1, scan: 1 },
   ...{ take: 2, renew: 2, letGo: 2 },
 } as const
 type Act = keyof typeof ACTS
 
-/** Random calls on a real Redis and on the simulator's, each run decided by its seed. */
-export class RedisWalks {
-  readonly #client: Redis
-  readonly #namespace: string
-  readonly #store: RedisStore
-
-  private constructor(client: Redis, namespace: string) {
-    this.#client = client
-    this.#namespace = namespace
-    this.#store = new RedisStore({ client: client as RedisClient, namespace, clock: systemClock })
-  }
-
-  /** @param namespace whose keys nobody else uses. */
-  static async open(url: string, namespace = 'difference'): Promise<RedisWalks> {
-    return new RedisWalks(new Redis(url), namespace)
-  }
-
-  async run(seed: number): Promise<Story> {
-    const keys = keysIn(this.#namespace)
-    const real = new RealRedis(this.#client, this.#namespace, [...keys.entries, keys.mark])
-    await real.clear()
-    return new Walk(seed, keys, real, this.#store, this.#namespace).run()
-  }
-
-  async close(): Promise<void> {
-    await this.#store.close()
-    this.#client.disconnect()
-  }
-}
-
-interface Keys {
-  /** A row's, two copies of it, and a lookup's. */
-  readonly entries: readonly CacheKey[]
-  readonly mark: CacheKey
-}
-
-function keysIn(namespace: string): Keys {
-  const row = cacheKey(keyPrefix(namespace, 'row', 'public.products'), ['1'])
-  const copies = copySuffixes(row, COPIES).map((suffix) => copyKey(row, suffix))
-  const lookup = cacheKey(keyPrefix(namespace, 'lookup', 'public.products', 'sku'), ['sku-1'])
-  return { entries: [row, ...copies, lookup], mark: cacheKey(keyPrefix(namespace, 'mark', 'public.products'), ['']) }
-}
-
 /** Both sides, real and model. */
 type Both<Value> = readonly [real: Value, model: Value]
 
-class Walk {
+/** One run. */
+export class Walk {
   readonly #draw: Draw
   readonly #keys: Keys
   readonly #all: readonly CacheKey[]
@@ -145,6 +99,8 @@ class Walk {
       }
       case 'fence':
         return this.#fence(key)
+      case 'fences':
+        return this.#fenceMany()
       case 'mark':
         return this.#mark(this.#keys.mark, this.#draw.pick(TOKENS))
       case 'unmark': {
@@ -241,18 +197,32 @@ class Walk {
   }
 
   async #fence(key: CacheKey): Promise<void> {
-    const version = this.#draw.pick([null, ...VERSIONS])
-    const sealed =
-      version && this.#draw.happens(0.5) && envelope.seal(newEntry('row', version, `text ${++this.#texts}`))
-    const replacement = sealed ? { sealed, keepMs: this.#draw.pick(KEEPS_MS) } : null
-    const request = {
-      ...{ key, version, xid: this.#draw.pick([null, ...XIDS]), keepMs: this.#draw.pick(KEEPS_MS) },
-      ...{ rememberAlways: this.#draw.happens(0.5), replacement },
-    }
-    const isReplacing = replacement !== null
-    await this.#ask('fence', { ...request, replacement: isReplacing }, async (store) =>
-      String(await store.fence([request])),
+    const request = this.#fenceOf(key)
+    await this.#ask('fence', toldFence(request), async (store) => String(await store.fence([request])))
+  }
+
+  /** What a write makes old, together; and more transactions than a guard has room for. */
+  async #fenceMany(): Promise<void> {
+    const [one] = this.#keys.entries as [CacheKey]
+    const requests = Array.from({ length: 2 + this.#draw.below(22) }, () =>
+      this.#fenceOf(this.#draw.happens(0.7) ? one : this.#draw.pick(this.#all)),
     )
+    await this.#both('fences', { requests: requests.map(toldFence) }, async (side) => {
+      if (side === 0) return String(await this.#store.fence(requests))
+      const outcomes = requests.map((request) => this.#server.run(request.key, (store) => store.fence([request])))
+      return String(await Promise.all(outcomes))
+    })
+  }
+
+  #fenceOf(key: CacheKey): FenceRequest {
+    const version = this.#draw.pick([null, ...VERSIONS])
+    const isPublished = version !== null && this.#draw.happens(0.5)
+    const sealed = isPublished && envelope.seal({ ...newEntry('row', version, 'published'), loadMs: ++this.#texts })
+    return {
+      ...{ key, version, xid: this.#draw.pick([null, ...XIDS]), keepMs: this.#draw.pick(KEEPS_MS) },
+      rememberAlways: this.#draw.happens(0.5),
+      replacement: sealed ? { sealed, keepMs: this.#draw.pick(KEEPS_MS) } : null,
+    }
   }
 
   #mark(key: CacheKey, fresh: string): Promise<void> {
@@ -340,11 +310,7 @@ class Walk {
   }
 
   /** One call on the store of a key. */
-  #ask(
-    what: string,
-    request: { readonly key?: CacheKey; readonly keys?: readonly CacheKey[]; readonly [more: string]: unknown },
-    act: (store: CacheStore, side: 0 | 1) => Promise<string>,
-  ): Promise<void> {
+  #ask(what: string, request: Told, act: (store: CacheStore, side: 0 | 1) => Promise<string>): Promise<void> {
     const key = request.key ?? (request.keys?.[0] as CacheKey)
     return this.#both(what, request, (side) =>
       side === 0 ? act(this.#store, 0) : this.#server.run(key, (store) => act(store, 1)),
@@ -363,4 +329,15 @@ class Walk {
     this.#story.calls++
     this.#story.tell('fate', what)
   }
+}
+
+/** A request as a story tells it. */
+interface Told {
+  readonly key?: CacheKey
+  readonly keys?: readonly CacheKey[]
+  readonly [more: string]: unknown
+}
+
+function toldFence({ replacement, ...request }: FenceRequest): Told {
+  return { ...request, isPublished: replacement !== null }
 }

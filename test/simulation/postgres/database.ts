@@ -109,12 +109,13 @@ export class Database {
     return own ? own.row : this.#versions.get(id)?.findLast(({ commit }) => commit <= upto)?.row
   }
 
-  findBySku(sku: string, upto: number, tx?: Transaction): Row | undefined {
-    for (const id of new Set([...this.#versions.keys(), ...(tx?.rows.map((write) => write.id) ?? [])])) {
+  /** Unique among what is newest: a transaction that sees an older row may have put another in its place. */
+  rowsBySku(sku: string, upto: number, tx?: Transaction): readonly Row[] {
+    const ids = new Set([...this.#versions.keys(), ...(tx?.rows.map((write) => write.id) ?? [])])
+    return [...ids].flatMap((id) => {
       const row = this.find(id, upto, tx)
-      if (row?.sku === sku) return row
-    }
-    return undefined
+      return row?.sku === sku ? [row] : []
+    })
   }
 
   /** All ids that were ever written. */
@@ -321,8 +322,8 @@ export class Database {
   }
 
   #refuseTakenSku(tx: Transaction, id: number, sku: string): void {
-    const found = this.findBySku(sku, this.#commits, tx)
-    if (found !== undefined && found.id !== id) throw new PgError('23505', 'duplicate key products_sku_key')
+    const isTaken = this.rowsBySku(sku, this.#commits, tx).some((row) => row.id !== id)
+    if (isTaken) throw new PgError('23505', 'duplicate key products_sku_key')
   }
 
   /** The stamp under which the key's last row was buried. */

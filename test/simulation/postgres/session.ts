@@ -119,7 +119,8 @@ export class Session {
     const bySku = sql.includes('"corralrow"."sku" = any')
     const isStamped = !sql.includes('null::text as "corralversion"')
     const found = wanted.flatMap((text) => {
-      const row = bySku ? database.findBySku(text, commit, this.#tx) : database.find(Number(text), commit, this.#tx)
+      if (bySku) return database.rowsBySku(text, commit, this.#tx)
+      const row = database.find(Number(text), commit, this.#tx)
       return row ? [row] : []
     })
     if (found.length === 0) return [{ ...beside, corralkey: null, corralversion: null, ...NO_ROW }]
