@@ -349,8 +349,8 @@ describe('a server with a standby, and a slot', () => {
     right: withStandby,
     wrong: async () => {
       const [row] = await atPrimary(
-        `select current_setting('data_directory') as folder, pg_relation_filepath(relid) as file
-         from pg_partition_tree('corral.outbox') where isleaf and pg_relation_size(relid) = 0 limit 1`,
+        `select current_setting('data_directory') as folder, pg_relation_filepath(inhrelid) as file
+         from pg_inherits where inhparent = 'corral.outbox'::regclass and pg_relation_size(inhrelid) = 0 limit 1`,
       )
       const file = join(String(row?.folder), String(row?.file))
       truncateSync(file, 2 ** 30)
