@@ -101,7 +101,7 @@ export class ShopProcess {
   /** The demonstration's traffic, each person's in turn. What fails is part of it: it is measured. */
   async play(process: number): Promise<void> {
     const startMs = performance.now()
-    const stocktaking = this.#corral.withFencedLock('stocktaking', () => sleep(LOCKED_MS))
+    const stocktaking = this.#corral.withFencedLock('stocktaking', () => sleep(LOCKED_MS)).catch(() => {})
     await Promise.all([stocktaking, ...planOf(process).map((plan) => this.#follow(plan, startMs))])
   }
 
