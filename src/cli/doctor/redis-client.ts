@@ -39,6 +39,8 @@ interface ClientOptions {
   readonly sentinelUsername?: string | null
   readonly sentinelPassword?: string | null
   readonly sentinelTLS?: object
+  /** Without it ioredis connects to the servers that sentinels name without TLS, whatever `tls` says. */
+  readonly enableTLSForSentinelMode?: boolean
   readonly tls?: { readonly rejectUnauthorized?: boolean }
   readonly redisOptions?: ClientOptions
 }
@@ -59,8 +61,13 @@ export function clientFacts(client: RedisClient): ClientFacts {
     commandTimeoutMs: own.commandTimeout,
     asksForReplica: own.role === 'slave',
     sentinels: groupOf(own),
-    tls: own.tls === undefined ? 'none' : own.tls.rejectUnauthorized === false ? 'unverified' : 'verified',
+    tls: tlsOf(own),
   }
+}
+
+function tlsOf({ tls, sentinels, enableTLSForSentinelMode }: ClientOptions): ClientFacts['tls'] {
+  if (tls === undefined || (sentinels && !enableTLSForSentinelMode)) return 'none'
+  return tls.rejectUnauthorized === false ? 'unverified' : 'verified'
 }
 
 /** A sentinel is another server, with another password, and knows no databases and no keys. */
@@ -108,7 +115,7 @@ export function checkClient(facts: ClientFacts, { cache }: Settings): Finding[] 
         'client.no-tls',
         subject,
         `no \`tls\`, to ${remote.join(', ')}`,
-        'tls: {} in the options, and tls-port in redis.conf',
+        'tls: {} in the options, with sentinels enableTLSForSentinelMode: true, too; and tls-port in redis.conf',
       ),
     )
   }

@@ -1,6 +1,7 @@
 import { openConnection, type RedisClient, type RedisConnection, whenReady } from '../../adapters/redis/connection.js'
 import type { Clock } from '../../core/clock.js'
 import { type Patient, reasonOf, within } from './patient.js'
+import { clientFacts } from './redis-client.js'
 import { addressOf, placeOf } from './redis-places.js'
 
 /** A connection to one Redis server, which whoever opened it disconnects. */
@@ -54,6 +55,7 @@ const CONFIGS = [
 
 /** Not by way of sentinels, nor by a socket of this machine: at this very place. */
 const DIRECTLY = { sentinels: null, path: null }
+const UNENCRYPTED = { tls: undefined }
 
 /**
  * The application's own connection, and one to every server that is known: of a cluster all start-up nodes, and all nodes that any
@@ -85,9 +87,11 @@ export async function openNodes(
     opened.set(address, { address, connection, isSeed, lastError: () => last })
   }
   for (const [address, node] of met) open(node, address, {})
+  // As the client goes to where sentinels send it: it may have options for TLS that it does not heed there.
+  const manner = { ...DIRECTLY, ...(primaries && clientFacts(client).tls === 'none' ? UNENCRYPTED : {}) }
   const from: RedisClient | undefined = client.isCluster ? [...met.values()][0] : client
   const openAt = (address: string, isSeed = false) => {
-    if (from !== undefined) open(from, address, { ...DIRECTLY, ...placeOf(address, client) }, isSeed)
+    if (from !== undefined) open(from, address, { ...manner, ...placeOf(address, client) }, isSeed)
   }
   if (!client.isCluster && primaries === undefined) open(client, nameOf(own as unknown as NodeClient), {})
   for (const address of primaries ?? []) openAt(address)

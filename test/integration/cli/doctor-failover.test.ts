@@ -120,6 +120,9 @@ describe('sentinels', () => {
     besides: ['redis.refused'],
     found: "role 'slave'",
   })
+  it('options for TLS that the client does not heed, the doctor does not heed either', async () => {
+    expect(await asking([sentinel], { tls: {} })).toMatchObject({ ids: ['redis.no-password'], unchecked: [] })
+  })
   planted('sentinel.unreachable', 'one of them is gone', {
     right: agreed,
     wrong: async () => asking([sentinel, { host: '127.0.0.1', port: await freePort() }]),

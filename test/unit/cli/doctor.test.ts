@@ -103,6 +103,14 @@ describe('options of the client', () => {
       new Redis({ ...lazy, sentinels: [{ host: '127.0.0.1' }], name: 'main', role: 'slave' }),
     ],
     [['client.no-tls'], new Redis({ ...lazy, sentinels: [{ host: 'sentinel-1' }], name: 'main' })],
+    [['client.no-tls'], new Redis({ ...lazy, sentinels: [{ host: 'sentinel-1' }], name: 'main', tls: {} })],
+    [
+      [],
+      new Redis({
+        ...{ ...lazy, sentinels: [{ host: 'sentinel-1' }], name: 'main' },
+        ...{ tls: {}, enableTLSForSentinelMode: true },
+      }),
+    ],
     [[], new Cluster([{ host: '127.0.0.1', port: 1 }], lazy)],
     [['client.no-tls'], new Cluster(['redis://node-1:6379'], lazy)],
     [['client.command-timeout'], new Cluster([1], { ...lazy, redisOptions: { commandTimeout: 100 } })],
