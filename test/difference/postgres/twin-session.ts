@@ -158,13 +158,11 @@ export class TwinSession {
     })
     await settle()
     if (ours !== undefined && codeOf(ours) === '40P01') await sleep(CIRCLE_MS)
-    const real = outcomeOf(this.#client.query(sql, [...parameters]).then(({ rows }) => rows as Row[])).then(
-      (outcome) => {
-        this.#hasRealAnswered = true
-        theirs = outcome
-        return outcome
-      },
-    )
+    const real = this.#askReal(sql, parameters).then((outcome) => {
+      this.#hasRealAnswered = true
+      theirs = outcome
+      return outcome
+    })
     if (ours !== undefined) {
       theirs = await this.#within(real, `the model says ${describe(ours)}, the real one waits: ${told}`)
     } else {
@@ -180,6 +178,13 @@ export class TwinSession {
     }
     this.#compare(sql, told, asked, theirs, ours as Outcome)
     return answerOf(theirs)
+  }
+
+  async #askReal(sql: string, parameters: readonly unknown[]): Promise<Outcome> {
+    const outcome = await outcomeOf(this.#client.query(sql, [...parameters]).then(({ rows }) => rows as Row[]))
+    // A server tells of an error before it undoes anything; it has when it takes the next statement, which this is.
+    if ('error' in outcome) await this.#client.query('').catch(() => {})
+    return outcome
   }
 
   #compare(

@@ -7,6 +7,9 @@ import { TwinSession } from './twin-session.js'
 import { newWorld, Walk } from './walk.js'
 
 const SESSIONS = 3
+/** Less than the least time by which settled positions are told apart, as the walk lets it pass. */
+const SLOW_MS = 1_400
+const MAX_TRIES = 3
 
 /** Random transactions of several sessions on a real Postgres and on the simulator's, each decided by its seed. */
 export class PostgresWalks {
@@ -34,11 +37,15 @@ export class PostgresWalks {
     return new PostgresWalks(watcher, facts, sessions, await open('relay'))
   }
 
-  /** Runs one seed from an empty table to its end. */
+  /** Runs one seed from an empty table to its end. One that took so long that the real server's own time counted is run again. */
   async run(seed: number): Promise<Story> {
-    await emptied(this.#watcher)
-    const walk = new Walk(seed, this.#watcher, this.#facts, this.#sessions, this.#relay)
-    return walk.run()
+    for (let tries = 1; ; tries++) {
+      const startedMs = performance.now()
+      await emptied(this.#watcher)
+      const story = await new Walk(seed, this.#watcher, this.#facts, this.#sessions, this.#relay).run()
+      const isSlow = performance.now() - startedMs > SLOW_MS
+      if (story.difference === undefined || !isSlow || tries === MAX_TRIES) return story
+    }
   }
 
   async close(): Promise<void> {

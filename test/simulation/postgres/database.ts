@@ -135,7 +135,7 @@ export class Database {
       const isNew = await this.#locks.take(`id ${id}`, tx)
       if (this.find(id, this.#commits, tx) === undefined) return this.#insert(tx, rowOf(id, sku, price, stamp))
       if (isNew) this.#locks.release(tx, tx.locks.length - 1)
-      const before = await this.#lockNewest(tx, id, this.seenBy(tx))
+      const before = await this.#lockNewest(tx, id, this.seenBy(tx), true)
       if (before !== undefined) return this.#update(tx, before, { sku, price })
     }
   }
@@ -171,9 +171,9 @@ export class Database {
     const isMeant = (row: Row | undefined) =>
       row !== undefined && (expected === undefined || row.corral_version === expected)
     if (!isMeant(this.find(id, upto, tx))) return undefined
+    if (deletes) this.#assignXid(tx)
     // What has been changed since is refused at once, whoever is changing it now.
     this.#refuseChanged(tx, id, upto)
-    if (deletes) this.#assignXid(tx)
     const row = await this.#lockNewest(tx, id, upto)
     return isMeant(row) ? row : undefined
   }
@@ -297,8 +297,10 @@ export class Database {
   }
 
   /** Undefined: it has gone since the statement began, whatever has come under its key. */
-  async #lockNewest(tx: Transaction, id: number, upto: number): Promise<Row | undefined> {
+  async #lockNewest(tx: Transaction, id: number, upto: number, upserts = false): Promise<Row | undefined> {
     const isNew = await this.#locks.take(`row ${id}`, tx)
+    // An upsert has the row before it looks whether it may see it.
+    if (upserts && tx.isRepeatable) this.#assignXid(tx)
     this.#refuseChanged(tx, id, upto)
     const hasGone = this.#versions.get(id)?.some(({ commit, row }) => commit > upto && row === undefined) ?? false
     if (hasGone) {
