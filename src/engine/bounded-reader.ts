@@ -1,9 +1,8 @@
-import { FillTimeoutError } from '../core/errors.js'
 import type { MissReason } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { StoredBytes } from '../core/ports.js'
 import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
-import { withinMs } from './deadline.js'
+import { withinHardTimeout } from './deadline.js'
 import type { EngineParts, Filler, NearTier, ReadSource, Seen } from './filler.js'
 import type { Holder } from './invalidation.js'
 import type { Reader } from './reader.js'
@@ -142,8 +141,8 @@ export class BoundedReader<Id, Value> implements Holder {
   ): Promise<Value | undefined> {
     const { parts, hardTimeoutMs, entity, reader } = this.#options
     const endsAtMs = this.#nowMs() + hardTimeoutMs
-    const late = () => new FillTimeoutError(entity, hardTimeoutMs)
-    const within = <Answer>(answer: Promise<Answer>) => withinMs(parts.clock, endsAtMs - this.#nowMs(), answer, late)
+    const within = <Answer>(answer: Promise<Answer>) =>
+      withinHardTimeout(parts.clock, entity, hardTimeoutMs, answer, endsAtMs - this.#nowMs())
     for (let joined = 0; joined < MAX_JOINED; joined++) {
       const current = this.#flights.current(key)
       if (current === undefined) break

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js'
+import { FillTimeoutError } from '../core/errors.js'
 
 /** The answer, or a rejection with `late()` when it takes longer than `limitMs`. What was asked for goes on. */
 export function withinMs<Answer>(
@@ -11,4 +12,19 @@ export function withinMs<Answer>(
     const cancel = clock.after(limitMs, () => reject(late()))
     answer.then(resolve, reject).finally(() => cancel())
   })
+}
+
+/**
+ * The same for a read that has to end within `load.hardTimeoutMs`.
+ *
+ * @param leftMs what is left of that, where it has waited before.
+ */
+export function withinHardTimeout<Answer>(
+  clock: Pick<Clock, 'after'>,
+  entity: string,
+  hardTimeoutMs: number,
+  answer: Promise<Answer>,
+  leftMs = hardTimeoutMs,
+): Promise<Answer> {
+  return withinMs(clock, leftMs, answer, () => new FillTimeoutError(entity, hardTimeoutMs))
 }

@@ -1,12 +1,11 @@
 import type { Entry } from '../core/entry.js'
-import { FillTimeoutError } from '../core/errors.js'
 import type { CorralEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { StoredBytes } from '../core/ports.js'
 import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
 import type { Demands } from '../policy/verdict.js'
-import { withinMs } from './deadline.js'
+import { withinHardTimeout } from './deadline.js'
 import type { EngineParts, Filler, Judge, NearTier, ReadSource, Seen } from './filler.js'
 import { type Held, Inspection, type InspectionSettings } from './inspection.js'
 import { type Look, Looks, type Readers } from './looks.js'
@@ -326,8 +325,8 @@ export class Reader<Id, Value> {
     const { clock } = this.#parts
     const nowMs = clock.monotonicMs()
     waiting.waitsSinceMs ??= nowMs
-    const late = () => new FillTimeoutError(this.#source.entity, hardTimeoutMs)
-    return withinMs(clock, waiting.waitsSinceMs + hardTimeoutMs - nowMs, answer, late)
+    const leftMs = waiting.waitsSinceMs + hardTimeoutMs - nowMs
+    return withinHardTimeout(clock, this.#source.entity, hardTimeoutMs, answer, leftMs)
   }
 }
 

@@ -8,6 +8,7 @@ import type { CanonicalId, LoadedRow } from '../core/ports.js'
 import { ANSWERED, type ReadSpan } from '../core/telemetry.js'
 import { compareVersions, toVersion, type Version } from '../core/version.js'
 import type { BoundedReader } from '../engine/bounded-reader.js'
+import { withinHardTimeout } from '../engine/deadline.js'
 import type { HotCopies } from '../engine/hot-copies.js'
 import type { L1Slot } from '../engine/l1.js'
 import type { LoadQueue } from '../engine/load-queue.js'
@@ -150,13 +151,19 @@ export class CachedTable {
     const read = () => this.#readAs(id, consistency, span)
     if (session === undefined) return read()
     const key = this.#changes.rowKey(id)
-    return readUnder(session, {
+    const reading = readUnder(session, {
       key,
       heed: (floor) => this.#heed(key, floor),
       read,
       primary: asksCache(consistency) ? () => this.#readAs(id, 'primary', span) : read,
       versionOf: (row) => this.#versionIn(row),
     })
+    return this.#inTime(reading)
+  }
+
+  /** A read that asks more than once has one time for all of it. */
+  #inTime<Value>(reading: Promise<Value>): Promise<Value> {
+    return withinHardTimeout(this.#parts.clock, this.facts.entity, this.#options.read.hardTimeoutMs, reading)
   }
 
   #readAs(id: CanonicalId, consistency: Consistency, span: ReadSpan): Promise<object | undefined> {
@@ -167,7 +174,7 @@ export class CachedTable {
       case 'cached':
         return this.read(id, span)
       case 'verified':
-        return this.#readVerified(id, span)
+        return this.#inTime(this.#readVerified(id, span))
       case 'primary':
         span.answered(ANSWERED.bypassed)
         return this.#rows.loadOnly(this.#changes.rowKey(id), id)
@@ -204,7 +211,7 @@ export class CachedTable {
     session: SessionLog | undefined,
     span: ReadSpan,
   ): Promise<object | undefined> {
-    return (this.#lookups[at] as RowLookups).find(values, consistency, session, span)
+    return this.#inTime((this.#lookups[at] as RowLookups).find(values, consistency, session, span))
   }
 
   /** Rows inside a transaction, by their key or the `at`-th list of unique columns: from the database only, and never a fill. */
