@@ -95,8 +95,9 @@ export class Floors {
   seeAbsence(key: CacheKey): void {
     const floor = this.#floors.get(key)
     if (floor === undefined) this.#set(key, UNORDERED)
-    else if (!floor.absent) {
-      this.#floors.set(key, { version: successor(floor.version), absent: true, isUnordered: true })
+    else if (!floor.isUnordered) {
+      const version = floor.absent ? floor.version : successor(floor.version)
+      this.#floors.set(key, { version, absent: true, isUnordered: true })
     }
   }
 

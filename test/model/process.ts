@@ -13,7 +13,7 @@ export function judge(
   entry: Entry | undefined,
 ): 'usable' | 'nothing' | 'other-epoch' | 'expired' | 'below-floor' {
   if (entry === undefined) return 'nothing'
-  if (entry.epoch !== process.epoch) return 'other-epoch'
+  if (entry.epoch !== process.epoch && protocol.rules.epochIsJudged) return 'other-epoch'
   if (isBelow(protocol, process.floor, entry, false)) return 'below-floor'
   return entry.expired ? 'expired' : 'usable'
 }
@@ -30,8 +30,20 @@ export function isBelow(protocol: Protocol, floor: Floor | undefined, value: Val
 /** `Floors.raise`. */
 export function raiseFloor(process: Process, version: number, absent: boolean): void {
   const { floor } = process
-  if (floor && (version < floor.version || (version === floor.version && absent === floor.absent))) return
+  const isKnown = floor && version === floor.version && absent === floor.absent && !floor.isUnordered
+  if (floor && (version < floor.version || isKnown)) return
   process.floor = { version, absent }
+}
+
+/** `Floors.seeAbsence`: what was shown before may not come back, and nobody has said how new that was. */
+function seeAbsence({ rules }: Protocol, process: Process): void {
+  const { floor } = process
+  if (!rules.absenceIsAFloor) {
+    if (floor && !floor.absent) process.floor = { version: floor.version + 1, absent: true }
+  } else if (!floor?.isUnordered) {
+    const version = floor === undefined || floor.absent ? (floor?.version ?? 0) : floor.version + 1
+    process.floor = { version, absent: true, isUnordered: true }
+  }
 }
 
 /** `L1.outdate`. */
@@ -80,10 +92,7 @@ export function accept(
   const isLow = isBelow(protocol, process.floor, value, true)
   if (isLow && process.floor !== before && rules.floorsOutlastLoads) return 'again'
   if (value.absent) {
-    const { floor } = process
-    // `Floors.seeAbsence`: what was shown before may not come back.
-    if (floor && !floor.absent) process.floor = { version: floor.version + 1, absent: true }
-    if (!floor && protocol.rules.absenceIsAFloor) process.floor = { version: 0, absent: true, isUnordered: true }
+    seeAbsence(protocol, process)
     if (rules.shownOutdatesNear) outdate(protocol, process, null)
     return 'accepted'
   }

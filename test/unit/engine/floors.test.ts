@@ -45,6 +45,14 @@ describe('Floors', () => {
     expect(floors.get(key('a'))?.isUnordered).toBe(true)
   })
 
+  /** Found by the simulator: the process knew of a deletion, and not of the row that came and went after it. */
+  it('refuse it too where this process knew already that an earlier row was gone', () => {
+    const floors = new Floors(10)
+    floors.raise(key('a'), version('6'), true)
+    floors.seeAbsence(key('a'))
+    expect(floors.get(key('a'))).toEqual({ version: '6', absent: true, isUnordered: true })
+  })
+
   it('allow an absence that this process saw for itself, but not what was there before', () => {
     const floors = new Floors(10)
     floors.raise(key('a'), version('5'), false)
