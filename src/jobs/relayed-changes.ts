@@ -1,6 +1,7 @@
 import type { Change } from '../core/change.js'
 import { type CacheKey, cacheKey, keyPrefix } from '../core/key.js'
 import type { ChangedTable, SourceChange } from '../core/ports.js'
+import { compareVersions } from '../core/version.js'
 import { TableMarks } from '../engine/table-marks.js'
 
 type RowChange = Extract<SourceChange, { kind: 'row' }>
@@ -16,11 +17,32 @@ export async function relayedChanges(
   rows: readonly RowChange[],
   describe: (entity: string, columns: readonly string[]) => Promise<ChangedTable>,
 ): Promise<Change[]> {
-  const changes = rows.flatMap((row) => [rowChange(namespace, row), ...lookupChanges(namespace, row)])
+  const changes = [...rowChanges(namespace, rows), ...rows.flatMap((row) => lookupChanges(namespace, row))]
   const byEntity = new Map<string, RowChange[]>()
   for (const row of rows) byEntity.set(row.entity, [...(byEntity.get(row.entity) ?? []), row])
   for (const [entity, ofEntity] of byEntity) changes.push(...(await markChanges(namespace, entity, ofEntity, describe)))
   return changes
+}
+
+/**
+ * Each row once: only one fence is sent for a key, and it has to end what any of the changes would. The last of them need not have the
+ * highest stamp: a transaction that had its id early may write a row after one with a higher id has committed it.
+ */
+function rowChanges(namespace: string, rows: readonly RowChange[]): Iterable<Change> {
+  const changes = new Map<CacheKey, Change>()
+  for (const row of rows) {
+    const change = rowChange(namespace, row)
+    const known = changes.get(change.key)
+    changes.set(change.key, known ? both(known, change) : change)
+  }
+  return changes.values()
+}
+
+/** An unknown version drops everything, so it stands for both. A standby has to show both transactions. */
+function both(a: Change, b: Change): Change {
+  const isLater = a.version === null || (b.version !== null && compareVersions(a.version, b.version) > 0)
+  const xid = a.xid !== null && (b.xid === null || compareVersions(a.xid, b.xid) > 0) ? a.xid : b.xid
+  return { ...(isLater ? a : b), xid }
 }
 
 function rowChange(namespace: string, { entity, id, version, xid, absent }: RowChange): Change {

@@ -36,6 +36,21 @@ describe('the keys that a change has made old', () => {
     expect(changes.slice(1).every(({ version, hasFloor }) => version === null && !hasFloor)).toBe(true)
   })
 
+  /**
+   * Found by the simulator. A page comes in the order of transactions' ids. One that had its id early, by a row it wrote first, may change
+   * a row after one with a higher id has changed and committed it.
+   */
+  it('are each row once, up to the highest stamp and transaction of its changes, whatever order they come in', async () => {
+    const later = { ...row, xid: '6', version: '10' as Version, absent: true }
+    const own = (await relayedChanges('shop', [later, row, { ...row, id: ['43'] }], describeTable())).slice(0, 2)
+    expect(own).toEqual([
+      { key: 'shop:{public.products/42}', version: '10', xid: '7', absent: true, hasFloor: true },
+      { key: 'shop:{public.products/43}', version: '5', xid: '7', absent: false, hasFloor: true },
+    ])
+    const unknown = await relayedChanges('shop', [{ ...later, version: null }, row], describeTable())
+    expect(unknown[0]).toMatchObject({ key: 'shop:{public.products/42}', version: null, xid: '7' })
+  })
+
   it('are lookups by their columns, whatever is in their values', async () => {
     const lookups = [
       { columns: 'slug', value: ['tea/1'] },
