@@ -32,6 +32,8 @@ export const ABLATIONS: Readonly<Record<RuleName, Ablation>> = {
   pendingIsNotRead: { scope: 'unstamped' },
   pendingIsSentAgain: { scope: 'pending' },
   doubtIsFencedTwice: { scope: 'doubts' },
+  unknownCountsAsCommitted: { scope: 'doubts' },
+  offersOnlyWhatStayed: { scope: 'triggers' },
   relay: { scope: 'crashes' },
   relayReplays: { scope: 'failover' },
   relayFencesCopies: { scope: 'copies' },
@@ -47,6 +49,7 @@ export const ABLATIONS: Readonly<Record<RuleName, Ablation>> = {
   copyLeasesFirst: { scope: 'copies' },
   acknowledgesAfterCopies: { scope: 'copies' },
   fillCarriesEpochOfLoad: { scope: 'epochs' },
+  epochIsJudged: { scope: 'epochs' },
   epochRises: { scope: 'epochs' },
   sessionRaisesFloor: { scope: 'sessions' },
 }

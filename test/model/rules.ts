@@ -69,6 +69,14 @@ export const RULES = {
     says: 'a COMMIT that was not answered is fenced again when its outcome is known',
     where: 'Fencer.afterUnknownCommit in engine/fencer.ts',
   },
+  unknownCountsAsCommitted: {
+    says: 'a COMMIT that was not answered counts as committed',
+    where: 'Fencer.afterUnknownCommit in engine/fencer.ts',
+  },
+  offersOnlyWhatStayed: {
+    says: 'a written row is published only if it still is what the statement returned',
+    where: 'RowOffers in table/row-offers.ts',
+  },
   relay: { says: 'every commit is fenced by the relay as well', where: 'jobs/relay.ts' },
   relayReplays: {
     says: 'after a failover the relay fences again what the new primary may have missed',
@@ -111,6 +119,7 @@ export const RULES = {
     says: 'a fill carries the epoch from before its load began',
     where: 'Filler.#loadAndStore in engine/filler.ts',
   },
+  epochIsJudged: { says: 'an entry of another epoch is a miss', where: 'judge in policy/verdict.ts' },
   epochRises: { says: 'what is not told row by row raises the epoch', where: 'jobs/relay.ts, engine/epoch.ts' },
   sessionRaisesFloor: {
     says: 'a session raises the floor of the process that reads under it',

@@ -123,6 +123,15 @@ export const SCOPES = {
     publishes: true,
     promises: ['acknowledged', 'monotonic', 'at rest'],
   },
+  triggers: {
+    about: 'a written row is published that a trigger changes once more',
+    initially: 'row',
+    processes: 2,
+    readers: [{ process: 0, reads: 2 }],
+    writers: [{ process: 1, writes: ['touched'] }],
+    publishes: true,
+    promises: ['acknowledged', 'monotonic', 'at rest'],
+  },
   joiners: {
     about: 'two readers of one process share a fill that a writer elsewhere overtakes',
     initially: 'row',

@@ -136,8 +136,11 @@ export interface Fill {
 /** `fences`: `at` places are done. `doubts`: COMMIT was sent and never answered; `asks`: what has become of it. */
 export type WriterStep = 'idle' | 'committed' | 'confirms' | 'fences' | 'announces' | 'commits-late' | 'doubts' | 'asks'
 
-/** `sql`: a row changed by others than Corral. `bulk`: that, and told as one change of the whole table. */
-export type Write = 'put' | 'remove' | 'sql' | 'bulk'
+/**
+ * `touched`: a row that a trigger changes once more before COMMIT, after the statement has returned it. `sql`: a row changed by others
+ * than Corral. `bulk`: that, and told as one change of the whole table.
+ */
+export type Write = 'put' | 'remove' | 'touched' | 'sql' | 'bulk'
 
 export interface Writer {
   /** `NONE`: no process of ours. */

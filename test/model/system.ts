@@ -35,14 +35,15 @@ function movesIn(protocol: Protocol, state: State): readonly Move<State>[] {
 }
 
 /** Whatever may still be read when nothing is under way any more has to be what the database holds. */
-function faultAtRest({ scope }: Protocol, state: State): string | undefined {
+function faultAtRest({ scope, rules }: Protocol, state: State): string | undefined {
   if (!scope.promises.includes('at rest')) return undefined
   const truth = current(state)
   const differs = (value: Value) => value.absent !== truth.absent || (!value.absent && value.of !== truth.of)
   const said = (where: string, value: Value) =>
     `at rest, ${where} says ${rowIn(value)}, and the database ${rowIn(truth)}`
   for (const [at, { entry }] of state.places.entries()) {
-    const isServed = entry !== undefined && !entry.expired && entry.epoch === state.epoch
+    const isOfEpoch = entry?.epoch === state.epoch || !rules.epochIsJudged
+    const isServed = entry !== undefined && !entry.expired && isOfEpoch
     if (isServed && differs(entry)) return said(nameOfPlace(at), entry)
   }
   for (const [at, { alive, trusted, near }] of state.processes.entries()) {

@@ -72,7 +72,8 @@ function writerMovesOf(protocol: Protocol, state: State, at: number, moves: Move
         () => `${name} asks whether the row is still as written: it is ${rowOrGone(current(state))}`,
         (next, own) => {
           const now = current(next)
-          own.replacement = now.of === own.commit && !now.absent ? own.commit : NONE
+          const isStill = now.of === own.commit || !protocol.rules.offersOnlyWhatStayed
+          own.replacement = isStill && !valueAt(next, own.commit).absent ? own.commit : NONE
           own.step = firstStep(protocol)
         },
       )
@@ -112,7 +113,9 @@ function writerMovesOf(protocol: Protocol, state: State, at: number, moves: Move
       change(
         () => `${name} learns that its COMMIT has ${writer.outcome === 'committed' ? 'taken place' : 'failed'}`,
         (next, own) => {
-          const isOver = own.outcome === 'aborted' || own.isFencedTwice || !protocol.rules.doubtIsFencedTwice
+          const { doubtIsFencedTwice, unknownCountsAsCommitted } = protocol.rules
+          const isFencedAgain = doubtIsFencedTwice && unknownCountsAsCommitted
+          const isOver = own.outcome === 'aborted' || own.isFencedTwice || !isFencedAgain
           own.at = 0
           if (isOver) {
             end(own)
@@ -154,13 +157,14 @@ function beginMoves(protocol: Protocol, state: State, at: number, moves: Moves):
   )
   if (state.budget.doubt === 0) return
   moves.choice(
-    () => `${name} sends COMMIT, and loses the connection; it fences for fear that it has committed`,
+    () =>
+      `${name} sends COMMIT, and loses the connection${protocol.rules.unknownCountsAsCommitted ? '; it fences for fear that it has committed' : ''}`,
     (next) => {
       const own = next.writers[at] as Writer
       next.budget.doubt--
-      own.step = 'doubts'
       own.outcome = 'open'
-      apply(protocol, next, own.process, UNKNOWN)
+      own.step = protocol.rules.unknownCountsAsCommitted ? 'doubts' : 'asks'
+      if (own.step === 'doubts') apply(protocol, next, own.process, UNKNOWN)
     },
   )
 }
@@ -252,6 +256,8 @@ function commit(state: State, writer: Writer): void {
   const write = writer.writes[writer.done]
   writer.commit = state.history.length
   state.history = [...state.history, write !== 'remove']
+  // Nobody ever sees what the statement has returned.
+  if (write === 'touched') state.history = [...state.history, true]
   if (write === 'bulk') state.unepoched = true
   else state.unrelayed |= 1 << writer.commit
 }
