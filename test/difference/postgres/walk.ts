@@ -32,7 +32,7 @@ const REPLAY_WINDOWS_MS = [0, 4_500, 7_500]
 
 /** What a session can be asked, and how often. */
 const ACTS = {
-  ...{ begin: 20, end: 11, savepoint: 5, undo: 5, insert: 9, upsert: 8, update: 12, moveSku: 6, expect: 6, delete: 8 },
+  ...{ begin: 20, end: 11, savepoint: 8, undo: 6, insert: 9, upsert: 8, update: 12, moveSku: 6, expect: 6, delete: 8 },
   ...{ mutate: 4, own: 4, load: 12, lookup: 6, version: 4, sight: 6, status: 4, advisory: 9, hangUp: 1 },
   ...{ page: 10, settle: 3, replay: 3, epoch: 2, age: 2 },
 } as const
@@ -132,7 +132,7 @@ export class Walk {
       for (const act of ['delete', 'insert', 'end'] as const)
         if (!session.isWaiting) await this.#act(session, act, wanted)
     } else if (wanted !== undefined && this.#draw.happens(0.4)) {
-      await this.#act(session, this.#draw.pick(['delete', 'insert', 'update', 'end'] as const), wanted)
+      await this.#act(session, this.#draw.pick(['delete', 'insert', 'update', 'undo', 'undo', 'end'] as const), wanted)
     } else {
       await this.#act(session, this.#draw.weighted(ACTS), this.#id(session))
     }
@@ -237,13 +237,13 @@ export class Walk {
     return session.ask((db) => sql`rollback to savepoint ${sql.id(name)}`.execute(db))
   }
 
-  #advisory(session: TwinSession): Promise<void> {
+  async #advisory(session: TwinSession): Promise<void> {
     const lock = relayLock(`${NAMESPACE} ${this.#draw.pick([1, 2])}`)
-    if (this.#draw.happens(0.4)) return session.ask((db) => sql`select pg_advisory_unlock(${lock}::bigint)`.execute(db))
-    return session.ask((db) =>
-      sql`
-      select case when pg_try_advisory_lock(${lock}::bigint) then 1 else 0 end::text as got`.execute(db),
-    )
+    const unlock = sql`select pg_advisory_unlock(${lock}::bigint)`
+    const take = sql`
+      select case when pg_try_advisory_lock(${lock}::bigint) then 1 else 0 end::text as got`
+    const asked = this.#draw.pick([[unlock], [take], [take, take, unlock], [unlock, unlock, take]])
+    for (const statement of asked) await session.ask((db) => statement.execute(db))
   }
 
   async #relays(act: Act): Promise<void> {
