@@ -44,6 +44,7 @@ export class TwinSession {
   /** Whether it is in a transaction, and how the real server calls that; undefined as long as no answer has told. */
   #isOpen = false
   #xid: string | undefined
+  #isVague = false
 
   private constructor(url: string, watcher: pg.Client, name: string, world: World) {
     this.#url = url
@@ -71,11 +72,16 @@ export class TwinSession {
     this.#story = story
     this.#model = this.#newModel()
     this.#asking = undefined
-    ;[this.#isOpen, this.#xid] = [false, undefined]
+    ;[this.#isOpen, this.#xid, this.#isVague] = [false, undefined, false]
   }
 
   get isWaiting(): boolean {
     return this.#asking !== undefined
+  }
+
+  /** It has waited for a row in vain: whether its transaction has an id now depends on what the others did to the row, and the model does not know. */
+  get isVague(): boolean {
+    return this.#isVague
   }
 
   get isOpen(): boolean {
@@ -175,6 +181,7 @@ export class TwinSession {
       this.#story.witness('waited for a lock')
       this.#onWait?.()
       ;[ours, theirs] = await Promise.all([model, real])
+      this.#isVague = this.#isOpen && this.#xid === undefined && 'rows' in theirs && theirs.rows.length === 0
     }
     this.#compare(sql, told, asked, theirs, ours as Outcome)
     return answerOf(theirs)

@@ -89,7 +89,7 @@ export class Walk {
       for (let step = 0; step < STEPS && isInOrder; step++) {
         await this.#step()
         await this.#letGoOn()
-        isInOrder = story.difference === undefined && this.#isOneByOne()
+        isInOrder = story.difference === undefined && this.#isCertain()
       }
       if (isInOrder) await this.#end()
       else await this.#abandon()
@@ -287,12 +287,14 @@ export class Walk {
     }
   }
 
-  /** Where two wait for one, nobody says who is first: there the run ends. */
-  #isOneByOne(): boolean {
+  /** Where two wait for one, nobody says who is first: there the run ends, and where the model does not know who has an id. */
+  #isCertain(): boolean {
     const { waits } = this.#world.database
-    if (new Set(waits.map(({ holder }) => holder)).size === waits.length) return true
-    this.#world.story.witness('ended where two waited for one')
-    return false
+    const areOneByOne = new Set(waits.map(({ holder }) => holder)).size === waits.length
+    const isVague = this.#sessions.some((session) => session.isVague)
+    if (!areOneByOne) this.#world.story.witness('ended where two waited for one')
+    if (isVague) this.#world.story.witness('ended where somebody had waited in vain')
+    return areOneByOne && !isVague
   }
 
   /** All transactions end, and then both hold the same and have told the same. */

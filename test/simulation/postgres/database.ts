@@ -302,14 +302,12 @@ export class Database {
     // An upsert has the row before it looks whether it may see it.
     if (upserts && tx.isRepeatable) this.#assignXid(tx)
     this.#refuseChanged(tx, id, upto)
-    const since = (this.#versions.get(id) ?? []).filter(({ commit }) => commit > upto)
-    // One that was changed is locked on the way to what it has become; one that was deleted is not.
-    if (since[0] === undefined || since[0].row !== undefined) this.#assignXid(tx)
-    const hasGone = since.some(({ row }) => row === undefined)
+    const hasGone = this.#versions.get(id)?.some(({ commit, row }) => commit > upto && row === undefined) ?? false
     if (hasGone) {
       if (isNew) this.#locks.release(tx, tx.locks.length - 1)
       return undefined
     }
+    this.#assignXid(tx)
     return this.find(id, this.#commits, tx)
   }
 
