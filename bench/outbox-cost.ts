@@ -26,7 +26,14 @@ const pgbench = findProgram('pgbench', [
   '/usr/lib/postgresql/15/bin',
 ])
 if (pgbench === undefined) throw new Error('no program `pgbench` in PATH, nor in /usr/lib/postgresql/*/bin')
-const settings = { fsync, full_page_writes: fsync, autovacuum: 'off', shared_buffers: '256MB', max_wal_size: '4GB' }
+const settings = {
+  fsync,
+  full_page_writes: fsync,
+  wal_level: 'replica',
+  autovacuum: 'off',
+  shared_buffers: '256MB',
+  max_wal_size: '4GB',
+}
 const server = await startPostgres({ own: true, settings })
 const client = new pg.Client(server.url)
 await client.connect()

@@ -5,10 +5,11 @@ import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.j
 import { measureThroughput, speeds, type Throughput } from '../harness/throughput.js'
 import { ROWS, TABLES, WORKLOADS } from './write-cost-contenders.js'
 
-/** Commits wait for the disk, as they do where data matters. Autovacuum would come and go between the turns. */
+/** Commits wait for the disk, as they do where data matters, and the log is what it is by default. Autovacuum would come and go between the turns. */
 const SETTINGS = {
   fsync: 'on',
   full_page_writes: 'on',
+  wal_level: 'replica',
   autovacuum: 'off',
   shared_buffers: '256MB',
   max_wal_size: '4GB',
