@@ -123,15 +123,26 @@ describe('while Redis is away', () => {
     await untilCached(reader, id)
     await waitUntil('the position is settled', 5_000, async () => (await position()) !== undefined)
     redis.freeze()
-    await shop.run(`update products set price = 2 where id = ${id}`)
-    // A change may still have been carried before the freeze was noticed; from here on nothing moves.
+    const [written] = await shop.run(
+      `update products set price = 2 where id = ${id} returning pg_current_xact_id()::text as xid`,
+    )
+    const [log] = await shop.run(`select (pg_current_wal_insert_lsn() - '0/0')::text as lsn`)
+    /** Whether the next leader would begin behind the write. */
+    const isSettled = async () => {
+      const settled = await position()
+      if (source === 'slot') return BigInt(settled as string) >= BigInt(String(log?.lsn))
+      const [row] = await shop.run(`select pg_visible_in_snapshot('${written?.xid}', '${settled}') as is_visible`)
+      return row?.is_visible === true
+    }
+    // The position may still move before the outage is noticed, but not past the write; from here on it stays.
     await waitUntil('the relay meets the outage', 5_000, () => relay.events.of('cache.unavailable').length > 0)
     const stuck = await position()
     await new Promise((resolve) => setTimeout(resolve, 1_500))
+    expect(await isSettled()).toBe(false)
     expect(await position()).toBe(stuck)
     expect((await reader.products.find(id))?.price).toBe(2)
     redis.thaw()
-    await waitUntil('the position moves', 5_000, async () => (await position()) !== stuck)
+    await waitUntil('the position moves', 5_000, isSettled)
     await waitUntil(
       'the copy in Redis is gone or new',
       1_000,

@@ -10,7 +10,9 @@ import { createProducts, openShopDatabase, ShopLab, type ShopProcess } from '../
 import { TcpProxy } from '../../support/tcp-proxy.js'
 import { relayOf, SOURCES, watchProducts } from './relay-lab.js'
 
-const BOUND_MS = 1_000
+const BOUND_MS = 250
+/** How long after the promotion the relay finds its database again. Meanwhile nobody raises the epoch. */
+const RELAY_LATE_MS = 3 * BOUND_MS
 
 describe.each(SOURCES)(
   'a standby of Postgres that is promoted, and had not received the last commits, with a relay that reads the %s:',
@@ -19,6 +21,8 @@ describe.each(SOURCES)(
     let standby: PostgresStandby
     /** What the application calls its database. */
     let name: TcpProxy
+    /** And what the relay calls it. */
+    let relayName: TcpProxy
     let shop: ShopLab
     let databaseUrl: string
 
@@ -31,11 +35,12 @@ describe.each(SOURCES)(
       await db.destroy()
       standby = await primary.makeStandby()
       name = await TcpProxy.start({ port: primary.port })
+      relayName = await TcpProxy.start({ port: primary.port })
       shop = await ShopLab.open()
     }, 120_000)
 
     afterAll(async () => {
-      await name?.close()
+      await Promise.all([name?.close(), relayName?.close()])
       await standby?.stop()
       await primary?.stop()
     })
@@ -56,7 +61,8 @@ describe.each(SOURCES)(
     it('no copy of a lost version is shown once the epoch has been raised, nor ever to a bounded read beyond its bound', async () => {
       const namespace = freshNamespace()
       const options = { databaseUrl: name.through(databaseUrl), namespace, l1: {} }
-      const relay = shop.start({ ...options, relay: relayOf(options, source, { pollMs: 20, electionMs: 100 }) })
+      const ofRelay = { ...options, databaseUrl: relayName.through(databaseUrl) }
+      const relay = shop.start({ ...ofRelay, relay: relayOf(ofRelay, source, { pollMs: 20, electionMs: 100 }) })
       const [writer, reader] = [shop.start(options), shop.start(options)]
       const ids = (
         await ask(primary, 'insert into products (price) select 1 from generate_series(1, 20) returning id')
@@ -103,6 +109,9 @@ describe.each(SOURCES)(
       const before = relay.events.of('epoch').length
       name.pointAt({ port: standby.port })
       name.reset()
+      await new Promise((resolve) => setTimeout(resolve, RELAY_LATE_MS))
+      relayName.pointAt({ port: standby.port })
+      relayName.reset()
       const [row] = await ask(standby, `select count(*)::int as lost from products where price <> 666`)
       expect(row?.lost, 'the new primary has never heard of them').toBe(ids.length)
 

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkHistory, History } from '../../../src/testing.js'
-import { observed, readBounded } from '../../support/bounded-reads.js'
+import { observed, readBounded, writeOutside } from '../../support/bounded-reads.js'
 import { type RedisServer, startRedis } from '../../support/servers/redis.js'
 import { redisCommand } from '../../support/servers/redis-command.js'
 import { waitUntil } from '../../support/servers/wait.js'
@@ -14,8 +14,8 @@ const BOUND_MS = 1_000
 const DEADLINE_MS = 500
 /** Detection and replay: what may pass from the promotion until no old row is left. */
 const LIMIT_MS = 2_000
-/** What one bounded read may take, whatever becomes of the cache: its deadline, and a query. */
-const READ_LIMIT_MS = DEADLINE_MS + 500
+/** What one bounded read may take on a busy machine, whatever becomes of the cache: its deadline, and a query. */
+const READ_LIMIT_MS = DEADLINE_MS + 1_500
 
 describe.each(SOURCES)('a replica of Redis that is made primary, with a relay that reads the %s,', (source) => {
   let shop: ShopLab
@@ -102,7 +102,7 @@ describe.each(SOURCES)('a replica of Redis that is made primary, with a relay th
     expect(await redisCommand(replica.port, 'EXISTS', ...keys), 'the fences are lost').toBe(String(ROWS))
     name.pointAt({ port: replica.port })
     name.reset()
-    await products.update(late, { price: 2 })
+    await writeOutside(shop, `update products set price = 2 where id = ${late}`, [late], history)
     // A process that knows nothing reads what is in the cache.
     const fresh = start({ isMute: true })
     let stale = Number.POSITIVE_INFINITY
@@ -134,7 +134,8 @@ describe.each(SOURCES)('a replica of Redis that is made primary, with a relay th
     expect(staleness.maxMs, 'the old primary has shown what was old, within the bound').toBeGreaterThan(0)
     for (const name of ['reader', 'isolated']) {
       const reads = history.reads.filter(({ process }) => process === name)
-      expect(reads.length, name).toBeGreaterThan(50)
+      // How many depends on the machine; none that is held up does.
+      expect(reads.length, name).toBeGreaterThan(20)
       const longestMs = Math.max(...reads.map(({ startedMs, endedMs }) => endedMs - startedMs))
       expect(longestMs, `the longest read of ${name}`).toBeLessThan(READ_LIMIT_MS)
     }
