@@ -13,8 +13,6 @@ export class BusHub {
 
 /** How long a message is late that others overtake. */
 const OVERTAKEN_MS = 30
-/** How long it takes to subscribe anew. */
-const RECONNECT_MS = 10
 
 /** `Channel` as one process has it: a connection to publish on, and one to hear on. */
 export class BusChannel implements Channel {
@@ -25,6 +23,7 @@ export class BusChannel implements Channel {
   readonly #up: Wire
   readonly #down: Wire
   readonly #faultOf: () => MessageFault | undefined
+  readonly #resubscribeMs: number
   #listener: ChannelListener | undefined
   #isSubscribed = false
   /** Both connections are half open: nothing passes, and nobody says so. */
@@ -36,6 +35,8 @@ export class BusChannel implements Channel {
     host: Host
     hub: BusHub
     latency: Latency
+    /** How long it takes to subscribe, at most. */
+    resubscribeMs: number
     /** Asked for each message that is about to be delivered here. */
     faultOf: () => MessageFault | undefined
   }) {
@@ -45,6 +46,7 @@ export class BusChannel implements Channel {
     this.#up = new Wire(options.scheduler, options.latency)
     this.#down = new Wire(options.scheduler, options.latency)
     this.#faultOf = options.faultOf
+    this.#resubscribeMs = options.resubscribeMs
   }
 
   publish(message: string): Promise<void> {
@@ -121,7 +123,7 @@ export class BusChannel implements Channel {
 
   #subscribe(): void {
     const subscription = ++this.#subscription
-    this.#scheduler.after(this.#scheduler.between(0.2, RECONNECT_MS), () => {
+    this.#scheduler.after(this.#scheduler.between(0.2, this.#resubscribeMs), () => {
       if (this.#listener === undefined || subscription !== this.#subscription) return
       this.#isSubscribed = true
       this.#host.receive(() => {

@@ -56,6 +56,12 @@ export class Client {
 
   async run(): Promise<void> {
     const { profile, scheduler, startsAtMs } = this.#options
+    const { warmMs = 0 } = profile
+    if (warmMs > 0 && startsAtMs === 0) {
+      await this.#pause(scheduler.between(0, warmMs / 2))
+      await this.#options.home().products.find(1)
+      await this.#pause(warmMs - scheduler.nowMs)
+    }
     await this.#pause(startsAtMs)
     for (let call = 0; call < profile.calls; call++) {
       await this.#pause(scheduler.between(0, 2 * profile.thinkMs))

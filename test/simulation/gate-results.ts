@@ -14,10 +14,6 @@ export interface GateResult {
 export type GateResults = Partial<Record<AblationName, GateResult>>
 
 const RESULTS = new URL('gate-results.json', import.meta.url)
-const TABLE = new URL('../../docs/design/evidence/ablations.md', import.meta.url)
-const ROW = /^\| `(\w+)` \|.*$/gm
-/** Of the cells between the bars of a row: the one before the first bar is empty. */
-const SIMULATOR = 4
 
 export function resultOf(name: AblationName, { seeds, broken }: Tally): GateResult {
   const [first] = broken
@@ -29,33 +25,11 @@ export function savedResults(): GateResults {
   return JSON.parse(readFileSync(RESULTS, 'utf8'))
 }
 
-export function evidenceTable(): string {
-  return readFileSync(TABLE, 'utf8')
-}
-
-/** Writes down what was seen, in place of what was seen of this ablation before, and into the table of evidence. */
-export function saveResult(name: AblationName, result: GateResult): void {
+/** Writes down what was seen, in place of what was seen of this ablation before. Returns all that is known now. */
+export function saveResult(name: AblationName, result: GateResult): GateResults {
   const all = { ...savedResults(), [name]: result }
   const known = Object.keys(ABLATIONS).filter((each): each is AblationName => each in all)
   const results = Object.fromEntries(known.map((each) => [each, all[each]]))
   writeFileSync(RESULTS, `${JSON.stringify(results, null, 2)}\n`)
-  writeFileSync(TABLE, withResults(evidenceTable(), results))
-}
-
-/** The table with the simulator's column as the results have it. */
-export function withResults(table: string, results: GateResults): string {
-  return table.replaceAll(ROW, (row, name: string) => {
-    const cells = row.split('|')
-    cells[SIMULATOR] = ` ${cellOf(name, results[name as AblationName])} `
-    return cells.join('|')
-  })
-}
-
-function cellOf(name: string, result: GateResult | undefined): string {
-  if (!(name in ABLATIONS)) return 'not planted'
-  if (result === undefined) return 'not tried'
-  const { seeds, caught, profiles } = result
-  const count = seeds === 1 ? '1 seed' : `${seeds} seeds`
-  if (caught === null) return `not caught in ${count} of ${profiles}`
-  return `caught: seed ${caught.seed} (${caught.profile}), after ${count}`
+  return results
 }

@@ -1,4 +1,5 @@
-import { ABLATIONS, type Ablation, type AblationName } from './ablations.js'
+import type { Ablation } from './ablation.js'
+import { ABLATIONS, type AblationName } from './ablations.js'
 import { bundleSimulation } from './bundle.js'
 import { runSeeds, type Tally } from './runner.js'
 

@@ -27,7 +27,7 @@ export class Host {
       wallMs: () => START_WALL_MS + scheduler.nowMs + wallSkewMs,
       after: (ms, act) => this.#after(ms, act),
       sleep: (ms, signal) => this.#sleep(ms, signal),
-      endOfTick: (act) => void Promise.resolve().then(() => process.nextTick(act)),
+      endOfTick: (act) => scheduler.endOfTick(act),
     }
   }
 

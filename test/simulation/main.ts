@@ -14,9 +14,10 @@ import { parseArgs } from 'node:util'
 import { describeViolation } from '../../src/testing/violation.js'
 import { ABLATIONS, type AblationName } from './ablations.js'
 import { bundleSimulation } from './bundle.js'
+import { saveTable } from './evidence.js'
 import { runGate } from './gate.js'
 import { resultOf, saveResult } from './gate-results.js'
-import { PROFILE_NAMES, PROFILES } from './profile.js'
+import { PROFILE_NAMES, PROFILES } from './profiles.js'
 import { runSeeds } from './runner.js'
 import { simulate } from './world.js'
 
@@ -88,7 +89,7 @@ async function guard(): Promise<void> {
     ...{ span: to + 1, threads: wholeNumber(values.threads) },
     ...(ablations === undefined ? {} : { names: ablations as AblationName[] }),
     onCaught: ({ name, tally }) => {
-      if (values.save) saveResult(name, resultOf(name, tally))
+      if (values.save) saveTable(saveResult(name, resultOf(name, tally)))
       const [first] = tally.broken
       if (first === undefined) through++
       const story = first ? `seed ${first.seed} (${first.profile}): ${first.what[0]}` : 'NOBODY NOTICES'

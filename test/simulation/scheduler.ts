@@ -1,6 +1,9 @@
 import type { Chance } from '../../src/core/clock.js'
 import { settle } from '../support/manual-clock.js'
 
+/** Once in so many events the event loop of Node has its turn too: it reports promises whose rejection nobody has handled. */
+const TURN_EVERY = 64
+
 interface Event {
   readonly atMs: number
   readonly order: number
@@ -17,6 +20,7 @@ export class Scheduler {
   readonly #heap: Event[] = []
   #added = 0
   #nowMs = 0
+  #atEnd: (() => void)[] = []
   /** Events that have happened. */
   steps = 0
 
@@ -55,19 +59,35 @@ export class Scheduler {
     }
   }
 
+  /** Calls `act` when everything has run that the current event has set off and that need not wait for another one. */
+  endOfTick(act: () => void): void {
+    this.#atEnd.push(act)
+  }
+
   /** Lets everything happen until then. */
   async run(untilMs: number): Promise<void> {
-    await settle()
+    await this.#settle()
     for (let next = this.#heap[0]; next !== undefined && next.atMs <= untilMs; next = this.#heap[0]) {
       this.#pop()
       const { act } = next
       if (act === undefined) continue
       this.#nowMs = Math.max(this.#nowMs, next.atMs)
-      this.steps++
+      if (++this.steps % TURN_EVERY === 0) await settle()
       act()
-      await settle()
+      await this.#settle()
     }
     this.#nowMs = untilMs
+  }
+
+  /** Lets everything run that need not wait for an event. */
+  async #settle(): Promise<void> {
+    await promiseJobs()
+    while (this.#atEnd.length > 0) {
+      const acts = this.#atEnd
+      this.#atEnd = []
+      for (const act of acts) act()
+      await promiseJobs()
+    }
   }
 
   #push(event: Event): void {
@@ -101,4 +121,9 @@ export class Scheduler {
 
 function isBefore(a: Event, b: Event): boolean {
   return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)
+}
+
+/** Until no promise has anything left to do. Node runs a tick when its queue of them is empty; a turn of its loop costs ten times as much. */
+function promiseJobs(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve))
 }

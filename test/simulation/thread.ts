@@ -1,8 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { describeViolation } from '../../src/testing/violation.js'
-import { profileOf } from './profile.js'
+import { profileOf } from './profiles.js'
 import type { Broken, Tally, Task } from './runner.js'
 import { simulate } from './world.js'
+
+// Errors are made all the time here, and nobody reads where.
+Error.stackTraceLimit = 0
 
 /** What a thread does: seeds, one after the other, until there are no more or it is told to stop. */
 const port = parentPort

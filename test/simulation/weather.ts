@@ -26,6 +26,8 @@ export interface WeatherOptions {
 /** Longer than a lease and than a fence is remembered. */
 const LONGEST_PAUSE_MS = 1_300
 const LONGEST_STALL_MS = 250
+/** Longer than a fence is remembered. */
+const LOADED_STALL_MS = 1_500
 const SOON_MS = 5
 /** A statement that is never answered arrives well before its keys are fenced for the third time: `REPEAT_AFTER_MS` of engine/fencer.ts. */
 const DOUBT_MS = 1_300
@@ -117,6 +119,14 @@ export class Weather {
     })
   }
 
+  /** What is stored of it may arrive when the fences that it was held against are forgotten. */
+  loadedFromStandby(redis: ShopProcess['redis']): void {
+    const { loadedStall = 0 } = this.#faults
+    const { scheduler } = this.#options
+    if (this.#isOver || loadedStall === 0 || !scheduler.happens(loadedStall)) return
+    redis.stall(scheduler.between(0, LOADED_STALL_MS))
+  }
+
   messageFault(): MessageFault | undefined {
     const { messageLost = 0, messageTwice = 0, messageOvertaken = 0 } = this.#faults
     if (this.#isOver || messageLost + messageTwice + messageOvertaken === 0) return undefined
@@ -145,9 +155,21 @@ export class Weather {
 
   #pause(): void {
     const process = this.#anyone()
-    if (process === undefined || process.host.isStopped) return
-    const { scheduler, tell, witnesses, profile } = this.#options
-    const ms = scheduler.between(20, LONGEST_PAUSE_MS)
+    if (process !== undefined) this.#stop(process, this.#options.scheduler.between(20, LONGEST_PAUSE_MS))
+  }
+
+  /** Between a COMMIT and the fences that follow it. */
+  committed(by: string): void {
+    const { committedPause = 0 } = this.#faults
+    const { scheduler, processes } = this.#options
+    if (this.#isOver || committedPause === 0 || !scheduler.happens(committedPause)) return
+    const process = processes().find(({ host }) => host.name === by)
+    if (process !== undefined) this.#stop(process, scheduler.between(20, LONGEST_STALL_MS))
+  }
+
+  #stop(process: ShopProcess, ms: number): void {
+    if (process.host.isStopped) return
+    const { tell, witnesses, profile } = this.#options
     tell(process.host.name, `is stopped for ${Math.round(ms)} ms`)
     const { l1, bus } = profile.options
     if (l1?.maxEntries !== 0 && ms > (bus?.trustMs ?? 0)) {

@@ -2,31 +2,31 @@ import { isCorralError } from '../../src/core/errors.js'
 import type { CorralEvent } from '../../src/core/events.js'
 import { checkHistory, type HistoryReport } from '../../src/testing/check-history.js'
 import { History } from '../../src/testing/history.js'
-import { findStoredCopies } from '../../src/testing/stored-copies.js'
 import type { Violation } from '../../src/testing/violation.js'
 import { seededChance } from '../support/seeded-chance.js'
 import { BusChannel, BusHub } from './bus.js'
 import { Client, skuOf } from './clients.js'
+import { Doubts } from './doubts.js'
 import { Host } from './host.js'
 import { Database } from './postgres/database.js'
 import { kyselyOver } from './postgres/dialect.js'
 import { isVisible, parseSnapshot } from './postgres/snapshot.js'
 import { type Shop, ShopProcess } from './process.js'
-import { PROFILES, type Profile, type ProfileName, profileOf } from './profile.js'
+import type { Profile } from './profile.js'
+import { PROFILES, type ProfileName, profileOf } from './profiles.js'
 import { type Arrival, RedisConnection } from './redis/connection.js'
-import { scannable } from './redis/scannable.js'
 import { RedisServers } from './redis/servers.js'
+import { lookAtRest } from './rest.js'
 import { Scheduler } from './scheduler.js'
 import { Weather } from './weather.js'
 import { WitnessLog } from './witnesses.js'
 
 /** How long a run lasts in which things go wrong, and how long it then has to come to rest. */
-const STORM_MS = 450
+const STORM_MS = 350
 const CALM_MS = 6_000
 /** How long nothing may be left to do before a run is at rest: messages that were lost are noticed within this time. */
 const QUIET_MS = 450
-/** Answers from memory lag behind others' writes for as long as messages are trusted to arrive, and for the time they take. */
-const MEMORY_LAG_IN_TRUST = 3
+const RESUBSCRIBE_MS = 10
 
 export interface Run {
   readonly seed: number
@@ -40,13 +40,6 @@ export interface Run {
   /** Races that took place: see witnesses.ts. */
   readonly witnesses: readonly string[]
   readonly events: number
-}
-
-/** From a failover to the end of the replay, what was acknowledged before may be missed. */
-interface Doubt {
-  readonly shard: string
-  readonly fromMs: number
-  untilMs: number
 }
 
 /** Runs one seed from beginning to end. The same seed gives the same run, on every machine. */
@@ -71,7 +64,7 @@ class World {
   readonly #replica = { commit: 0 }
   readonly #story: string[] = []
   readonly #faults: string[] = []
-  readonly #doubts: Doubt[] = []
+  readonly #doubts: Doubts
   #chances = 0
 
   constructor(seed: number, tells: boolean) {
@@ -79,14 +72,18 @@ class World {
     this.#tells = tells
     this.#profileName = profileOf(seed)
     this.#profile = PROFILES[this.#profileName]
+    this.#doubts = new Doubts(this.#profile)
     this.#scheduler = new Scheduler(this.#chance())
     const scheduler = this.#scheduler
+    const { touched = 0 } = this.#profile.repository
     this.#witnesses = new WitnessLog(() => scheduler.nowMs)
     this.#database = new Database({
       nowMs: () => scheduler.nowMs,
+      isTouched: () => touched > 0 && scheduler.happens(touched),
       onCommit: (changes, { by }) => {
         const left = changes.map(({ id, ...change }) => ({ key: `shop:{public.products/${id}}`, ...change }))
         this.#witnesses.committed(by, left)
+        this.#weather.committed(by)
         for (const { id, version, absent } of changes) {
           const atMs = scheduler.nowMs
           this.#tell('database', `commits ${id} as ${absent ? 'gone, ' : ''}${version}`)
@@ -102,34 +99,39 @@ class World {
       },
     })
     const serverClock = new Host(scheduler, 'redis', 0).clock
-    this.#servers = new RedisServers(serverClock, this.#profile.shards)
+    const { shards, faults } = this.#profile
+    this.#servers = new RedisServers(serverClock, shards, (faults.redisFailover ?? 0) > 0)
     this.#weather = new Weather({
       ...{ profile: this.#profile, scheduler, servers: this.#servers, database: this.#database },
       processes: () => this.#living,
       tell: this.#tell,
       witnesses: this.#witnesses,
-      onFailover: (shard) =>
-        void this.#doubts.push({ shard, fromMs: scheduler.nowMs, untilMs: Number.POSITIVE_INFINITY }),
+      onFailover: (shard) => this.#doubts.begin(shard, scheduler.nowMs),
       onIsolationEnd: (shard) => this.#endDoubts(shard),
     })
   }
 
   async run(): Promise<Run> {
-    const { clients, processes, startsLate = false, stormMs = STORM_MS } = this.#profile
+    const { clients, processes, startLate = 0, warmMs = 0, stormMs = STORM_MS, ids } = this.#profile
     await this.#stock()
     const scheduler = this.#scheduler
-    const lateMs = startsLate ? scheduler.between(0, stormMs / 2) : 0
-    for (let nth = 0; nth < processes; nth++) {
-      if (nth === processes - 1) scheduler.after(lateMs, () => this.#start(nth))
-      else this.#start(nth)
+    const startsAtMs = Array.from({ length: processes }, (_, nth) =>
+      nth < processes - startLate ? 0 : scheduler.between(0, stormMs / 2),
+    )
+    for (const [nth, atMs] of startsAtMs.entries()) {
+      if (atMs === 0) this.#start(nth)
+      else scheduler.after(atMs, () => this.#start(nth))
     }
-    const users = Array.from({ length: clients }, (_, nth) => this.#client(nth, lateMs))
+    const users = Array.from({ length: clients }, (_, nth) => this.#client(nth, startsAtMs))
     for (const user of users) void user.run()
-    this.#weather.begin(stormMs * 0.9)
-    await scheduler.run(stormMs)
+    scheduler.after(warmMs, () => this.#weather.begin(stormMs * 0.9))
+    await scheduler.run(warmMs + stormMs)
     this.#weather.end()
     await this.#untilQuiet(users)
-    await this.#lookAtRest()
+    await lookAtRest({
+      ...{ ids, database: this.#database, servers: this.#servers, processes: this.#living },
+      history: this.#history,
+    })
     return this.#result()
   }
 
@@ -168,18 +170,20 @@ class World {
     if (this.#tells) this.#story.push(`${this.#scheduler.nowMs.toFixed(2).padStart(9)}  ${who}: ${what}`)
   }
 
-  /** The rows there are to begin with: every other one, and the first. */
+  /** The rows there are to begin with: every other one, and the first. Nobody has been told anything older. */
   async #stock(): Promise<void> {
     for (let id = 1; id <= this.#profile.ids; id += 2) {
       const tx = this.#database.begin()
-      await this.#database.insert(tx, id, skuOf(id), id)
+      const { corral_version: version } = await this.#database.insert(tx, id, skuOf(id), id)
       this.#database.commit(tx)
+      const state = { key: `products/${id}`, version, absent: false, outcome: 'fenced' } as const
+      this.#history.write({ process: 'database', startedMs: 0, endedMs: 0, ...state })
     }
   }
 
   #start(nth: number): void {
     const scheduler = this.#scheduler
-    const { latency, repository } = this.#profile
+    const { latency, repository, resubscribeMs = RESUBSCRIBE_MS } = this.#profile
     const name = `p${nth + 1}`
     const host = new Host(scheduler, name, scheduler.between(-60_000, 60_000))
     const chance = this.#chance()
@@ -190,37 +194,39 @@ class World {
       faultOf: () => this.#weather.commandFault(),
     })
     const bus = new BusChannel({
-      ...{ scheduler, host, hub: this.#hub, latency: latency.bus },
+      ...{ scheduler, host, hub: this.#hub, latency: latency.bus, resubscribeMs },
       faultOf: () => this.#weather.messageFault(),
     })
     const database = this.#database
     const onBug = (error: unknown) => void this.#faults.push(`bug of the simulator: ${String(error)}`)
     const isAltered = this.#profile.releases === 2 && nth % 2 === 1
-    const common = { scheduler, database, host, latency: latency.postgres, onBug, isAltered }
+    const latencies = { latency: latency.postgres, loadLatency: latency.load }
+    const common = { scheduler, database, host, ...latencies, onBug, isAltered }
     const postgres = kyselyOver<Shop>({
       ...common,
       faultOf: (sql) => this.#weather.statementFault(sql),
       onLoad: (ids) => this.#loads(name, ids),
     })
     const replica = repository.loadFrom
-      ? kyselyOver<Shop>({ ...common, replica: this.#replica, faultOf: () => undefined }).db
+      ? kyselyOver<Shop>({
+          ...{ ...common, replica: this.#replica, faultOf: () => undefined },
+          onLoad: () => () => this.#weather.loadedFromStandby(redis),
+        }).db
       : undefined
-    this.#processes.push(
-      new ShopProcess({
-        ...{ nth, host, redis, bus, postgres, replica, profile: this.#profile, history: this.#history },
-        chance: { number: chance.number, token: tokensOf(name) },
-        onEvent: (event) => this.#happened(name, event),
-      }),
-    )
+    this.#processes[nth] = new ShopProcess({
+      ...{ nth, host, redis, bus, postgres, replica, profile: this.#profile, history: this.#history },
+      chance: { number: chance.number, token: tokensOf(name) },
+      onEvent: (event) => this.#happened(name, event),
+    })
   }
 
-  #client(nth: number, lateMs: number): Client {
+  #client(nth: number, startsAtMs: readonly number[]): Client {
     const home = nth % this.#profile.processes
     return new Client({
       ...{ name: `c${nth + 1}`, profile: this.#profile, scheduler: this.#scheduler, history: this.#history },
       processes: () => this.#living,
       home: () => this.#processes[home] as ShopProcess,
-      startsAtMs: home === this.#profile.processes - 1 ? lateMs : 0,
+      startsAtMs: startsAtMs[home] as number,
       tell: this.#tell,
       onRollback: () => this.#witnesses.note('A5 a transaction thought better of it'),
       onFailedRead: (error) => void this.#faults.push(`a read failed: ${String(error)}`),
@@ -255,47 +261,10 @@ class World {
     if (isBug) this.#faults.push(`background ${event.task} failed: ${String(event.error)}`)
   }
 
-  /** Everything that may still be served, held against the database. */
-  async #lookAtRest(): Promise<void> {
-    const { commits } = this.#database
-    const stored = (id: number) => this.#database.find(id, commits)?.corral_version ?? null
-    for (const server of this.#servers.primaries) {
-      const { copies } = await findStoredCopies(scannable(server), 'shop')
-      for (const { kind, id, isCopy, entry, redisKey } of copies) {
-        if (kind !== 'row') continue
-        const place = isCopy ? 'redis copy' : 'redis'
-        const version = entry.kind === 'absent' ? null : (entry.version ?? versionSaidIn(entry.payload))
-        this.#history.rest({ place, key: redisKey, version, stored: stored(Number(id[0])) })
-      }
-    }
-    for (const { host, products } of this.#living) {
-      for (let id = 1; id <= this.#profile.ids; id++) {
-        const row = products.peek(id)
-        if (row === undefined) continue
-        const place = `memory of ${host.name}`
-        this.#history.rest({ place, key: `products/${id}`, version: row.corral_version, stored: stored(id) })
-      }
-    }
-  }
-
   /** Everything acknowledged before has been fenced again, or nobody asks the wrong server any more. */
   #endDoubts(shard: string): void {
     if (this.#living.some(({ redis }) => redis.isolatedFrom.has(shard))) return
-    for (const doubt of this.#doubts) {
-      if (doubt.shard === shard) doubt.untilMs = Math.min(doubt.untilMs, this.#scheduler.nowMs)
-    }
-  }
-
-  /** What is promised of everything but a cache that has forgotten fences and has not been told them again. */
-  #isPromised(violation: Violation): boolean {
-    if (this.#profile.unpromised?.includes(violation.check)) return false
-    if (violation.check !== 'acknowledged') return true
-    const { startedMs } = violation.read
-    return !this.#doubts.some(({ fromMs, untilMs }) => startedMs >= fromMs && startedMs < untilMs + this.#memoryLagMs)
-  }
-
-  get #memoryLagMs(): number {
-    return MEMORY_LAG_IN_TRUST * (this.#profile.options.bus?.trustMs ?? 0)
+    this.#doubts.end(shard, this.#scheduler.nowMs)
   }
 
   #result(): Run {
@@ -310,17 +279,17 @@ class World {
       },
       {
         allWritesAreRecorded: true,
-        memoryLagMs: this.#memoryLagMs,
+        memoryLagMs: this.#doubts.memoryLagMs,
         maxExamples: Number.POSITIVE_INFINITY,
         ...(ttl?.freshMs === undefined ? {} : { freshMs: ttl.freshMs }),
       },
     )
-    if (this.#profile.countsLoads && report.loads.mostAtOnce > 1) {
+    if (this.#profile.countsLoads === 'fleet' && report.loads.mostAtOnce > 1) {
       this.#faults.push(`${report.loads.mostAtOnce} loads of one row at once in the fleet`)
     }
     return {
       ...{ seed: this.#seed, profile: this.#profileName, report, faults: this.#faults, story: this.#story },
-      violations: report.violations.filter((violation) => this.#isPromised(violation)),
+      violations: report.violations.filter((violation) => this.#doubts.isPromised(violation)),
       witnesses: this.#witnesses.seen,
       events: this.#scheduler.steps,
     }
@@ -329,11 +298,6 @@ class World {
 
 /** Said so often that a story would drown in them. */
 const QUIET: ReadonlySet<CorralEvent['type']> = new Set(['relay.beat', 'started', 'durability', 'coalesced'])
-
-/** Of an entry without a stamp: what its row says of itself. */
-function versionSaidIn(payload: Uint8Array): string | null {
-  return /products\/\d+ (\d+)/.exec(Buffer.from(payload).toString('latin1'))?.[1] ?? null
-}
 
 function tokensOf(name: string): () => string {
   let tokens = 0

@@ -39,22 +39,48 @@ const RELATIONS = JSON.stringify({
 
 const NO_ROW = { id: null, sku: null, price: null, corral_version: null, says: null }
 
+type Answer = (isAltered: boolean) => Record<string, unknown>[]
+
+const DESCRIBED = JSON.stringify(CATALOG)
+const DESCRIBED_ALTERED = JSON.stringify(ALTERED)
+
+/** What is asked, by how it begins. */
+const QUESTIONS: readonly (readonly [start: string, Answer])[] = [
+  [
+    "select json_build_object(\n      'schema'",
+    (isAltered) => [{ relation: isAltered ? DESCRIBED_ALTERED : DESCRIBED }],
+  ],
+  ['with named as (', () => [{ answer: RELATIONS }]],
+  ['select count(*)::text as found from pg_trigger', () => [{ found: '2' }]],
+  ['select count(*)::text as missing', () => [{ missing: '0' }]],
+  ['select (select count(*) from pg_trigger', () => [{ triggers: '2', published: '0', alone: 'true' }]],
+  ['select has_table_privilege', () => [{ may: 'true' }]],
+  ['select (has_schema_privilege', () => [{ allowed: 'true' }]],
+]
+
+const shapeOf: Answer = (isAltered) => [
+  isAltered ? Object.fromEntries(reordered(Object.entries(NO_ROW))) : { ...NO_ROW },
+]
+
+/** By their text: there are few, and each is asked by every process of every run. */
+const KNOWN = new Map<string, Answer | undefined>()
+
+function answerTo(sql: string): Answer | undefined {
+  if (KNOWN.has(sql)) return KNOWN.get(sql)
+  const text = sql.trimStart()
+  const [, found] = QUESTIONS.find(([start]) => text.startsWith(start)) ?? []
+  const answer = found ?? (text.includes('select 1 as corralone') ? shapeOf : undefined)
+  KNOWN.set(sql, answer)
+  return answer
+}
+
+export function isAboutCatalog(sql: string): boolean {
+  return answerTo(sql) !== undefined
+}
+
 /** Undefined: this is no question about the catalog. */
 export function catalogAnswer(sql: string, isAltered: boolean): Record<string, unknown>[] | undefined {
-  const text = sql.trimStart()
-  if (text.startsWith("select json_build_object(\n      'schema'"))
-    return [{ relation: JSON.stringify(isAltered ? ALTERED : CATALOG) }]
-  if (text.startsWith('with named as (')) return [{ answer: RELATIONS }]
-  if (text.includes('select 1 as corralone'))
-    return [isAltered ? Object.fromEntries(reordered(Object.entries(NO_ROW))) : { ...NO_ROW }]
-  if (text.startsWith('select count(*)::text as found from pg_trigger')) return [{ found: '2' }]
-  if (text.startsWith('select count(*)::text as missing')) return [{ missing: '0' }]
-  if (text.startsWith('select (select count(*) from pg_trigger')) {
-    return [{ triggers: '2', published: '0', alone: 'true' }]
-  }
-  if (text.startsWith('select has_table_privilege')) return [{ may: 'true' }]
-  if (text.startsWith('select (has_schema_privilege')) return [{ allowed: 'true' }]
-  return undefined
+  return answerTo(sql)?.(isAltered)
 }
 
 function column(name: string, type: string, builtin: string, notNull: boolean) {

@@ -24,6 +24,7 @@ type Outcome = 'committed' | 'aborted' | 'in progress'
 export class Database {
   readonly #nowMs: () => number
   readonly #onCommit: (changes: readonly Committed[], by: Transaction) => void
+  readonly #isTouched: () => boolean
   readonly #locks = new Locks()
   readonly #versions = new Map<number, Version[]>()
   readonly #tombs = new Map<number, { readonly version: bigint; readonly commit: number }>()
@@ -45,9 +46,12 @@ export class Database {
   constructor(options: {
     nowMs: () => number
     onCommit?: (changes: readonly Committed[], by: Transaction) => void
+    /** Asked of each row that is about to be committed: whether a trigger changes it once more. */
+    isTouched?: () => boolean
   }) {
     this.#nowMs = options.nowMs
     this.#onCommit = options.onCommit ?? (() => {})
+    this.#isTouched = options.isTouched ?? (() => false)
   }
 
   get commits(): number {
@@ -212,6 +216,7 @@ export class Database {
     tx.hasEnded = true
     const { xid } = tx
     if (xid !== undefined) {
+      this.#touch(tx)
       this.#commits++
       for (const { id, row } of tx.rows) {
         const versions = this.#versions.get(id)
@@ -247,6 +252,15 @@ export class Database {
       if (page.length === limit) break
     }
     return page
+  }
+
+  /** A deferred trigger: nobody's statement has returned what it leaves. */
+  #touch(tx: Transaction): void {
+    for (const { id, row } of new Map(tx.rows.map((write) => [write.id, write])).values()) {
+      if (row === undefined || !this.#isTouched()) continue
+      const touched = rowOf(id, row.sku, row.price + 1, max(BigInt(row.corral_version) + 1n, this.#micros))
+      this.#write(tx, id, touched, 'u', null, touched.corral_version)
+    }
   }
 
   #assignXid(tx: Transaction): number {

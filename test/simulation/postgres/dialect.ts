@@ -12,6 +12,7 @@ import {
 import type { Host } from '../host.js'
 import type { Scheduler } from '../scheduler.js'
 import { type Latency, travelMs } from '../wire.js'
+import { isAboutCatalog } from './catalog.js'
 import type { Database } from './database.js'
 import { type Replica, Session } from './session.js'
 
@@ -23,6 +24,8 @@ export interface SimulatedPostgres {
   readonly database: Database
   readonly host: Host
   readonly latency: Latency
+  /** Of loads. Default: the same. */
+  readonly loadLatency?: Latency | undefined
   /** Left out: this is the primary. */
   readonly replica?: Replica | undefined
   /** To this process, the table's columns are in another order. */
@@ -118,8 +121,7 @@ class Connection implements DatabaseConnection {
   async executeQuery<Result>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Result>> {
     if (this.isBroken) throw new Error(LOST)
     const { onLoad } = this.#postgres
-    const isLoad = sql.includes('"corralrow".*') && sql.includes('"corralrow"."id" = any')
-    const loads = isLoad ? onLoad?.(idsIn(parameters)) : undefined
+    const loads = isLoad(sql) ? onLoad?.(idsIn(parameters)) : undefined
     try {
       const rows = await this.#travel(sql, parameters)
       return { rows: rows as Result[], numAffectedRows: BigInt(rows.length) }
@@ -133,7 +135,8 @@ class Connection implements DatabaseConnection {
   }
 
   #travel(sql: string, parameters: readonly unknown[]): Promise<Record<string, unknown>[]> {
-    const { scheduler, host, latency, faultOf } = this.#postgres
+    const { scheduler, host, faultOf } = this.#postgres
+    const latency = latencyOf(sql, this.#postgres)
     const fault = faultOf(sql)
     return new Promise((resolve, reject) => {
       const lose = () => {
@@ -153,15 +156,15 @@ class Connection implements DatabaseConnection {
       scheduler.after(travelMs(scheduler, latency), () => {
         // Of a process that has died, the server reads what had been sent, and then that nobody is there.
         void this.#run(sql, parameters).then(
-          (rows) => this.#answer(fault, () => resolve(rows), lose),
-          (error) => this.#answer(fault, () => reject(error), lose),
+          (rows) => this.#answer(fault, latency, () => resolve(rows), lose),
+          (error) => this.#answer(fault, latency, () => reject(error), lose),
         )
       })
     })
   }
 
-  #answer(fault: StatementFault | undefined, arrive: () => void, lose: () => void): void {
-    const { scheduler, host, latency } = this.#postgres
+  #answer(fault: StatementFault | undefined, latency: Latency, arrive: () => void, lose: () => void): void {
+    const { scheduler, host } = this.#postgres
     const isLost = fault === 'unanswered'
     if (isLost || host.isDead) this.#session.close()
     scheduler.after(travelMs(scheduler, latency), isLost ? lose : () => host.receive(arrive))
@@ -175,6 +178,16 @@ class Connection implements DatabaseConnection {
       throw error
     }
   }
+}
+
+/** Half of a run would be over before all processes know their table, were what they ask of the catalog as slow as the rest. */
+function latencyOf(sql: string, { latency, loadLatency = latency }: SimulatedPostgres): Latency {
+  if (isAboutCatalog(sql)) return { ...latency, slowShare: 0 }
+  return isLoad(sql) ? loadLatency : latency
+}
+
+function isLoad(sql: string): boolean {
+  return sql.includes('"corralrow".*') && sql.includes('"corralrow"."id" = any')
 }
 
 function idsIn([ids]: readonly unknown[]): string[] {

@@ -14,18 +14,19 @@ interface Shard {
   generation: number
 }
 
-/** The servers of the cache: one or more shards, each with a replica. */
+/** The servers of the cache: one or more shards, each with a replica where there may be a failover. */
 export class RedisServers {
   readonly #clock: Clock
+  readonly #hasReplicas: boolean
   readonly #shards: Shard[]
+  readonly #names = new Map<CacheKey, string>()
 
-  constructor(clock: Clock, shards: number) {
+  constructor(clock: Clock, shards: number, hasReplicas: boolean) {
     this.#clock = clock
+    this.#hasReplicas = hasReplicas
     this.#shards = Array.from({ length: shards }, (_, nth) => {
       const name = `shard ${nth + 1}`
-      const primary = new RedisServer(clock, `${name}.0`)
-      primary.replica = new RedisServer(clock, `${name}.1`)
-      return { name, primary, former: undefined, generation: 1 }
+      return { name, primary: this.#server(name, 0), former: undefined, generation: 1 }
     })
   }
 
@@ -46,6 +47,14 @@ export class RedisServers {
   }
 
   of(key: CacheKey): string {
+    const known = this.#names.get(key)
+    if (known !== undefined) return known
+    const name = this.#placeOf(key)
+    this.#names.set(key, name)
+    return name
+  }
+
+  #placeOf(key: CacheKey): string {
     const tick = /:(\d+)\}:tick$/.exec(key)?.[1]
     const at = tick === undefined ? Math.floor((keySlot(key) * this.#shards.length) / SLOTS) : Number(tick) - 1
     return (this.#shards[at] as Shard).name
@@ -72,7 +81,12 @@ export class RedisServers {
   restart(name: string): void {
     const shard = this.shard(name)
     shard.generation += 10
-    shard.primary = new RedisServer(this.#clock, `${name}.${shard.generation}`)
-    shard.primary.replica = new RedisServer(this.#clock, `${name}.${shard.generation + 1}`)
+    shard.primary = this.#server(name, shard.generation)
+  }
+
+  #server(shard: string, generation: number): RedisServer {
+    const server = new RedisServer(this.#clock, `${shard}.${generation}`)
+    if (this.#hasReplicas) server.replica = new RedisServer(this.#clock, `${shard}.${generation + 1}`)
+    return server
   }
 }

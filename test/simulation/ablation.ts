@@ -1,0 +1,11 @@
+import type { SourceEdit } from './bundle.js'
+import type { ProfileName } from './profiles.js'
+
+/** A mechanism of the shipped code, and how it is taken out of it. */
+export interface Ablation {
+  /** The mechanism that is missing then. */
+  readonly says: string
+  readonly edits: readonly SourceEdit[]
+  /** Where it shows. */
+  readonly profiles: readonly ProfileName[]
+}

@@ -1,0 +1,60 @@
+import type { Ablation } from '../ablation.js'
+
+const FENCER = 'engine/fencer.ts'
+const FILLER = 'engine/filler.ts'
+
+export const MEMORY = {
+  keepsOnlyWhatStayed: {
+    says: 'L1 keeps a value only if nothing was invalidated since it was asked for',
+    edits: [{ file: 'engine/l1.ts', replace: 'if (this.generation(slot) !== generation) return', by: '' }],
+    profiles: ['unstamped'],
+  },
+  announcesAfterFence: {
+    says: 'other processes are told after the fence',
+    edits: [
+      {
+        file: FENCER,
+        replace: '    const [sent, differing] = await Promise.all(',
+        by: '    this.#announce(changes)\n    const [sent, differing] = await Promise.all(',
+      },
+      { file: FENCER, replace: '    if (!isBehind || this.#store.resends !== resends) announce()', by: '' },
+    ],
+    profiles: ['unstamped'],
+  },
+  forgetsTwiceUnstamped: {
+    says: 'without a stamp, the writer drops its own copy once more after the fence',
+    edits: [
+      {
+        file: FENCER,
+        replace:
+          '    for (const change of changes) if (!change.hasFloor || change.version === null) this.#invalidation.apply(change)',
+        by: '',
+      },
+    ],
+    profiles: ['unstamped'],
+  },
+  gapEmptiesNear: {
+    says: 'a gap in the numbering empties L1',
+    edits: [{ file: 'engine/bus.ts', replace: "        this.#flush('gap')\n", by: '' }],
+    profiles: ['near', 'unstamped'],
+  },
+  trustRunsOut: {
+    says: 'L1 answers only while heartbeats come back',
+    edits: [{ file: 'engine/bus.ts', replace: 'return nowMs < this.#trustedUntilMs', by: 'return nowMs < Infinity' }],
+    profiles: ['frozen'],
+  },
+  subscribingEmptiesNear: {
+    says: 'a new subscription empties L1',
+    edits: [{ file: 'engine/bus.ts', replace: "    this.#flush('subscribed')\n", by: '' }],
+    profiles: ['resets'],
+  },
+  shownOutdatesNear: {
+    says: 'a reader who was shown a newer version drops the copy in L1',
+    edits: [
+      { file: 'engine/reader.ts', replace: '    this.#tier?.outdate(id, version ?? null)\n', by: '' },
+      { file: FILLER, replace: '      this.#tier?.outdate(id, null)\n', by: '' },
+      { file: FILLER, replace: '    this.#tier?.outdate(id, wasReset ? null : (loaded.version ?? null))\n', by: '' },
+    ],
+    profiles: ['frozen'],
+  },
+} satisfies Record<string, Ablation>

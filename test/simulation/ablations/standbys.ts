@@ -1,0 +1,73 @@
+import type { Ablation } from '../ablation.js'
+
+const STORE = 'adapters/memory/memory-store.ts'
+const REPLICA_FILL = 'engine/replica-fill.ts'
+
+export const STANDBYS = {
+  fillMustSatisfyFence: {
+    says: 'a fill older than a fence is refused',
+    edits: [{ file: STORE, replace: "if (isFenced(guard, request, this.nowMs())) return 'fenced'", by: '' }],
+    profiles: ['standby'],
+  },
+  standbyFillHasItsTime: {
+    says: 'a fill from a standby lands only while fences since its horizon are remembered',
+    edits: [
+      { file: STORE, replace: 'if (request.untilMs !== undefined && nowMs > request.untilMs) return true', by: '' },
+    ],
+    profiles: ['stalls'],
+  },
+  fenceIsAlwaysRemembered: {
+    says: 'where loads may read a standby, a fence is remembered where nothing is cached too',
+    edits: [
+      {
+        file: 'assembly.ts',
+        replace: 'const rememberAlways = options.replica !== undefined',
+        by: 'const rememberAlways = false',
+      },
+    ],
+    profiles: ['uncached'],
+  },
+  standbyMustSeeXids: {
+    says: 'what no version orders lands from a standby only if that saw every fenced transaction',
+    edits: [
+      {
+        file: STORE,
+        replace: 'return (lostXid !== undefined && notSurelyVisible(lostXid)) || xids.some(notSurelyVisible)',
+        by: 'return false',
+      },
+    ],
+    profiles: ['standby'],
+  },
+  standbyMustShowHorizon: {
+    says: 'a standby is believed only if it shows what the primary showed not long ago',
+    edits: [
+      {
+        file: 'engine/replica-trust.ts',
+        replace: 'if (horizon === undefined || compareVersions(xmin, horizon.xmax) < 0) return undefined',
+        by: 'if (horizon === undefined) return undefined',
+      },
+    ],
+    profiles: ['lag'],
+  },
+  standbyShowsOnlyStored: {
+    says: 'what a standby gave is shown only after it was stored',
+    edits: [{ file: REPLICA_FILL, replace: "if (outcome !== 'filled') return this.#skip('fenced')", by: '' }],
+    profiles: ['standby'],
+  },
+  standbyIsHeldAgainstFloor: {
+    says: 'what a standby gave is not stored below the floor',
+    edits: [
+      {
+        file: REPLICA_FILL,
+        replace: "    this.#trust.resume()\n    if (isBelowFloor(floors.get(key), loaded)) return this.#skip('floor')",
+        by: '    this.#trust.resume()',
+      },
+      {
+        file: REPLICA_FILL,
+        replace: "    if (isBelowFloor(floors.get(key), loaded)) return this.#skip('floor')\n    const remainingMs",
+        by: '    const remainingMs',
+      },
+    ],
+    profiles: ['standby'],
+  },
+} satisfies Record<string, Ablation>
