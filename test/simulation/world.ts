@@ -143,10 +143,13 @@ class World {
       !this.#isRelayed ||
       this.#scheduler.nowMs < this.#weather.doubtfulUntilMs
     const endMs = this.#scheduler.nowMs + CALM_MS
-    for (let untilMs = this.#scheduler.nowMs; isBusy() && untilMs < endMs; untilMs += 50) {
-      await this.#scheduler.run(untilMs)
-    }
-    await this.#scheduler.run(this.#scheduler.nowMs + QUIET_MS)
+    // What others had begun by SQL may be committed when all seems quiet, and is the relay's to carry then.
+    do {
+      for (let untilMs = this.#scheduler.nowMs; isBusy() && untilMs < endMs; untilMs += 50) {
+        await this.#scheduler.run(untilMs)
+      }
+      await this.#scheduler.run(this.#scheduler.nowMs + QUIET_MS)
+    } while (isBusy() && this.#scheduler.nowMs < endMs)
   }
 
   /** The relay has carried every change, to every server. */
