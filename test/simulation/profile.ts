@@ -98,7 +98,7 @@ export interface Profile {
   readonly startLate?: number
   /** Each client whose process is there reads once within that time, then all begin: a row is hot by its reads of the second before. Default: 0. */
   readonly warmMs?: number
-  /** How long things go wrong. Default: half a second. */
+  /** How long things go wrong. Default: a third of a second. */
   readonly stormMs?: number
   /** Longest time a standby lags behind. */
   readonly standbyLagMs: number
