@@ -6,7 +6,7 @@ import type { Version } from '../core/version.js'
 import { type LoadCost, leaseMs } from '../policy/load-cost.js'
 import type { Floor } from '../policy/verdict.js'
 import { nextPollMs } from '../policy/wait-schedule.js'
-import { isBelowFloor } from './floors.js'
+import { isBelowFloor, mayBeBelowFloor } from './floors.js'
 import type { FreshValue } from './l1.js'
 import { failureCode, inRecovery, RemoteFailure } from './load-failure.js'
 import type { EngineParts, LoadedValue, ReadSource } from './read-source.js'
@@ -260,7 +260,7 @@ export class Filler<Id, Value> {
     const stored = span.within(() => this.#store(fill, made, span))
     const landed = stored.then((fresh) => {
       this.#cost.record(clock.monotonicMs() - startedMs)
-      const isShowable = !isBelowFloor(floors.get(key), loaded)
+      const isShowable = !mayBeBelowFloor(floors.get(key), before, loaded)
       const kept = fresh && { ...fresh, provenAtMs: startedMs }
       if (kept && generation !== undefined && isShowable) this.#tier?.remember(id, kept, generation)
       return fresh !== undefined
@@ -326,7 +326,7 @@ export class Filler<Id, Value> {
     const { floors, emit } = this.#parts
     let known = before
     let loaded = first
-    while (floors.get(key) !== known && isBelowFloor(floors.get(key), loaded)) {
+    while (floors.get(key) !== known && mayBeBelowFloor(floors.get(key), known, loaded)) {
       known = floors.get(key)
       loaded = await this.#load(id, false)
     }

@@ -12,6 +12,19 @@ export function isBelowFloor(
   return loaded.version !== undefined && compareVersions(loaded.version, floor.version) < 0
 }
 
+/**
+ * The same of a load that began under the floor `before`: this process may have seen meanwhile that the row is gone, and nobody knows whether
+ * that was before what was loaded.
+ */
+export function mayBeBelowFloor(
+  floor: Floor | undefined,
+  before: Floor | undefined,
+  loaded: { value: unknown; version: Version | undefined },
+): boolean {
+  if (floor !== before && floor?.isUnordered && loaded.value !== undefined) return true
+  return isBelowFloor(floor, loaded)
+}
+
 /** Rows held in this process' memory that stand in for their floors. */
 export interface HeldRows {
   /** Undefined when no row is held under this key. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { CacheKey } from '../../../src/core/key.js'
 import type { Version } from '../../../src/core/version.js'
-import { Floors } from '../../../src/engine/floors.js'
+import { Floors, mayBeBelowFloor } from '../../../src/engine/floors.js'
 
 const key = (name: string) => name as CacheKey
 const version = (digits: string) => digits as Version
@@ -64,6 +64,18 @@ describe('Floors', () => {
     expect(floors.get(key('a')), 'older news').toEqual({ version: '6', absent: true, isUnordered: true })
     floors.raise(key('a'), version('6'), true)
     expect(floors.get(key('a')), 'the deletion itself').toEqual({ version: '6', absent: true })
+  })
+
+  /** Found by the simulator: a slow load that was read before the deletion came back after another one had seen the absence. */
+  it('do not take a row for the newer one whose load began before this process saw that it is gone', () => {
+    const floors = new Floors(10)
+    const loaded = { value: {}, version: version('5') }
+    const before = floors.get(key('a'))
+    floors.seeAbsence(key('a'))
+    const seen = floors.get(key('a'))
+    expect(mayBeBelowFloor(seen, before, loaded)).toBe(true)
+    expect(mayBeBelowFloor(seen, seen, loaded), 'loaded since then: it has come back').toBe(false)
+    expect(mayBeBelowFloor(seen, before, { value: undefined, version: undefined }), 'gone, still').toBe(false)
   })
 
   it('know of an absence without a version until one is told', () => {
