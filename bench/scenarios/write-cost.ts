@@ -6,7 +6,7 @@ import { measureThroughput, speeds, type Throughput } from '../harness/throughpu
 import { ROWS, TABLES, WORKLOADS } from './write-cost-contenders.js'
 
 /** Commits wait for the disk, as they do where data matters, and the log is what it is by default. Autovacuum would come and go between the turns. */
-const SETTINGS = {
+export const SETTINGS = {
   fsync: 'on',
   full_page_writes: 'on',
   wal_level: 'replica',
@@ -54,7 +54,7 @@ function comparisonOf(throughput: Throughput, workload: string) {
 }
 
 /** The same rows three times over, with room on each page for the next version of some of them. */
-async function makeTables({ db }: OpenPlace): Promise<void> {
+export async function makeTables({ db }: OpenPlace): Promise<void> {
   await outboxTables().up(db as never)
   for (const table of TABLES) {
     await sql`create table ${sql.id(table)} (like products including all) with (fillfactor = 80)`.execute(db)
