@@ -222,7 +222,8 @@ export class Filler<Id, Value> {
     span.end('filled')
     if (progress) progress.landed = Promise.resolve(true)
     this.#cost.record(this.#parts.clock.monotonicMs() - startedMs)
-    if (generation !== undefined) this.#tier?.remember(id, filled.fresh, generation)
+    const isShowable = !mayBeBelowFloor(this.#parts.floors.get(key), before, filled.loaded)
+    if (generation !== undefined && isShowable) this.#tier?.remember(id, filled.fresh, generation)
     return this.#accept(key, id, filled.loaded, before)
   }
 
@@ -312,9 +313,8 @@ export class Filler<Id, Value> {
   }
 
   /**
-   * Holds a load against what this process has shown or written. If the floor rose while the load was under way (an own
-   * write, a message), the load may have missed that write and is made again. Otherwise the primary is right,
-   * even where it contradicts the floor: it was restored, or another primary took over. A server in recovery is not.
+   * Holds a load against what this process has shown or written. If the floor rose while the load was under way (an own write, a message), it may have missed that write and
+   * is made again. Otherwise the primary is right, even where it contradicts the floor: it was restored, or another took over. A server in recovery is not.
    */
   async #accept(
     key: CacheKey,

@@ -14,7 +14,7 @@ export function isBelowFloor(
 
 /**
  * The same of a load that began under the floor `before`: this process may have seen meanwhile that the row is gone, and nobody knows whether
- * that was before what was loaded.
+ * that was before what was loaded. Without `before`: of what may have been like this at any time, such as a standby's row.
  */
 export function mayBeBelowFloor(
   floor: Floor | undefined,
@@ -81,9 +81,13 @@ export class Floors {
     if (floor.isUnordered || compareVersions(floor.version, version) <= 0) this.#floors.delete(key)
   }
 
-  /** A row of this version is held no longer. */
+  /** A row of this version is held no longer. That is no news: where this process has seen since that the row is gone, it stays so. */
   isLetGo(key: CacheKey, version: Version): void {
-    this.raise(key, version, false)
+    const floor = this.#floors.get(key)
+    if (!floor?.isUnordered) this.raise(key, version, false)
+    else if (compareVersions(version, floor.version) >= 0) {
+      this.#floors.set(key, { version: successor(version), absent: true, isUnordered: true })
+    }
   }
 
   /**

@@ -1,6 +1,6 @@
 import { SourceError } from '../core/errors.js'
 import type { CacheKey } from '../core/key.js'
-import { isBelowFloor } from './floors.js'
+import { mayBeBelowFloor } from './floors.js'
 import type { FreshValue } from './l1.js'
 import type { EngineParts, LoadedValue, ReadSource } from './read-source.js'
 import type { ReplicaTrust } from './replica-trust.js'
@@ -77,7 +77,8 @@ export class ReplicaFill<Id, Value> {
     const forMs = this.#trust.storableForMs(loaded.snapshot)
     if (forMs === undefined) return this.#skip('behind')
     this.#trust.resume()
-    if (isBelowFloor(floors.get(key), loaded)) return this.#skip('floor')
+    // Like a cached row: where this process has seen an absence, nothing shows that it is not from before.
+    if (mayBeBelowFloor(floors.get(key), undefined, loaded)) return this.#skip('floor')
 
     const isRefresh = fill.reason === 'refresh'
     const made = this.#sealer.seal({ key, ...loaded, epoch, ageMs: clock.monotonicMs() - startedMs, isRefresh })
@@ -100,7 +101,7 @@ export class ReplicaFill<Id, Value> {
     if (outcome !== 'filled') return this.#skip('fenced')
     emit({ type: 'fill', entity: this.#entity, key, reason: fill.reason, outcome })
     // A write or a message came while it was on its way. Its fence will end what was stored.
-    if (isBelowFloor(floors.get(key), loaded)) return this.#skip('floor')
+    if (mayBeBelowFloor(floors.get(key), undefined, loaded)) return this.#skip('floor')
     const remainingMs = freshMs - (clock.monotonicMs() - sentMs)
     return { loaded, fresh: { value: loaded.value, remainingMs, freshMs, sizeBytes } }
   }

@@ -78,6 +78,16 @@ describe('Floors', () => {
     expect(mayBeBelowFloor(seen, before, { value: undefined, version: undefined }), 'gone, still').toBe(false)
   })
 
+  /** An absence that was seen ends the copy in memory, and that says what it was. */
+  it('do not take for news what memory lets go of because the row is gone', () => {
+    const floors = new Floors(10)
+    floors.seeAbsence(key('a'))
+    floors.isLetGo(key('a'), version('5'))
+    expect(floors.get(key('a'))).toEqual({ version: '6', absent: true, isUnordered: true })
+    floors.isLetGo(key('a'), version('3'))
+    expect(floors.get(key('a'))).toEqual({ version: '6', absent: true, isUnordered: true })
+  })
+
   it('know of an absence without a version until one is told', () => {
     const floors = new Floors(2)
     floors.seeAbsence(key('a'))
