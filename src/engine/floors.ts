@@ -91,7 +91,17 @@ export class Floors {
   }
 
   /**
-   * Raises the floor to a version that was shown, written or announced. A lower or equal one changes nothing.
+   * Raises the floor to a version that this process was told of. Word comes late: what it tells of may have been there before this process
+   * saw for itself that the row is gone. So it orders no absence.
+   */
+  hear(key: CacheKey, version: Version, absent: boolean): void {
+    const floor = this.#floors.get(key)
+    if (!floor?.isUnordered) this.raise(key, version, absent, floor)
+    else if (compareVersions(version, floor.version) >= 0) this.#set(key, { version, absent, isUnordered: true })
+  }
+
+  /**
+   * Raises the floor to a version that was loaded or shown. A lower or equal one changes nothing.
    *
    * @param floor as it is, where the caller has just asked.
    */
@@ -106,13 +116,13 @@ export class Floors {
   /**
    * This process has seen for itself, at the database, that the row is gone. From here on an absence may be shown;
    * what was there before may not come back. Nobody has said how new that was: rows newer than any that this process has heard of may
-   * have come and gone. So no cached row is shown any more until the database or a message has told a version: the cache may hold
-   * what was deleted, as long as its fence is on the way.
+   * have come and gone. So no cached row is shown any more until the database has shown one: the cache may hold what was deleted, as
+   * long as its fence is on the way, and so may messages tell of it.
    */
   seeAbsence(key: CacheKey): void {
     const floor = this.#floors.get(key)
     if (floor === undefined) this.#set(key, UNORDERED)
-    else if (!floor.isUnordered) {
+    else if (!floor.isUnordered || !floor.absent) {
       const version = floor.absent ? floor.version : successor(floor.version)
       this.#floors.set(key, { version, absent: true, isUnordered: true })
     }

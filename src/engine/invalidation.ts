@@ -38,7 +38,7 @@ export class Invalidation {
   }
 
   apply(change: AnnouncedChange): void {
-    if (change.hasFloor && change.version !== null) this.#floors.raise(change.key, change.version, change.absent)
+    if (change.hasFloor && change.version !== null) this.#floors.hear(change.key, change.version, change.absent)
     this.#flights.forget(change.key)
     for (const holder of this.#holders.get(startOf(change.key)) ?? []) {
       if (change.key.startsWith(holder.prefix)) holder.forget(change.key, change)

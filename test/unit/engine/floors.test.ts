@@ -98,6 +98,24 @@ describe('Floors', () => {
     expect(floors.get(key('a')), 'bounded as all floors are').toBeUndefined()
   })
 
+  /** A relay tells of every change once more, and late: the row may have been deleted since, and the absence be newer than what it tells of. */
+  it('take no word for newer than an absence that was seen', () => {
+    const floors = new Floors(10)
+    floors.seeAbsence(key('a'))
+    floors.hear(key('a'), version('5'), false)
+    expect(floors.get(key('a')), 'neither a cached row nor a cached absence').toEqual({
+      ...{ version: '5', absent: false, isUnordered: true },
+    })
+    floors.hear(key('a'), version('4'), true)
+    expect(floors.get(key('a'))?.version).toBe('5')
+    floors.seeAbsence(key('a'))
+    expect(floors.get(key('a')), 'gone, again').toEqual({ version: '6', absent: true, isUnordered: true })
+    floors.raise(key('a'), version('7'), false)
+    expect(floors.get(key('a')), 'the database has shown it').toEqual({ version: '7', absent: false })
+    floors.hear(key('a'), version('8'), true)
+    expect(floors.get(key('a'))).toEqual({ version: '8', absent: true })
+  })
+
   it('know that a row is back when one at the floor is shown', () => {
     const floors = new Floors(10)
     floors.raise(key('a'), version('6'), true)

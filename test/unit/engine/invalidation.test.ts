@@ -24,6 +24,14 @@ function change(key: string, version: string | null = '5', more: { absent?: bool
 }
 
 describe('Invalidation', () => {
+  it('tells of changes that may be older than an absence this process has seen for itself', () => {
+    const { floors, invalidation } = open()
+    const row = change('shop:{public.products/1}')
+    floors.seeAbsence(row.key)
+    invalidation.apply(row)
+    expect(floors.get(row.key)).toEqual({ version: '5', absent: false, isUnordered: true })
+  })
+
   it('tells those who may hold a copy under the key, and nobody else', () => {
     const { invalidation, heard, register } = open()
     const prefixes: [string, KeyKind, string, string?][] = [
