@@ -97,7 +97,9 @@ export function examplesOf({ rows, queries }: Verdict, strikes: readonly Strike[
 function timesOf(violation: Violation, strikes: readonly Strike[]): string {
   if (!('read' in violation)) return ''
   const { startedMs, endedMs, from, kind }: NamedRead = violation.read
-  const missed = 'missed' in violation ? `, the other ended at ${Math.round(violation.missed.endedMs)}` : ''
+  const other: NamedRead | undefined =
+    'missed' in violation ? violation.missed : 'before' in violation ? violation.before : undefined
+  const missed = other ? `, the other${other.kind ? `, ${other.kind},` : ''} ended at ${Math.round(other.endedMs)}` : ''
   const during = strikes
     .filter((strike) => strike.startedMs < endedMs && strike.endedMs > startedMs - BEFORE_MS)
     .map((strike) => `${strike.nemesis.name} ${Math.round(strike.startedMs)} to ${Math.round(strike.endedMs)}`)
