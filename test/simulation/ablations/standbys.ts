@@ -59,12 +59,14 @@ export const STANDBYS = {
     edits: [
       {
         file: REPLICA_FILL,
-        replace: "    this.#trust.resume()\n    if (isBelowFloor(floors.get(key), loaded)) return this.#skip('floor')",
-        by: '    this.#trust.resume()',
+        replace:
+          "    if (mayBeBelowFloor(floors.get(key), undefined, loaded)) return this.#skip('floor')\n\n    const isRefresh",
+        by: '    const isRefresh',
       },
       {
         file: REPLICA_FILL,
-        replace: "    if (isBelowFloor(floors.get(key), loaded)) return this.#skip('floor')\n    const remainingMs",
+        replace:
+          "    if (mayBeBelowFloor(floors.get(key), undefined, loaded)) return this.#skip('floor')\n    const remainingMs",
         by: '    const remainingMs',
       },
     ],
