@@ -48,22 +48,16 @@ async function findings(table: SlowTable, setting: Setting) {
   const killed = await repeat('loader killed', trials.killed, setting, () => fleet.trial({ killLoader: true }))
   await fleet.close()
 
+  const beside = async (kind: 'message' | 'cache-aside', what: string, times: number) => {
+    const others = new BurstFleet({ ...options, choice: { kind, freshMs: FRESH_MS, l1: false } }, kind)
+    await others.open()
+    const made = await repeat(what, times, setting, () => others.trial())
+    await others.close()
+    return made
+  }
   // What the processors leave room for: p99 of Corral's reads is to be read beside this.
-  const messageFleet = new BurstFleet(
-    { ...options, choice: { kind: 'message', freshMs: FRESH_MS, l1: false } },
-    'least',
-  )
-  await messageFleet.open()
-  const message = await repeat('a lock and a message', trials.message, setting, () => messageFleet.trial())
-  await messageFleet.close()
-
-  const byHandFleet = new BurstFleet(
-    { ...options, choice: { kind: 'cache-aside', freshMs: FRESH_MS, l1: false } },
-    'hand',
-  )
-  await byHandFleet.open()
-  const byHand = await repeat('cache-aside by hand', trials.byHand, setting, () => byHandFleet.trial())
-  await byHandFleet.close()
+  const message = await beside('message', 'a lock and a message', trials.message)
+  const byHand = await beside('cache-aside', 'cache-aside by hand', trials.byHand)
 
   const compared = (trials: readonly Trial[]) => ({
     corral: summarize(trials.map(({ loads }) => loads)),

@@ -17,8 +17,6 @@ export interface RedisClient {
 interface Socket {
   listeners(event: 'error'): unknown[]
   on(event: 'error', listener: () => void): unknown
-  cork(): void
-  uncork(): void
 }
 
 /** The slice of an ioredis connection the adapters use. */
