@@ -66,6 +66,7 @@ export type ReadKind = (typeof READ_KINDS)[number]
 export interface ActorNotes {
   readonly records: HistoryRecords
   readonly queries: HistoryRecords
+  readonly lookups: HistoryRecords
   readonly counts: Counts
 }
 

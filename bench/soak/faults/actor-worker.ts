@@ -14,12 +14,13 @@ const TELL_EVERY_MS = 150
 
 let rows = new History()
 let queries = new History()
+let lookups = new History()
 let counts: Counts = noCounts()
 let side: (Side & Partial<OpenCorralSide>) | undefined
 let traffic: Traffic | undefined
 
 /** Histories that are emptied whenever they are told. */
-const notes = { rows: forwarding(() => rows), queries: forwarding(() => queries) }
+const notes = { rows: forwarding(() => rows), queries: forwarding(() => queries), lookups: forwarding(() => lookups) }
 
 function forwarding(to: () => History): History {
   const history = new History()
@@ -30,10 +31,11 @@ function forwarding(to: () => History): History {
 }
 
 function tell(): void {
-  const word: ActorWord = { records: rows, queries, counts }
+  const word: ActorWord = { records: rows, queries, lookups, counts }
   say(JSON.stringify(word))
   rows = new History()
   queries = new History()
+  lookups = new History()
   counts = noCounts()
 }
 

@@ -58,11 +58,11 @@ export async function faultCommand(command: FaultCommand): Promise<number> {
 }
 
 function figuresOf({ verdict, strikes }: FaultRun) {
-  const { counts, windows, targets, remarks, rows } = verdict
+  const { counts, windows, targets, remarks, staleness } = verdict
   return {
     ...{ counts, targets, remarks },
     faults: strikes.length,
-    staleness: rows.staleness,
+    staleness,
     windows: windows.map(({ what, startedMs, healedMs, reads, lagMs }) => ({
       ...{ what, reads },
       lengthMs: Math.round(healedMs - startedMs),

@@ -20,9 +20,12 @@ const CLOCKS_MS = 5
 
 /** All that was noted in a run, by those who died as well: what they had written is in the database's own trail. */
 export class Ledger {
-  /** Reads and writes of rows; in `queries` the answers to queries, with the same writes. */
+  /** Reads and writes of rows. */
   readonly rows = new History()
+  /** Answers to queries, with the same writes: a result and a row are not one snapshot. */
   readonly queries = new History()
+  /** What values of unique columns led to, with the same writes: they are keys of their own, and an absence names no row. */
+  readonly lookups = new History()
   readonly startedMs = machineMs()
   readonly totals: Counts = noCounts()
   readonly #seconds = new Map<number, Second>()
@@ -31,11 +34,12 @@ export class Ledger {
   /** Longest run of SELECTs at once, of any one process. */
   readonly mostLoadsAtOnce = new Map<string, number>()
 
-  hear({ records, queries, counts }: ActorNotes, from: string): void {
+  hear({ records, queries, lookups, counts }: ActorNotes, from: string): void {
     // A write without an answer is in the trail or it never was.
     const writes = records.writes.filter(({ outcome }) => outcome !== 'unknown')
     this.rows.add({ ...records, writes })
     this.queries.add(queries)
+    this.lookups.add(lookups)
     const at = Math.floor((machineMs() - this.startedMs) / 1_000)
     const second = this.#seconds.get(at) ?? { ...noCounts(), startedMs: this.startedMs + at * 1_000 }
     this.#seconds.set(at, second)
@@ -72,7 +76,10 @@ export class Ledger {
         endedMs: this.#certain.get(who) ?? committedMs + VISIBLE_AFTER_MS,
       })
     }
-    for (const write of this.rows.writes) this.queries.write(write)
+    for (const write of this.rows.writes) {
+      this.queries.write(write)
+      this.lookups.write(write)
+    }
   }
 }
 

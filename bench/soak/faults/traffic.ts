@@ -3,7 +3,7 @@ import { rowKeyOf } from '../../../src/testing/watched-table.js'
 import type { History } from '../../../src/testing.js'
 import { zipfIds } from '../../harness/zipf.js'
 import { seededChance } from '../../simulator/seeded-chance.js'
-import { type Pace, READ_KINDS, type ReadKind } from './actor-talk.js'
+import { type NamedRead, type Pace, READ_KINDS, type ReadKind } from './actor-talk.js'
 import { type Counts, count, nameOf } from './counts.js'
 import type { Observers } from './observers.js'
 import { idsOn, NAME, newProduct, ROWS, shelfOf, slugOf } from './shop.js'
@@ -27,6 +27,7 @@ export class Traffic {
   readonly #products: Readonly<Record<ReadKind, Side['products']>>
   readonly #rows: History
   readonly #queries: History
+  readonly #lookups: History
   readonly #observers: Observers
   readonly #counts: () => Counts
   readonly #random: () => number
@@ -43,9 +44,10 @@ export class Traffic {
   constructor(parts: {
     name: string
     side: Side
-    /** Where reads and writes of rows are noted, and where answers to queries are: a result and a row are not one snapshot. */
+    /** Where reads and writes of rows are noted, and where answers to queries and lookups are (see `Ledger`). */
     rows: History
     queries: History
+    lookups: History
     observers: Observers
     counts: () => Counts
     seed: number
@@ -57,6 +59,7 @@ export class Traffic {
     ) as Record<ReadKind, Side['products']>
     this.#rows = parts.rows
     this.#queries = parts.queries
+    this.#lookups = parts.lookups
     this.#observers = parts.observers
     this.#counts = parts.counts
     this.#random = seededChance(parts.seed).number
@@ -155,11 +158,14 @@ export class Traffic {
     const answer = this.#side.findBySlug(slugOf(id))
     const from = this.#side.answersFromMemory > before ? ('memory' as const) : undefined
     const row = await answer
-    this.#rows.read({
+    const read: NamedRead = {
       ...{ process: this.#name, key: rowKeyOf(NAME, id), startedMs, endedMs: machineMs(), from, kind: 'findBy' },
       version: row?.corral_version ?? null,
       says: row && NAME.says(row),
-    })
+    }
+    this.#lookups.read(read)
+    // That no row has the value says nothing of one that the process has seen by its key.
+    if (row !== undefined) this.#rows.read(read)
   }
 
   async #onShelf(shelf: number, choice: ReadChoice): Promise<void> {

@@ -1,4 +1,10 @@
-import { checkHistory, describeViolation, type HistoryReport, type Violation } from '../../../src/testing.js'
+import {
+  type CheckName,
+  checkHistory,
+  describeViolation,
+  type HistoryReport,
+  type Violation,
+} from '../../../src/testing.js'
 import { atMost, type Target } from '../../harness/scenario.js'
 import { quantile } from '../../harness/summary.js'
 import type { NamedRead } from './actor-talk.js'
@@ -18,8 +24,9 @@ const BEFORE_MS = 10_000
 const AFTERMATH_MS = 12_000
 
 export interface Verdict {
-  readonly rows: HistoryReport
-  readonly queries: HistoryReport
+  readonly violations: readonly Violation[]
+  /** Of reads of rows. */
+  readonly staleness: HistoryReport['staleness']
   /** By the checks of research on the matter, C1 to C8. */
   readonly counts: Readonly<Record<string, number>>
   readonly windows: readonly WindowFinding[]
@@ -38,10 +45,12 @@ export function judge(ledger: Ledger, windows: readonly FailoverWindow[], strike
   const options = { allWritesAreRecorded: true, memoryLagMs: MEMORY_LAG_MS, maxExamples: Number.POSITIVE_INFINITY }
   const rows = checkHistory(ledger.rows, options)
   const queries = checkHistory(ledger.queries, options)
-  const both = (check: keyof HistoryReport['counts']) => rows.counts[check] + queries.counts[check]
+  const lookups = checkHistory(ledger.lookups, options)
+  const violations = once([...rows.violations, ...queries.violations, ...lookups.violations])
+  const all = (check: CheckName) => violations.filter((violation) => violation.check === check).length
   const found: WindowFinding[] = windows.map((window) => ({ ...window, reads: 0, lagMs: 0 }))
   let outside = 0
-  for (const violation of [...rows.violations, ...queries.violations]) {
+  for (const violation of violations) {
     if (violation.check !== 'acknowledged') continue
     const window = found.find((each) => isIn(each, violation)) as { reads: number; lagMs: number } | undefined
     if (window === undefined) outside++
@@ -53,21 +62,21 @@ export function judge(ledger: Ledger, windows: readonly FailoverWindow[], strike
   }
   const lags = found.map(({ lagMs }) => lagMs)
   const counts = {
-    'C1 rows that were never committed': both('phantom'),
+    'C1 rows that were never committed': all('phantom'),
     'C2 older than acknowledged, outside failovers': outside,
-    'C2 the same, inside failovers': both('acknowledged') - outside,
-    'C3 back in time, one process': both('monotonic'),
-    'C4 own writes not read': both('own-writes'),
-    'C4 session not honoured': both('session'),
-    'C5 staler than the read allowed': both('bound'),
-    'C6 copies that differ at rest': rows.counts['at-rest'],
-    'C8 rows under another label': both('label'),
+    'C2 the same, inside failovers': all('acknowledged') - outside,
+    'C3 back in time, one process': all('monotonic'),
+    'C4 own writes not read': all('own-writes'),
+    'C4 session not honoured': all('session'),
+    'C5 staler than the read allowed': all('bound'),
+    'C6 copies that differ at rest': all('at-rest'),
+    'C8 rows under another label': all('label'),
   }
   const mustBeNone = Object.entries(counts).filter(([name]) => !name.includes('inside'))
   const failures = failuresOf(ledger, strikes)
   const most = Math.max(0, ...ledger.mostLoadsAtOnce.values())
   return {
-    ...{ rows, queries, counts, windows: found },
+    ...{ violations, staleness: rows.staleness, counts, windows: found },
     targets: [
       ...mustBeNone.map(([name, times]) => atMost(name, 0, times)),
       atMost(
@@ -80,13 +89,24 @@ export function judge(ledger: Ledger, windows: readonly FailoverWindow[], strike
       atMost('the same at ten times the load, beyond what the bounded queue refuses', 0, sumOf(failures.tenFold)),
       atMost('loads of one process at once', LOADS_AT_ONCE, most),
     ],
-    remarks: remarks(ledger, rows, queries, strikes),
+    remarks: remarks(ledger, { rows, queries, lookups }, strikes),
   }
 }
 
-export function examplesOf({ rows, queries }: Verdict, strikes: readonly Strike[], most: number): string[] {
+/** A row that was looked up is noted as that row and as what the value led to: what is wrong with it is counted once. */
+function once(violations: readonly Violation[]): readonly Violation[] {
+  const seen = new Set<string>()
+  return violations.filter((violation) => {
+    if (!('read' in violation)) return true
+    const { process, key, startedMs, endedMs, version } = violation.read
+    const name = JSON.stringify([violation.check, process, key, startedMs, endedMs, version])
+    return !seen.has(name) && seen.add(name)
+  })
+}
+
+export function examplesOf({ violations }: Verdict, strikes: readonly Strike[], most: number): string[] {
   const taken = new Map<string, number>()
-  return [...rows.violations, ...queries.violations].flatMap((violation) => {
+  return violations.flatMap((violation) => {
     const times = (taken.get(violation.check) ?? 0) + 1
     taken.set(violation.check, times)
     return times > most ? [] : [`${violation.check}: ${describeViolation(violation)}${timesOf(violation, strikes)}`]
@@ -115,7 +135,6 @@ function isIn(
   return read.endedMs >= startedMs && read.startedMs <= healedMs + WINDOW_LIMIT_MS
 }
 
-/** Not counting what a bounded queue refuses, which is its purpose. */
 /** Reads that failed, by when and why. Not counting what a bounded queue refuses, which is its purpose. */
 function failuresOf(ledger: Ledger, strikes: readonly Strike[]) {
   const found = { well: {} as Record<string, number>, tenFold: {} as Record<string, number> }
@@ -134,7 +153,11 @@ function sumOf(counts: Record<string, number>): number {
   return Object.values(counts).reduce((sum, times) => sum + times, 0)
 }
 
-function remarks(ledger: Ledger, rows: HistoryReport, queries: HistoryReport, strikes: readonly Strike[]): string[] {
+function remarks(
+  ledger: Ledger,
+  { rows, queries, lookups }: Readonly<Record<'rows' | 'queries' | 'lookups', HistoryReport>>,
+  strikes: readonly Strike[],
+): string[] {
   const { totals } = ledger
   const { well, tenFold } = failuresOf(ledger, strikes)
   const said = (counts: Record<string, number>) =>
@@ -149,7 +172,7 @@ function remarks(ledger: Ledger, rows: HistoryReport, queries: HistoryReport, st
   const struck: Record<string, number> = {}
   for (const { nemesis } of strikes) struck[nemesis.name] = (struck[nemesis.name] ?? 0) + 1
   return [
-    `${rows.reads} reads of rows and ${queries.reads} of rows in lists, ${rows.writes} writes, ${totals.loads} loads, ${rows.compared} copies compared at rest`,
+    `${rows.reads} reads of rows and ${queries.reads} of rows in lists, ${lookups.reads} by a value of a unique column, ${rows.writes} writes, ${totals.loads} loads, ${rows.compared} copies compared at rest`,
     `staleness: ${histogram.join(', ')}; p99 ${staleness.p99Ms.toFixed(1)} ms, p99.9 ${staleness.p999Ms.toFixed(1)} ms, most ${staleness.maxMs.toFixed(0)} ms`,
     `${strikes.length} faults: ${said(struck)}`,
     ...strikes.flatMap(({ nemesis, failure }) => (failure === undefined ? [] : [`${nemesis.name}: ${failure}`])),

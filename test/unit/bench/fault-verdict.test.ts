@@ -34,11 +34,27 @@ describe('the verdict on a fault run', () => {
     expect(missed(staleRead(5_401), [window], [])).toEqual(['C2 older than acknowledged, outside failovers'])
   })
 
+  it('counts a row that was looked up once, though it is noted as that row and as what its value led to', () => {
+    const ledger = staleRead(200)
+    for (const write of ledger.rows.writes) ledger.lookups.write(write)
+    for (const read of ledger.rows.reads) ledger.lookups.read(read)
+    expect(judge(ledger, [], []).counts['C2 older than acknowledged, outside failovers']).toBe(1)
+  })
+
+  it('counts a lookup that goes back to an absence', () => {
+    const ledger = new Ledger()
+    const at = (startedMs: number) => ({ process: 'r', key: KEY, startedMs, endedMs: startedMs + 1 })
+    ledger.lookups.write({ ...at(50), version: '1', outcome: 'unknown' })
+    ledger.lookups.read({ ...at(100), version: '1' })
+    ledger.lookups.read({ ...at(200), version: null })
+    expect(missed(ledger, [], [])).toEqual(['C3 back in time, one process'])
+  })
+
   it('counts reads that failed unless the database suffered or the queue refused them', () => {
     const ledger = new Ledger()
     const counts = { ...noCounts(), failedReads: { FILL_TIMEOUT: 2, OVERLOADED: 5 } }
     const nothing = { reads: [], writes: [], loads: [], atRest: [] }
-    ledger.hear({ records: nothing, queries: nothing, counts }, 'web-1')
+    ledger.hear({ records: nothing, queries: nothing, lookups: nothing, counts }, 'web-1')
     const at = ledger.startedMs
     const strike = (harmsDatabase: boolean) => ({
       nemesis: { name: 'x', does: '', lane: 'servers', harmsDatabase, strike: async () => {} } as const,
