@@ -31,6 +31,8 @@ const HEADER_BYTES = 7
 const ITEM_BYTES = 16
 const MAC_BYTES = 16
 const MAX_TOKEN_LENGTH = Math.ceil(((HEADER_BYTES + MAX_SESSION_KEYS * ITEM_BYTES + MAC_BYTES) * 4) / 3)
+/** What a read must respect after an absence without a version: a row that the caches hold may be from before it. */
+const UNORDERED: Floor = { version: '0' as Version, absent: true, isUnordered: true }
 /** Set in a stamp on the wire: the row was gone. Stamps are below 2^63. */
 const ABSENT = 1n << 63n
 
@@ -39,6 +41,8 @@ interface Known {
   readonly version: Version | undefined
   readonly absent: boolean
   readonly written: boolean
+  /** An absence, of which no version is known that it came after: seen at this moment of the session. */
+  readonly unorderedSince?: number
 }
 
 /** The token is malformed, oversized, forged or of another format. Thrown by `corral.session(token)` unless it may ignore that. */
@@ -55,6 +59,7 @@ export class SessionLog implements Session {
   /** By digest of the key, oldest first. */
   readonly #known = new Map<string, Known>()
   #overflowedUntilMs = 0
+  #moment = 0
 
   /**
    * @param secret signs tokens; tokens without its signature are then refused.
@@ -73,10 +78,26 @@ export class SessionLog implements Session {
     }
   }
 
-  /** The session's holder was shown a row, or that there is none. */
-  wasShown(key: CacheKey, row: { readonly version: Version | undefined } | undefined): void {
-    if (row === undefined) this.sawAbsence(key)
-    else this.saw(key, row.version)
+  /** Passes with each absence that is seen. Of a read that began at this moment it is known what it came after. */
+  get moment(): number {
+    return this.#moment
+  }
+
+  /**
+   * The session's holder was shown a row, or that there is none.
+   *
+   * @param begun the moment at which the read began that shows it.
+   */
+  wasShown(key: CacheKey, row: { readonly version: Version | undefined } | undefined, begun: number): void {
+    if (row === undefined) {
+      this.sawAbsence(key)
+      return
+    }
+    const digest = digestOf(key)
+    const { unorderedSince = Number.POSITIVE_INFINITY } = this.#known.get(digest) ?? {}
+    // Such a read has asked the database: the row came after the absence.
+    if (unorderedSince <= begun) this.#known.delete(digest)
+    this.saw(key, row.version)
   }
 
   /** The session's holder was shown this version of a row. */
@@ -84,17 +105,21 @@ export class SessionLog implements Session {
     if (version !== undefined) this.#learn(digestOf(key), { version, absent: false, written: false })
   }
 
-  /** The session's holder was shown that a row it knows is gone: from now on it may not come back as it was. */
+  /** The session's holder was shown that there is no such row: from now on it may not come back as it was. */
   sawAbsence(key: CacheKey): void {
-    const known = this.#known.get(digestOf(key))
-    if (known?.version === undefined || known.absent) return
-    this.#learn(digestOf(key), { version: successor(known.version), absent: true, written: false })
+    const digest = digestOf(key)
+    const known = this.#known.get(digest)
+    if (known === undefined || known.unorderedSince !== undefined) this.#learn(digest, unordered(++this.#moment))
+    else if (known.version !== undefined && !known.absent) {
+      this.#learn(digest, { version: successor(known.version), absent: true, written: false })
+    }
   }
 
   /** What a read of `key` must respect. */
   demandOf(key: CacheKey): Demand {
     const known = this.#known.get(digestOf(key))
     if (known === undefined) return this.#clock.wallMs() < this.#overflowedUntilMs ? 'primary' : undefined
+    if (known.unorderedSince !== undefined) return UNORDERED
     return known.version === undefined ? 'primary' : { version: known.version, absent: known.absent }
   }
 
@@ -157,7 +182,8 @@ export class SessionLog implements Session {
       const stamp = bytes.readBigUInt64BE(at + 8)
       const version = stamp % ABSENT === 0n ? undefined : toVersion(stamp % ABSENT)
       const known = { version, absent: stamp >= ABSENT, written: item < writes }
-      this.#known.set(bytes.toString('latin1', at, at + 8), known)
+      const isUnordered = known.absent && !known.written && version === undefined
+      this.#known.set(bytes.toString('latin1', at, at + 8), isUnordered ? unordered(this.#moment) : known)
     }
   }
 
@@ -181,12 +207,13 @@ export interface SessionRead<Row> {
 
 /** A read that is never older than what the session knows; the session knows it afterwards. */
 export async function readUnder<Row>(session: SessionLog, read: SessionRead<Row>): Promise<Row | undefined> {
+  const begun = session.moment
   const demand = session.demandOf(read.key)
-  if (typeof demand === 'object') read.heed(demand)
+  if (typeof demand === 'object' && !demand.isUnordered) read.heed(demand)
   const found = await (demand === 'primary' ? read.primary() : read.read())
-  // Floors are bounded: this one may have been forgotten again before it was asked for.
+  // Floors are bounded: this one may have been forgotten again before it was asked for. And no floor orders an absence without a version.
   const row = typeof demand === 'object' && !satisfies(demand, found, read) ? await read.primary() : found
-  session.wasShown(read.key, row && { version: read.versionOf(row) })
+  session.wasShown(read.key, row && { version: read.versionOf(row) }, begun)
   return row
 }
 
@@ -197,7 +224,7 @@ function satisfies<Row>(
 ): boolean {
   if (row === undefined) return floor.absent
   const version = versionOf(row)
-  return version !== undefined && compareVersions(version, floor.version) >= 0
+  return !floor.isUnordered && version !== undefined && compareVersions(version, floor.version) >= 0
 }
 
 /** What is behind a session that `corral.session()` made. @throws ConfigError for anything else. */
@@ -206,8 +233,14 @@ export function sessionLog(session: Session | undefined): SessionLog | undefined
   throw new ConfigError('session', 'a session made by corral.session()', session)
 }
 
+function unordered(since: number): Known {
+  return { version: undefined, absent: true, written: false, unorderedSince: since }
+}
+
 function merge(known: Known, fresh: Known): Known {
   const written = known.written || fresh.written
+  // Its own write came after what it had seen. Of a row that it is shown beside an absence nobody knows which came first.
+  if (known.unorderedSince !== undefined && (fresh.written || fresh.unorderedSince !== undefined)) return fresh
   if (known.version === undefined || fresh.version === undefined) return { version: undefined, absent: false, written }
   const order = compareVersions(known.version, fresh.version)
   if (order > 0) return { ...known, written }

@@ -33,6 +33,8 @@ interface Search {
   readonly value: CanonicalId
   readonly session: SessionLog | undefined
   readonly span: ReadSpan
+  /** See `SessionLog.moment`. */
+  readonly begun: number
 }
 
 const OUT_OF_DATE = Symbol('the pointer is out of date')
@@ -80,7 +82,7 @@ export class RowLookups {
   ): Promise<object | undefined> {
     const value = canonicalId(this.columns, values)
     if (value === IMPOSSIBLE) return undefined
-    const search = { key: this.#keyOf(value), value, session, span }
+    const search = { key: this.#keyOf(value), value, session, span, begun: session?.moment ?? 0 }
     const read = () => this.#find(search, consistency)
     if (session === undefined) return read()
     // What the session knows of a value it knows as of a row: the stamp of the one it was led to, or that there is none any more.
@@ -114,16 +116,18 @@ export class RowLookups {
   }
 
   /** The row by one statement of the database's, which leaves the cache alone. */
-  async #load({ key, value, session, span }: Search): Promise<object | undefined> {
+  async #load({ key, value, session, span, begun }: Search): Promise<object | undefined> {
     span.answered(ANSWERED.bypassed)
     const found = await this.#reader.loadOnly(key, value)
-    return this.#show(found, session)
+    return this.#show(found, session, begun)
   }
 
   async #follow(found: Found | undefined, search: Search, consistency: Consistency) {
     if (found === undefined) return undefined
-    const { session, value, span } = search
-    if (asksCache(consistency) && this.#isAsNewAsKnown(found, session)) return this.#show(found, session)
+    const { session, value, span, begun } = search
+    if (asksCache(consistency) && this.#isAsNewAsKnown(found, session)) {
+      return this.#show(found, session, begun)
+    }
     const row = await this.#rows.read(found.id, consistency, session, span)
     const now = row && idFromRow(this.columns, row)
     return now?.every((part, at) => part === value[at]) ? row : OUT_OF_DATE
@@ -140,17 +144,18 @@ export class RowLookups {
   }
 
   /** Hands out the row that came with a pointer. No later read of it in this process, or under the session, may be older. */
-  #show(found: Found | undefined, session: SessionLog | undefined): object | undefined {
+  #show(found: Found | undefined, session: SessionLog | undefined, begun: number): object | undefined {
     if (found?.loaded?.row === undefined) return undefined
     const { row, version } = found.loaded
     const key = this.#rows.keyOf(found.id)
     if (version !== undefined) this.#rows.heed(key, { version, absent: false })
-    session?.wasShown(key, { version })
+    session?.wasShown(key, { version }, begun)
     // Bytes inside a frozen row could still be changed.
     return handOut(row)
   }
 }
 
 function isAtLeast(version: Version, floor: Floor | undefined): boolean {
-  return floor === undefined || compareVersions(version, floor.version) >= 0
+  // Behind an absence without a version anything may be old: then the row is read by its key, which asks the database.
+  return floor === undefined || (!floor.isUnordered && compareVersions(version, floor.version) >= 0)
 }

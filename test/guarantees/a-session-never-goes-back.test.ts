@@ -39,6 +39,27 @@ describe('a session never goes back', () => {
     expect(await there.read('42', session(mine.token))).toBeUndefined()
   })
 
+  it('to a row it never saw, once it was shown that there is none', async () => {
+    const { fleet, there, session, learn } = await warmed()
+    const mine = session()
+    fleet.table.remove('42')
+    expect(await (await learn()).read('42', mine)).toBeUndefined()
+    expect((await there.read('42'))?.price, 'without the token it would').toBe(1)
+    expect(await there.read('42', session(mine.token))).toBeUndefined()
+  })
+
+  it('behind the row that came after an absence it was shown', async () => {
+    const { fleet, there, session, learn } = await warmed()
+    const mine = session()
+    fleet.table.remove('42')
+    await (await learn()).read('42', mine)
+    fleet.table.put('42', 2)
+    expect((await there.read('42', mine))?.price).toBe(2)
+    const loads = fleet.table.loads
+    expect((await there.read('42', mine))?.price).toBe(2)
+    expect(fleet.table.loads, 'it knows the row now, and asks no database for it').toBe(loads)
+  })
+
   it('however often it changes between processes, and whatever it is shown on the way', async () => {
     const { fleet, there, session, learn } = await warmed()
     let token: string | undefined

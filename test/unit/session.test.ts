@@ -81,13 +81,45 @@ describe.each([
 
   it('remembers that a row it knew was gone', () => {
     const session = log(undefined, secret)
-    session.sawAbsence(key(1))
-    expect(session.demandOf(key(1)), 'nothing to hold an absence against').toBeUndefined()
     session.saw(key(1), stamp(5))
     session.sawAbsence(key(1))
     expect(again(session).demandOf(key(1)), 'the row it saw may not come back').toEqual({ version: '6', absent: true })
     session.sawAbsence(key(1))
     expect(session.demandOf(key(1))).toEqual({ version: '6', absent: true })
+  })
+
+  it('remembers an absence of which it knows no more, until the database has shown it a row', () => {
+    const session = log(undefined, secret)
+    session.sawAbsence(key(1))
+    for (const one of [session, again(session), again(again(session))]) {
+      expect(one.demandOf(key(1))).toMatchObject({ absent: true, isUnordered: true })
+      one.wasShown(key(1), { version: stamp(5) }, one.moment)
+      expect(again(one).demandOf(key(1))).toEqual({ version: '5', absent: false })
+    }
+    session.sawAbsence(key(2))
+    wrote(session, 2, 7)
+    expect(session.demandOf(key(2)), 'its own write came after').toEqual({ version: '7', absent: false })
+  })
+
+  it('asks the database from then on when it cannot tell whether an absence or a row came first', () => {
+    const session = log(undefined, secret)
+    const before = session.moment
+    session.sawAbsence(key(1))
+    session.wasShown(key(1), { version: stamp(5) }, before)
+    expect(again(session).demandOf(key(1)), 'a read that began before the absence was seen').toBe('primary')
+
+    session.sawAbsence(key(2))
+    const between = session.moment
+    session.sawAbsence(key(2))
+    session.wasShown(key(2), { version: stamp(5) }, between)
+    expect(again(session).demandOf(key(2)), 'seen to be gone once more meanwhile').toBe('primary')
+  })
+
+  it('forgets an absence when the database has shown a row that has no version', () => {
+    const session = log(undefined, secret)
+    session.sawAbsence(key(1))
+    session.wasShown(key(1), { version: undefined }, session.moment)
+    expect(session.demandOf(key(1))).toBeUndefined()
   })
 
   it('has a bounded token, whatever it carries', () => {
