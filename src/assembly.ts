@@ -22,7 +22,7 @@ import type { Settings } from './config.js'
 import { type Chance, type Clock, systemBytes, systemChance, systemClock } from './core/clock.js'
 import type { EmitEvent } from './core/events.js'
 import type { CacheKey } from './core/key.js'
-import type { CacheStore, ChangeFeed, Channel } from './core/ports.js'
+import type { CacheStore, ChangeFeed, Channel, FenceRequest } from './core/ports.js'
 import { NO_TELEMETRY, type Telemetry } from './core/telemetry.js'
 import { Background } from './engine/background.js'
 import { BatchedStore } from './engine/batched-store.js'
@@ -150,7 +150,8 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     : undefined
   const announce: Bus['announce'] = (changes) => bus?.announce(changes)
   const shardOf = (key: CacheKey) => inner.shards.of(key)
-  const pending = new PendingFences({ store, clock, maxKeys, emit, announce, shardOf })
+  const onArrived = (fences: readonly FenceRequest[]) => floors.haveFenced(fences, store.nowMs())
+  const pending = new PendingFences({ store, clock, maxKeys, emit, announce, onArrived, shardOf })
   const hotKeys = new HotKeys({ clock, rules: settings.hotKeys, token: chance.token() })
   const { copiesOf } = hotKeys
   const rememberAlways = options.replica !== undefined
@@ -166,7 +167,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     rememberAlways,
     telemetry,
   }
-  const fencer = new Fencer({ store, shardOf, announcesBehind: channel?.keepsOrder ?? false, ...behind })
+  const fencer = new Fencer({ store, shardOf, onArrived, announcesBehind: channel?.keepsOrder ?? false, ...behind })
   const lookEveryMs = settings.bus.heartbeatMs
   const epoch = new Epoch({ namespace, store, clock, invalidation, flights, lookEveryMs, emit, announce })
   const relay = options.relays

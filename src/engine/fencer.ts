@@ -48,6 +48,7 @@ export class Fencer {
   readonly #emit: EmitEvent
   readonly #announce: (changes: readonly AnnouncedChange[]) => void
   readonly #announcesBehind: boolean
+  readonly #onArrived: (fences: readonly OrderedFence[]) => void
   readonly #copiesOf: (key: CacheKey) => readonly CacheKey[]
   readonly #rememberAlways: boolean
   readonly #shardOf: ((key: CacheKey) => string) | undefined
@@ -66,6 +67,8 @@ export class Fencer {
     announce: (changes: readonly AnnouncedChange[]) => void
     /** What is announced is heard after what was sent to the store before: see `Channel.keepsOrder`. Default: false. */
     announcesBehind?: boolean
+    /** Is told of fences when they have arrived. Default: nobody is. */
+    onArrived?: (fences: readonly OrderedFence[]) => void
     /** Every copy a key may have. Writers do not know which keys are hot for readers. */
     copiesOf: (key: CacheKey) => readonly CacheKey[]
     /** Some process loads rows from a standby: it has to find their fences though nothing was cached. Default: false. */
@@ -84,6 +87,7 @@ export class Fencer {
     this.#emit = options.emit
     this.#announce = options.announce
     this.#announcesBehind = options.announcesBehind ?? false
+    this.#onArrived = options.onArrived ?? (() => {})
     this.#copiesOf = options.copiesOf
     this.#rememberAlways = options.rememberAlways ?? false
     this.#shardOf = options.shardOf
@@ -149,7 +153,8 @@ export class Fencer {
   /** Fences that did not arrive are pending, with all that had to wait for them. */
   async #send(fences: readonly OrderedFence[]): Promise<{ readonly state: FenceState; readonly replaced: number }> {
     let replaced = 0
-    const late = await deliver(fences, this.#store, this.#shardOf, (_, outcomes) => {
+    const late = await deliver(fences, this.#store, this.#shardOf, (arrived, outcomes) => {
+      this.#onArrived(arrived)
       replaced += outcomes.filter((outcome) => outcome === 'replaced').length
     })
     if (late.length > 0) this.#pending.add(late)

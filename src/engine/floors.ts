@@ -1,6 +1,6 @@
 import type { CacheKey } from '../core/key.js'
 import { compareVersions, successor, type Version } from '../core/version.js'
-import type { Floor } from '../policy/verdict.js'
+import { CLOCK_TOLERANCE_MS, type Floor } from '../policy/verdict.js'
 
 /** Whether a load shows less than a reader of this process may be shown. */
 export function isBelowFloor(
@@ -42,10 +42,12 @@ function startOf(key: string): string {
  * What this process has seen and written, per key, so that its reads of a key never go back in time and always include
  * its own writes, whatever the cache holds.
  *
- * Bounded: beyond `maxKeys` the key raised longest ago is forgotten, and with it the promise for that key.
+ * Bounded: beyond `maxKeys` the key raised or fenced longest ago is forgotten, and with it the promise for that key.
  */
 export class Floors {
   readonly #floors = new Map<CacheKey, Floor>()
+  /** Of keys that no version orders: when this process' last fence had arrived, by the store's clock. */
+  readonly #fencedAtMs = new Map<CacheKey, number>()
   /** By what all keys of theirs start with. */
   readonly #rows = new Map<string, HeldRows[]>()
   readonly #maxKeys: number
@@ -136,6 +138,30 @@ export class Floors {
 
   clearAll(): void {
     this.#floors.clear()
+    this.#fencedAtMs.clear()
+  }
+
+  /**
+   * Fences have arrived. Of keys that no version orders (lookups, marks, rows without a stamp) the moment is kept: the store holds nothing
+   * from before it, unless it forgets. A promoted replica that lacks the fence shows again what was there.
+   *
+   * @param nowMs by the store's clock.
+   */
+  haveFenced(fences: readonly { readonly key: CacheKey; readonly version: Version | null }[], nowMs: number): void {
+    for (const { key, version } of fences) {
+      if (version !== null) continue
+      // Entries tell whole milliseconds.
+      keepLast(this.#fencedAtMs, key, Math.floor(nowMs), this.#maxKeys)
+    }
+  }
+
+  /** Whether what was stored at `filledAtMs` had been there before this process' own fence of `key`. Both times by the store's clock. */
+  wasFencedSince(key: CacheKey, filledAtMs: number, nowMs: number): boolean {
+    const fencedAtMs = this.#fencedAtMs.get(key)
+    if (fencedAtMs === undefined || filledAtMs >= fencedAtMs) return false
+    // The store's clock was set back: no time of before says anything any more.
+    if (fencedAtMs > nowMs + CLOCK_TOLERANCE_MS) return !this.#fencedAtMs.delete(key)
+    return true
   }
 
   #takeBack(key: CacheKey): Floor | undefined {
@@ -152,10 +178,15 @@ export class Floors {
   }
 
   #set(key: CacheKey, floor: Floor): void {
-    this.#floors.delete(key)
-    this.#floors.set(key, floor)
-    if (this.#floors.size > this.#maxKeys) this.#floors.delete(this.#floors.keys().next().value as CacheKey)
+    keepLast(this.#floors, key, floor, this.#maxKeys)
   }
 }
 
 const UNORDERED: Floor = { version: '0' as Version, absent: true, isUnordered: true }
+
+/** As the last of at most `max`. */
+function keepLast<Value>(kept: Map<CacheKey, Value>, key: CacheKey, value: Value, max: number): void {
+  kept.delete(key)
+  kept.set(key, value)
+  if (kept.size > max) kept.delete(kept.keys().next().value as CacheKey)
+}

@@ -56,7 +56,7 @@ export class Inspection<Id, Value> {
     if ('unreadable' in entry) return this.#unreadable(at, bytes, entry.unreadable)
     const { floors } = this.#parts
     const floor = floors.get(key)
-    const verdict = this.judge(entry, floor)
+    const verdict = this.#mayLackOwnWrite(key, entry) ? 'below-floor' : this.judge(entry, floor)
     if (verdict === 'other-shape') this.#source.doubtShape()
     if (verdict !== 'fresh' && verdict !== 'early' && verdict !== 'stale') {
       return { usable: false, reason: verdict, seen: { bytes, useless: verdict.startsWith('other') } }
@@ -70,6 +70,12 @@ export class Inspection<Id, Value> {
 
   judge(entry: Entry, floor: Floor | undefined): Verdict {
     return judge(entry, this.#parts.store.nowMs(), floor, this.demands(), this.#parts.chance)
+  }
+
+  /** Of what no version orders: a cache that has forgotten this process' fence shows again what was there before it. */
+  #mayLackOwnWrite(key: CacheKey, { kind, version, filledAtMs }: Entry): boolean {
+    if (kind === 'row' && version !== undefined) return false
+    return this.#parts.floors.wasFencedSince(key, filledAtMs, this.#parts.store.nowMs())
   }
 
   /** What entries must be to be served. One object for all reads, made anew only when the table's shape or the epoch has changed. */

@@ -50,6 +50,7 @@ export class MarkedEntries implements EntryCodec {
   readonly #codec: EntryCodec
   readonly #chance: Chance
   readonly #isPending: (key: CacheKey) => boolean
+  readonly #floors: EngineParts['floors']
   readonly #keepMs: number
   /** What calls depend on, by their key, and every mark that may matter to them. */
   readonly #calls = new LRUCache<CacheKey, { dependencies: readonly TableDependency[]; marks: readonly CacheKey[] }>({
@@ -61,12 +62,13 @@ export class MarkedEntries implements EntryCodec {
   readonly #taken = new Map<CacheKey, { readonly token: string; readonly marks: Marks }>()
 
   constructor(options: { parts: EngineParts & { readonly store: BatchedStore }; entryMs: number }) {
-    const { store, codec, chance, isPending } = options.parts
+    const { store, codec, chance, isPending, floors } = options.parts
     this.#store = store
     this.#batched = store
     this.#codec = codec
     this.#chance = chance
     this.#isPending = isPending
+    this.#floors = floors
     this.#keepMs = 2 * options.entryMs + KEEP_LONGER_MS
   }
 
@@ -142,7 +144,15 @@ export class MarkedEntries implements EntryCodec {
     if ('unreadable' in entry) return entry
     const marks = entry.kind === 'query' ? readMarks(entry.payload) : undefined
     const now = this.#observed.get(bytes)
-    return marks && now && areSame(marks, now) ? entry : { ...entry, shape: OUTDATED }
+    const isCurrent = marks && now && areSame(marks, now) && !this.#lacksOwnWrite(marks, entry.filledAtMs)
+    return isCurrent ? entry : { ...entry, shape: OUTDATED }
+  }
+
+  /** A mark that this process has removed and that is back nevertheless: the cache has forgotten its fence. */
+  #lacksOwnWrite(marks: Marks, filledAtMs: number): boolean {
+    const nowMs = this.nowMs()
+    for (const mark of marks.keys()) if (this.#floors.wasFencedSince(mark as CacheKey, filledAtMs, nowMs)) return true
+    return false
   }
 
   #noted(bytes: StoredBytes | null, marks: Marks): StoredBytes | null {

@@ -21,6 +21,7 @@ export class PendingFences {
   readonly #maxKeys: number
   readonly #emit: EmitEvent
   readonly #announce: (changes: readonly AnnouncedChange[]) => void
+  readonly #onArrived: (fences: readonly OrderedFence[]) => void
   readonly #shardOf: ((key: CacheKey) => string) | undefined
   readonly #fences = new Map<CacheKey, OrderedFence>()
   #retryMs = FIRST_RETRY_MS
@@ -35,6 +36,8 @@ export class PendingFences {
     emit: EmitEvent
     /** Tells the other processes once a fence has arrived after all: until then they may have read the old entry again. */
     announce: (changes: readonly AnnouncedChange[]) => void
+    /** Is told of fences when they have arrived, before they count as such. Default: nobody is. */
+    onArrived?: (fences: readonly OrderedFence[]) => void
     /** Where a key lies. Left out: all fences that follow one that failed wait with it. */
     shardOf?: (key: CacheKey) => string
   }) {
@@ -43,6 +46,7 @@ export class PendingFences {
     this.#maxKeys = options.maxKeys
     this.#emit = options.emit
     this.#announce = options.announce
+    this.#onArrived = options.onArrived ?? (() => {})
     this.#shardOf = options.shardOf
   }
 
@@ -92,6 +96,7 @@ export class PendingFences {
 
   async #flush(): Promise<void> {
     const late = await deliver([...this.#fences.values()], this.#store, this.#shardOf, (arrived) => {
+      this.#onArrived(arrived)
       this.#announce(
         arrived.map(({ key, copyOf, version }) => ({ key: copyOf ?? key, version, absent: false, hasFloor: false })),
       )

@@ -31,7 +31,7 @@ export interface Demands {
 }
 
 /** How far the store's clock and this process' estimate of it may disagree: more than any round trip it is learned from. */
-const CLOCK_TOLERANCE_MS = 1_000
+export const CLOCK_TOLERANCE_MS = 1_000
 
 /**
  * Judges an entry, on each cache hit. Nothing is allocated, by the caller either: hence arguments and not one object.

@@ -91,3 +91,53 @@ describe.each([
     expect(await process.read('42')).toBeUndefined()
   })
 })
+
+describe.each([
+  ['with versions', { hasVersions: true }],
+  ['without versions', { hasVersions: false }],
+  ['found by a value', { kind: 'lookup' }],
+] as const)('own writes are read after a failover that forgot their fences, %s', (_, settings) => {
+  expectNothingLeft()
+
+  /** A replica without the fences of this process takes over when the cache has been filled. */
+  async function filled(prices: readonly number[]) {
+    const fleet = new Fleet(settings)
+    const process = fleet.start()
+    for (const price of prices) fleet.table.put('42', price)
+    await fleet.start().read('42')
+    await fleet.clock.advance(1)
+    process.cache.forgetsFences = true
+    return { fleet, process }
+  }
+
+  it('where an old row is back', async () => {
+    const { fleet, process } = await filled([1])
+    expect(await process.write('42', 2)).toBe('fenced')
+    expect((await process.read('42'))?.price).toBe(2)
+    await settle()
+    const loads = fleet.table.loads
+    expect((await process.read('42'))?.price).toBe(2)
+    expect(fleet.table.loads, 'what was loaded after the write is good for all').toBe(loads)
+  })
+
+  it('where an absence is back', async () => {
+    const { process } = await filled([])
+    expect(await process.write('42', 1)).toBe('fenced')
+    expect((await process.read('42'))?.price).toBe(1)
+  })
+
+  it('where a deleted row is back', async () => {
+    const { process } = await filled([1])
+    expect(await process.remove('42')).toBe('fenced')
+    expect(await process.read('42')).toBeUndefined()
+  })
+
+  it('where the fence had to be sent twice', async () => {
+    const { fleet, process } = await filled([1])
+    process.cache.breakNext('fence', 'fail')
+    expect(await process.write('42', 2)).toBe('pending')
+    await fleet.clock.advance(1_000)
+    expect(process.pending.size).toBe(0)
+    expect((await process.read('42'))?.price).toBe(2)
+  })
+})

@@ -31,6 +31,8 @@ export interface StoreCall {
 /** Any `CacheStore`, which can be paused at named points and broken on purpose, and remembers what it was asked. */
 export class PausableStore implements CacheStore {
   readonly calls: StoreCall[] = []
+  /** Fences are acknowledged and come to nothing, as when a replica is promoted that they had not reached. */
+  forgetsFences = false
   readonly shards: StoreShards
   readonly #store: CacheStore
   readonly #clock: Pick<Clock, 'sleep'>
@@ -93,7 +95,9 @@ export class PausableStore implements CacheStore {
   }
 
   fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]> {
-    return this.#pass('fence', keysOf(requests), () => this.#store.fence(requests))
+    return this.#pass('fence', keysOf(requests), async () =>
+      this.forgetsFences ? requests.map(() => 'dropped' as const) : this.#store.fence(requests),
+    )
   }
 
   mark(requests: readonly MarkRequest[]): Promise<string[]> {

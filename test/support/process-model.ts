@@ -4,7 +4,7 @@ import type { Change } from '../../src/core/change.js'
 import type { Chance, Clock } from '../../src/core/clock.js'
 import type { CorralEvent } from '../../src/core/events.js'
 import { type CacheKey, cacheKey, keyPrefix } from '../../src/core/key.js'
-import type { CacheStore } from '../../src/core/ports.js'
+import type { CacheStore, FenceRequest } from '../../src/core/ports.js'
 import { Background } from '../../src/engine/background.js'
 import { BatchedStore } from '../../src/engine/batched-store.js'
 import { Fencer, type FenceState } from '../../src/engine/fencer.js'
@@ -124,14 +124,17 @@ export class ProcessModel {
     const limits = { deadlineMs, fenceDeadlineMs: deadlineMs, giveUpMs: deadlineMs }
     const store = new GuardedStore({ store: this.cache, clock, breakers, limits, emit })
     const announce = () => {}
-    this.pending = new PendingFences({ store, clock, maxKeys: 1_000, emit, announce })
+    const onArrived = (fences: readonly FenceRequest[]) => this.floors.haveFenced(fences, store.nowMs())
+    this.pending = new PendingFences({ store, clock, maxKeys: 1_000, emit, announce, onArrived })
     const { floors, flights, pending, background } = this
     const keepMs = settings.fenceMs
     const invalidation = new Invalidation({ floors, flights })
     const chance = options.chance ?? plainChance()
     this.hotKeys = new HotKeys({ clock, rules: HOT_RULES, token: chance.token() })
     const { copiesOf } = this.hotKeys
-    this.#fencer = new Fencer({ store, clock, invalidation, pending, background, keepMs, emit, announce, copiesOf })
+    this.#fencer = new Fencer({
+      ...{ store, clock, invalidation, pending, background, keepMs, emit, announce, onArrived, copiesOf },
+    })
     const parts = {
       store: new BatchedStore(store, clock),
       codec: envelope,

@@ -140,4 +140,30 @@ describe('Floors', () => {
     floors.clearAll()
     expect(floors.get(key('b'))).toBeUndefined()
   })
+
+  describe('of keys that no version orders', () => {
+    const fenced = (...names: string[]) => names.map((name) => ({ key: key(name), version: null }))
+
+    it('are the moment of the last fence', () => {
+      const floors = new Floors(2)
+      floors.haveFenced(fenced('a'), 1_000.9)
+      expect(floors.wasFencedSince(key('a'), 999, 1_001)).toBe(true)
+      expect(floors.wasFencedSince(key('a'), 1_000, 1_001)).toBe(false)
+      floors.haveFenced(fenced('b', 'a', 'c'), 2_000)
+      expect(floors.wasFencedSince(key('a'), 1_999, 2_000), 'fenced anew').toBe(true)
+      expect(floors.wasFencedSince(key('b'), 1_999, 2_000), 'fenced longest ago, and forgotten').toBe(false)
+      floors.haveFenced([{ key: key('row'), version: version('5') }], 2_000)
+      expect(floors.wasFencedSince(key('row'), 1_999, 2_000), 'its version is its floor').toBe(false)
+      floors.clearAll()
+      expect(floors.wasFencedSince(key('c'), 0, 2_000)).toBe(false)
+    })
+
+    it('are forgotten when the clock of the store was set back: nothing would be new enough for so long', () => {
+      const floors = new Floors(2)
+      floors.haveFenced(fenced('a'), 10_000)
+      expect(floors.wasFencedSince(key('a'), 9_100, 9_100), 'as far as estimates of it may differ').toBe(true)
+      expect(floors.wasFencedSince(key('a'), 6_000, 6_000)).toBe(false)
+      expect(floors.wasFencedSince(key('a'), 9_999, 9_999)).toBe(false)
+    })
+  })
 })

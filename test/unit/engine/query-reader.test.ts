@@ -39,6 +39,7 @@ class QueryProcess {
   readonly store: PausableStore
   readonly background = new Background(this.events.emit)
   readonly pending = new Set<CacheKey>()
+  readonly floors = new Floors(100)
   loads = 0
   /** What the database holds, and what a load that is made now comes to. */
   load: () => Promise<Partial<LoadedRows>> = async () => ({})
@@ -58,7 +59,7 @@ class QueryProcess {
       codec: envelope,
       clock,
       chance: plainChance(0, fleet.nextName()),
-      floors: new Floors(100),
+      floors: this.floors,
       background: this.background,
       emit: this.events.emit,
       onHit: this.events.emit,
@@ -201,6 +202,18 @@ describe('QueryReader', () => {
     await fleet.write(2, [TABLE])
     expect(await mine.readAndSettle([bounded('mine.')]), 'bounded').toBe(1)
     expect(await theirs.readAndSettle([bounded('theirs.')]), 'by the table').toBe(2)
+  })
+
+  it('is not served by a result from before its own fence, should the cache have forgotten that', async () => {
+    const fleet = new QueryFleet()
+    const process = new QueryProcess(fleet)
+    await process.readAndSettle([bounded()])
+    await process.advance(1)
+    fleet.database.stars = 2
+    process.floors.haveFenced([{ key: FIVE, version: null }], fleet.store.nowMs())
+    expect(await process.readAndSettle([bounded()])).toBe(2)
+    expect(await process.readAndSettle([bounded()])).toBe(2)
+    expect(process.loads, 'what was stored after the fence is current').toBe(2)
   })
 
   describe('while a load is under way', () => {
