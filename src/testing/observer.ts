@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { outcomeIsUnknown } from '../adapters/postgres/row-writer.js'
 import { machineMs } from '../core/clock.js'
 import { isCorralError } from '../core/errors.js'
@@ -30,8 +31,8 @@ export class Observer {
   readonly #history: History
   readonly #nowMs: () => number
   readonly #sessions = new WeakMap<Session, string>()
-  /** An answer from memory is told while the call is being made, before it returns. */
-  #answersFromMemory = 0
+  /** The read under way, found again by the events that are told in the course of it. */
+  readonly #read = new AsyncLocalStorage<{ fromMemory: boolean }>()
 
   constructor(options: { process: string; history: History; nowMs?: () => number }) {
     this.process = options.process
@@ -41,7 +42,9 @@ export class Observer {
 
   /** Bound, to be handed on. */
   readonly onEvent = (event: CorralEvent): void => {
-    if (event.type === 'hit' && event.tier === 'l1') this.#answersFromMemory++
+    if (event.type !== 'hit' || event.tier !== 'l1') return
+    const read = this.#read.getStore()
+    if (read) read.fromMemory = true
   }
 
   /** Reads and writes under this session are held against each other from now on, in all processes that call it by this name. */
@@ -74,24 +77,19 @@ export class Observer {
       const ids = Array.isArray(asked) ? asked : [asked]
       const held = ids.length > 1 ? ids.map(isHeld) : []
       const startedMs = this.#nowMs()
-      const before = this.#answersFromMemory
-      const answer = method(...values)
-      const fromMemory = this.#answersFromMemory - before
-      const found = await answer
+      const read = { fromMemory: false }
+      const found = await this.#read.run(read, () => method(...values))
       const endedMs = this.#nowMs()
-      // With options the answer is looked for later: whether memory gave this one or another of the time, nobody can say.
-      const mayBeFromMemory = options !== undefined && this.#answersFromMemory > before
+      // Events do not say which of several rows they are about. Those that were not held when memory was asked it did not answer; with options
+      // it is asked later than this.
+      const mayBeHeld = (at: number) => ids.length === 1 || options !== undefined || held[at] || rows[at] === undefined
       const rows = Array.isArray(asked) ? (found as unknown[]) : [found]
       const { session, consistency } = (options ?? {}) as { session?: Session; consistency?: unknown }
       for (const [at, id] of ids.entries()) {
         this.#history.read({
           ...{ process: this.process, key: rowKeyOf(table, id), startedMs, endedMs },
           version: rows[at] === undefined ? null : versionIn(table, rows[at] as object),
-          // Events do not say which of several rows they are about: those that were not held were not answered from memory.
-          from:
-            mayBeFromMemory || (fromMemory > 0 && (ids.length === 1 || held[at] || rows[at] === undefined))
-              ? 'memory'
-              : undefined,
+          from: read.fromMemory && mayBeHeld(at) ? 'memory' : undefined,
           session: session && this.#sessions.get(session),
           maxStaleMs: boundIn(consistency),
           says: rows[at] === undefined ? undefined : table.says?.(rows[at] as object),

@@ -86,11 +86,13 @@ export function openByHandSide(choice: ActorChoice, counts: () => Counts): Side 
             | undefined,
         ),
     },
-    findBySlug: (slug) =>
-      cached(
+    findBySlug: async (slug) => ({
+      row: await cached(
         `slug:${slug}`,
         () => select().where('slug', '=', slug).executeTakeFirst() as Promise<Product | undefined>,
       ),
+      fromMemory: false,
+    }),
     onShelf: async (shelf) =>
       (await cached(
         `shelf:${shelf}`,
@@ -113,7 +115,6 @@ export function openByHandSide(choice: ActorChoice, counts: () => Counts): Side 
       return { versions, fence: await forget(ids) }
     },
     session: () => ({ token: '' }),
-    answersFromMemory: 0,
     async cacheAtRest() {
       const rows = new Map((await select().execute()).map((row) => [row.id, row.corral_version]))
       const records: RestRecord[] = []

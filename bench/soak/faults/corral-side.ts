@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { Cluster, Redis } from 'ioredis'
 import { Kysely, PostgresDialect } from 'kysely'
 import { RedisStore } from '../../../src/adapters/redis/redis-store.js'
@@ -63,7 +64,7 @@ export function openCorralSide(
   const replica = choice.replicaUrl === undefined ? {} : { db: openShop(choice.replicaUrl, counts) }
   const redis = openRedis(choice.redis)
   const { namespace } = choice
-  let answersFromMemory = 0
+  const lookups = new AsyncLocalStorage<{ fromMemory: boolean }>()
   const corral = createWithSeams<Shop>(
     {
       ...{ db, redis, namespace, replica, secret: 'of the fault runs' },
@@ -77,7 +78,8 @@ export function openCorralSide(
       l1: { maxEntries: choice.l1 ? 10_000 : 0 },
       onEvent: (event: CorralEvent) => {
         onEvent(event)
-        if (event.type === 'hit' && event.tier === 'l1') answersFromMemory++
+        const lookup = lookups.getStore()
+        if (lookup && event.type === 'hit' && event.tier === 'l1') lookup.fromMemory = true
         count(counts().events, labelOf(event))
       },
     },
@@ -101,7 +103,11 @@ export function openCorralSide(
     shiftClock: (ms) => {
       clock.shiftMs = ms
     },
-    findBySlug: (slug) => products.findBy({ slug }) as Promise<Product | undefined>,
+    async findBySlug(slug) {
+      const lookup = { fromMemory: false }
+      const row = await lookups.run(lookup, () => products.findBy({ slug }) as Promise<Product | undefined>)
+      return { row, ...lookup }
+    },
     onShelf: (number, readChoice) => shelf({ shelf: number }, readChoice as never) as Promise<readonly Product[]>,
     async together(ids, stock, undo) {
       try {
@@ -121,9 +127,6 @@ export function openCorralSide(
       }
     },
     session: (token) => corral.session(token),
-    get answersFromMemory() {
-      return answersFromMemory
-    },
     async cacheAtRest() {
       const { records } = await compareAtRest({
         ...{ db, namespace, tables: [restTable] },

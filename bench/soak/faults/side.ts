@@ -26,7 +26,7 @@ export interface Side {
     upsert(values: object): Promise<Wrote>
     delete(id: number): Promise<Wrote | undefined>
   }
-  findBySlug(slug: string): Promise<Product | undefined>
+  findBySlug(slug: string): Promise<{ readonly row: Product | undefined; readonly fromMemory: boolean }>
   onShelf(shelf: number, choice?: ReadChoice): Promise<readonly Product[]>
   /** Writes all of them in one transaction, in order of their ids. `undo`: and rolls it back. Answers with the stamps, null for rows that were not there. */
   together(
@@ -35,8 +35,6 @@ export interface Side {
     undo: boolean,
   ): Promise<{ readonly versions: readonly (string | null)[]; readonly fence: Fence | 'rolled-back' }>
   session(token?: string): { readonly token: string }
-  /** Answers given from memory so far. */
-  readonly answersFromMemory: number
   cacheAtRest(): Promise<readonly RestRecord[]>
   memoryAtRest(): Promise<readonly RestRecord[]>
   role(): 'leader' | 'standby' | 'off'

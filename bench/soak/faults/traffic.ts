@@ -154,10 +154,8 @@ export class Traffic {
 
   async #findBySlug(id: number): Promise<void> {
     const startedMs = machineMs()
-    const before = this.#side.answersFromMemory
-    const answer = this.#side.findBySlug(slugOf(id))
-    const from = this.#side.answersFromMemory > before ? ('memory' as const) : undefined
-    const row = await answer
+    const { row, fromMemory } = await this.#side.findBySlug(slugOf(id))
+    const from = fromMemory ? 'memory' : undefined
     const read: NamedRead = {
       ...{ process: this.#name, key: rowKeyOf(NAME, id), startedMs, endedMs: machineMs(), from, kind: 'findBy' },
       version: row?.corral_version ?? null,

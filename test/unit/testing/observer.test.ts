@@ -44,7 +44,7 @@ describe('Observer', () => {
     ])
   })
 
-  it('tells answers from memory from others by the event that is emitted while the call is made', async () => {
+  it('tells answers from memory from others by the event that is emitted in the course of the call', async () => {
     const hit = { type: 'hit', entity: 'public.products', tier: 'l1', verdict: 'fresh' } as const
     const { history, observer, repository } = observed({
       find: (id: number) => {
@@ -55,12 +55,12 @@ describe('Observer', () => {
         })
       },
     })
-    await Promise.all([repository.find!(2), repository.find!(1)])
+    await Promise.all([repository.find!(3), repository.find!(2), repository.find!(1)])
     const from = Object.fromEntries(history.reads.map((read) => [read.key, read.from]))
-    expect(from).toEqual({ 'products/1': 'memory', 'products/2': undefined })
+    expect(from).toEqual({ 'products/1': 'memory', 'products/2': 'memory', 'products/3': undefined })
   })
 
-  it('takes an answer to a read with options for one from memory where that may be: nobody can tell', async () => {
+  it('tells them apart also where memory is asked later, as reads with options do', async () => {
     const hit = { type: 'hit', entity: 'public.products', tier: 'l1', verdict: 'fresh' } as const
     const { history, observer, repository } = observed({
       find: async (id: number) => {
@@ -69,9 +69,10 @@ describe('Observer', () => {
         return row(id, '7')
       },
     })
-    await repository.find!(1, { consistency: 'cached' })
-    await repository.find!(2, { consistency: 'cached' })
-    expect(history.reads.map(({ from }) => from)).toEqual(['memory', undefined])
+    const ask = (id: number) => repository.find!(id, { consistency: 'cached' })
+    await Promise.all([ask(2), ask(1)])
+    const from = Object.fromEntries(history.reads.map((read) => [read.key, read.from]))
+    expect(from).toEqual({ 'products/1': 'memory', 'products/2': undefined })
   })
 
   it('of several rows takes for answers from memory all that may have been some', async () => {
