@@ -34,6 +34,8 @@ export class Look<Id, Answer> implements Readers, ReplyPlace {
   replies: Promise<readonly Reply[]> = NOT_ASKED
   at = 0
   answer: Answer | Promise<Answer> | typeof UNANSWERED = UNANSWERED
+  /** The answer, for all readers but the first: one promise that waits for the reply, and what follows from it, on behalf of all of them. */
+  shared: Promise<Answer> | undefined = undefined
 
   constructor(key: CacheKey, id: Id, startedAt: number, generation: number | undefined) {
     this.key = key
@@ -90,6 +92,12 @@ export class Looks<Id, Answer> {
   answer(look: Look<Id, Answer>, replies: readonly Reply[]): Answer | Promise<Answer> {
     if (look.answer === UNANSWERED) look.answer = this.#options.answer(look, replies[look.at] as Reply)
     return look.answer
+  }
+
+  /** The same, for those who have joined a look of somebody else's. */
+  shared(look: Look<Id, Answer>): Promise<Answer> {
+    look.shared ??= look.replies.then((replies) => this.answer(look, replies))
+    return look.shared
   }
 
   #begin(key: CacheKey, id: Id, startedAt: number): Look<Id, Answer> {

@@ -80,7 +80,9 @@ export class Reader<Id, Value> {
   /** @param span is told how the key was answered. */
   read(key: CacheKey, id: Id, span: ReadSpan = UNTOLD): Promise<Value | undefined> {
     const look = this.#looks.join(key, id)
-    return look.replies.then((replies) => this.#show(look, replies, span))
+    return look.count === 1
+      ? look.replies.then((replies) => this.#show(look, replies, span))
+      : this.#looks.shared(look).then((value) => this.#handOut(look, value, span))
   }
 
   /** The same for many keys at once, in order: a list of hits waits for one promise, and not for one a key. */
