@@ -10,7 +10,10 @@ export async function open({ redisUrl, namespace, freshMs, tiers, load }) {
   // Not `nonBlocking`: its reads look into memory alone and would load what lies in Redis.
   const secondary = tiers === 'both' ? new Keyv({ store: new KeyvRedis(redisUrl), namespace }) : undefined
   secondary?.on('error', () => {})
-  const sync = tiers === 'both' ? { qified: new RedisMessageProvider({ uri: redisUrl }) } : undefined
+  const provider = tiers === 'both' ? new RedisMessageProvider({ uri: redisUrl }) : undefined
+  // node-redis ends the process over the error of a client that nobody listens to.
+  for (const client of [provider?.pub, provider?.sub]) client?.on('error', () => {})
+  const sync = provider && { qified: provider }
   const cache = new Cacheable({
     // Rows are not changed by their readers, so they need not be cloned.
     primary: new Keyv({ store: new CacheableMemory({ lruSize: 100_000, useClone: false }) }),
