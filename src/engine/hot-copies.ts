@@ -127,7 +127,7 @@ export class HotCopies<Id, Value> {
     const hit = { type: 'hit', entity: this.#entity, tier: 'copy', verdict } as const
     if (onHit) for (let reader = 0; reader < look.count; reader++) onHit(hit)
     if (look.generation !== undefined) this.#reader.remember(id, held, look.generation)
-    // The copy ends no later than the entry: whoever draws the lot looks whether the entry itself is about to.
+    // The copy ends with the entry: whoever draws the lot refreshes that.
     if (verdict === 'early') this.#reader.refreshBehind(key, id, remainingOf(entry, store.nowMs()))
     return { value }
   }
@@ -170,7 +170,9 @@ export class HotCopies<Id, Value> {
     const remainingMs = Math.floor(remainingOf(entry, this.#parts.store.nowMs()))
     const freshMs = Math.min(remainingMs, jittered(copyTtlMs, jitter, this.#parts.chance))
     if (freshMs <= 0) return undefined
-    const sealed = this.#parts.codec.seal({ ...entry, freshMs }, copy)
+    // A copy that ends before its entry is made anew of that, by whoever misses it: its end is no reason to look at the entry, let alone to load.
+    const loadMs = freshMs < remainingMs ? 0 : entry.loadMs
+    const sealed = this.#parts.codec.seal({ ...entry, freshMs, loadMs }, copy)
     // The fences that a snapshot would be held against were held against the entry when it was filled.
     return { sealed, version: entry.version, snapshot: '', keepMs: freshMs }
   }

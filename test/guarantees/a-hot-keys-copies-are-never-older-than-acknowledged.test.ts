@@ -281,19 +281,21 @@ describe('a process that reads copies', () => {
     `)
   })
 
-  it('does not refresh an entry that outlives the copy', async () => {
+  it('does not even look at an entry that outlives the copy', async () => {
     const fleet = new HotFleet({ freshMs: 60_000, read: EARLY })
     const reader = fleet.startOn(0, {}, SOONEST)
     await fleet.heat(reader)
     await readAll([reader, reader])
     await fleet.clock.advance(COPY_TTL_MS - 50)
     reader.events.story()
+    reader.cache.calls.length = 0
     expect(await readAll([reader])).toEqual([1])
     expect(reader.events.story()).toMatchInlineSnapshot(`
       "
-      1 hit copy early
+      1 hit copy fresh
       "
     `)
+    expect(reader.cache.calls, 'the shard of the entry is spared').toHaveLength(1)
     expect(fleet.table.loads).toHaveLength(1)
   })
 
