@@ -18,8 +18,10 @@ export interface SeenLoad {
 export interface Connections<Client extends Redis | Cluster = Redis> {
   readonly db: Kysely<Shop>
   readonly redis: Client
-  /** Every SELECT on the products so far, in the order of their ends. */
+  /** Every SELECT of products so far, in the order of their ends. */
   readonly loads: SeenLoad[]
+  /** Rows of which SELECTs asked for the stamp alone. */
+  stampsRead: number
   /** SELECTs on the products that have no answer yet. */
   loadsUnderWay: number
   /** When the last UPDATE was acknowledged, on the shared clock. */
@@ -34,13 +36,22 @@ export function connect({ postgresUrl, redisUrl }: Place): Connections {
   return connectWith(new Redis(redisUrl), postgresUrl)
 }
 
-/** The same with a client of the caller's choice, which is disconnected along with the rest. */
-export function connectWith<Client extends Redis | Cluster>(redis: Client, postgresUrl: string): Connections<Client> {
-  const pool = new pg.Pool({ connectionString: postgresUrl, max: 10 })
+/**
+ * The same with a client of the caller's choice, which is disconnected along with the rest.
+ *
+ * @param max connections to Postgres. Default 10, as that of `pg`.
+ */
+export function connectWith<Client extends Redis | Cluster>(
+  redis: Client,
+  postgresUrl: string,
+  max = 10,
+): Connections<Client> {
+  const pool = new pg.Pool({ connectionString: postgresUrl, max })
   const connections: Connections<Client> = {
     db: new Kysely<Shop>({ dialect: new PostgresDialect({ pool: watched(pool, () => connections) }) }),
     redis,
     loads: [],
+    stampsRead: 0,
     loadsUnderWay: 0,
     lastUpdateMs: 0,
     onLoad: () => {},
@@ -54,7 +65,7 @@ export function connectWith<Client extends Redis | Cluster>(redis: Client, postg
   return connections
 }
 
-type Watched = Pick<Connections, 'loads' | 'loadsUnderWay' | 'lastUpdateMs' | 'onLoad'>
+type Watched = Pick<Connections, 'loads' | 'stampsRead' | 'loadsUnderWay' | 'lastUpdateMs' | 'onLoad'>
 
 /** The pool itself, with a look at what goes through the clients it hands out. */
 function watched(pool: pg.Pool, connections: () => Watched): pg.Pool {
@@ -79,16 +90,20 @@ function watchClient(client: pg.PoolClient, connections: () => Watched): void {
       return result
     }
     const startedMs = sharedNowMs()
+    const rows = rowsAsked(values[1])
     let failed = true
+    let hasRows = true
     seen.loadsUnderWay++
     try {
       seen.onLoad()
       const result = await query(...values)
       failed = false
+      hasRows = carriesRows(result)
       return result
     } finally {
       seen.loadsUnderWay--
-      seen.loads.push({ startedMs, endedMs: sharedNowMs(), failed, rows: rowsAsked(values[1]) })
+      if (hasRows) seen.loads.push({ startedMs, endedMs: sharedNowMs(), failed, rows })
+      else seen.stampsRead += rows
     }
   }
   client.query = watchedQuery as unknown as typeof client.query
@@ -98,6 +113,12 @@ function watchClient(client: pg.PoolClient, connections: () => Watched): void {
 function isLoad(statement: unknown): boolean {
   const text = textOf(statement)
   return text.startsWith('select') && text.includes('"products"') && !text.includes('on false')
+}
+
+/** Whether the columns of the products are in a result, or only what tells which version a row has. */
+function carriesRows(result: unknown): boolean {
+  const { fields = [] } = result as { readonly fields?: readonly { readonly name: string }[] }
+  return fields.some(({ name }) => name === 'stock')
 }
 
 function textOf(statement: unknown): string {

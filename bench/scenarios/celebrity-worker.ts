@@ -27,12 +27,14 @@ export interface CelebrityLog {
   readonly askedMs: Float64Array
   /** What the row said. NaN: the read failed. */
   readonly stocks: Float64Array
+  /** How often they failed with which code. */
+  readonly failures: Readonly<Record<string, number>>
 }
 
 /** A write as its writer saw it. */
 export interface CelebrityWrite {
   readonly stock: number
-  /** When `fenced` was returned, on the shared clock. */
+  /** When `fenced` was returned, on the shared clock. Infinity: it was `pending`. */
   readonly fencedMs: number
   readonly durationMs: number
   /** Copies, and the entry, that Redis still held older than the write after `fenced` had been returned. */
@@ -49,6 +51,9 @@ export interface CelebrityTalk extends Talk {
   close(): Promise<void>
 }
 
+/** Connections of an instance to Postgres: all instances together have to find room at one server. */
+const POOL = 3
+
 interface Instance {
   readonly corral: Corral<Shop>
   readonly products: ReturnType<typeof openCorral>['products']
@@ -60,7 +65,7 @@ let instances: Instance[] = []
 
 function openInstance(): Instance {
   const { nodes, postgresUrl, namespace, copies, freshMs, hotPerSecond } = place
-  const connections = connectWith(new Cluster([...nodes]), postgresUrl)
+  const connections = connectWith(new Cluster([...nodes]), postgresUrl, POOL)
   const hotKeys = copies > 1 ? { copies } : {}
   const { db, redis } = connections
   const options = { db, redis, namespace, hotKeys: { perSecond: hotPerSecond } }
@@ -69,11 +74,19 @@ function openInstance(): Instance {
 
 async function read(perSecond: number, startMs: number, endMs: number): Promise<CelebrityLog> {
   const reads = Math.floor(((endMs - startMs) / 1_000) * perSecond)
-  const log = { askedMs: new Float64Array(reads), stocks: new Float64Array(reads) }
+  const failures: Record<string, number> = {}
+  const log = { askedMs: new Float64Array(reads), stocks: new Float64Array(reads), failures }
   const readOne = async (at: number) => {
     log.askedMs[at] = sharedNowMs()
-    const row = await instances[at % instances.length]?.products.find(place.id).catch(() => undefined)
-    log.stocks[at] = row?.stock ?? Number.NaN
+    try {
+      const row = await (instances[at % instances.length] as Instance).products.find(place.id)
+      if (row === undefined) throw Object.assign(new Error('the row is missing'), { code: 'missing' })
+      log.stocks[at] = row.stock
+    } catch (error) {
+      const { code } = error as { code?: string }
+      failures[code ?? String(error)] = (failures[code ?? String(error)] ?? 0) + 1
+      log.stocks[at] = Number.NaN
+    }
   }
   const under: Promise<void>[] = []
   for (let at = 0; at < reads; ) {
@@ -93,12 +106,16 @@ async function write(from: number, everyMs: number, startMs: number, endMs: numb
     await sharedUntil(startMs + writes.length * everyMs)
     const askedMs = sharedNowMs()
     const result = await products.update(place.id, { stock })
-    const fencedMs = sharedNowMs()
-    if (result?.fence !== 'fenced') throw new Error(`the write was not fenced but ${result?.fence}`)
+    const answeredMs = sharedNowMs()
+    const durationMs = answeredMs - askedMs
+    if (result?.fence !== 'fenced') {
+      writes.push({ stock, fencedMs: Number.POSITIVE_INFINITY, durationMs, behind: 0 })
+      continue
+    }
     const held = await Promise.all(keys.map((key) => connections.redis.getBuffer(key)))
     const version = String(result.version).padStart(WIRE.version.width, '0')
     const behind = held.filter((bytes) => bytes !== null && versionIn(bytes) < version).length
-    writes.push({ stock, fencedMs, durationMs: fencedMs - askedMs, behind })
+    writes.push({ stock, fencedMs: answeredMs, durationMs, behind })
   }
   return writes
 }

@@ -167,12 +167,13 @@ async function counted({ port }: RedisServer): Promise<Counted> {
 
 /** Reads that were given less than a write which had returned `fenced` before they were asked for. */
 function staleReads({ logs, writes }: Round): number {
+  const fenced = writes.filter(({ fencedMs }) => Number.isFinite(fencedMs))
   let stale = 0
   for (const { askedMs, stocks } of logs) {
     let acknowledged = 0
     for (let at = 0; at < askedMs.length; at++) {
-      while ((writes[acknowledged]?.fencedMs ?? Number.POSITIVE_INFINITY) < (askedMs[at] as number)) acknowledged++
-      const least = writes[acknowledged - 1]?.stock ?? Number.NEGATIVE_INFINITY
+      while ((fenced[acknowledged]?.fencedMs ?? Number.POSITIVE_INFINITY) < (askedMs[at] as number)) acknowledged++
+      const least = fenced[acknowledged - 1]?.stock ?? Number.NEGATIVE_INFINITY
       if ((stocks[at] as number) < least) stale++
     }
   }
@@ -186,11 +187,17 @@ function failedReads({ logs }: Round): number {
 function describe(what: string, round: Round): string {
   const times = round.writes.map(({ durationMs }) => durationMs)
   const reads = sum(round.logs.map(({ stocks }) => stocks.length))
+  const pending = round.writes.filter(({ fencedMs }) => !Number.isFinite(fencedMs)).length
   return (
     `${what}, a write each ${WRITE_EVERY_MS} ms: ${reads} reads, ${round.writes.length} writes of ${quantile(times, 0.5).toFixed(1)} ms (p99 ` +
-    `${quantile(times, 0.99).toFixed(1)}), ${round.evicted} keys evicted, ${round.loads} loads, ${staleReads(round)} stale reads, ` +
-    `busiest shard ${round.reads.toFixed(0)} %`
+    `${quantile(times, 0.99).toFixed(1)}), ${pending} of them pending, ${round.evicted} keys evicted, ${round.loads} loads, ${staleReads(round)} stale reads, ` +
+    `busiest shard ${round.reads.toFixed(0)} %; failed: ${failureText(round)}`
   )
+}
+
+function failureText({ logs }: Round): string {
+  const codes = [...new Set(logs.flatMap(({ failures }) => Object.keys(failures)))]
+  return codes.map((code) => `${code} ${sum(logs.map(({ failures }) => failures[code] ?? 0))}`).join(', ') || 'none'
 }
 
 function sum(values: readonly number[]): number {

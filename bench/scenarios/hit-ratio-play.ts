@@ -19,6 +19,7 @@ export interface Played {
   readonly l1Share: number
   readonly l2Share: number
   readonly loads: number
+  readonly stampsRead: number
   readonly p99WaitMs: number
   readonly staleShare: number
   readonly failures: number
@@ -88,6 +89,7 @@ function playedOf(logs: readonly PartLog[]): Played {
     l1Share: sum(({ hits }) => hits.l1) / reads.length,
     l2Share: sum(({ hits }) => hits.l2) / reads.length,
     loads,
+    stampsRead: sum((log) => log.stampsRead),
     p99WaitMs: quantile(waits, 0.99),
     staleShare: counts.acknowledged / reads.length,
     failures: sum(({ failures }) => failures),

@@ -23,6 +23,8 @@ export interface PartLog {
   readonly hits: { readonly l1: number; readonly l2: number }
   /** Rows that SELECTs asked for. */
   readonly loads: number
+  /** Rows of which only the stamp was asked for: whoever publishes makes sure that its row is still there. */
+  readonly stampsRead: number
   readonly failures: number
 }
 
@@ -38,6 +40,7 @@ let reader: RowReader
 async function play({ atMs, ids, writes }: Part, startMs: number): Promise<PartLog> {
   const { connections } = reader
   connections.loads.length = 0
+  connections.stampsRead = 0
   const hitsBefore = { ...(reader.hits ?? { l1: 0, l2: 0 }) }
   const log = { reads: [] as PartLog['reads'][number][], writes: [] as PartLog['writes'][number][], failures: 0 }
   // Writes of one row follow each other, or their numbers would not say which is the newer one.
@@ -70,7 +73,7 @@ async function play({ atMs, ids, writes }: Part, startMs: number): Promise<PartL
   while (connections.loadsUnderWay > 0) await new Promise((resolve) => setTimeout(resolve, 5))
   const { l1 = 0, l2 = 0 } = reader.hits ?? {}
   const loads = connections.loads.reduce((sum, { rows }) => sum + rows, 0)
-  return { ...log, hits: { l1: l1 - hitsBefore.l1, l2: l2 - hitsBefore.l2 }, loads }
+  return { ...log, hits: { l1: l1 - hitsBefore.l1, l2: l2 - hitsBefore.l2 }, loads, stampsRead: connections.stampsRead }
 }
 
 const talk: HitRatioTalk = {

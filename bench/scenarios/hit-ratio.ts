@@ -112,10 +112,18 @@ async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {
       atMost('furthest the simulator is off, of all reads', 0.05, distance),
       atMost('stale reads, L1 off', 0, Math.max(...withoutL1.map(({ played }) => played.staleShare))),
     ],
-    remarks: [`${cells.reduce((sum, { played }) => sum + played.failures, 0)} reads and writes failed`],
+    remarks: [
+      `${cells.reduce((sum, { played }) => sum + played.failures, 0)} reads and writes failed`,
+      `publishing looks once more whether the row is still what its statement returned; stamps read by its writes, not among the loads: ${stampsRead(cells)}`,
+    ],
     tables: [tableOf(cells)],
     cannot,
   }
+}
+
+function stampsRead(cells: readonly Cell[]): string {
+  const found = cells.filter(({ played }) => played.stampsRead > 0)
+  return found.map(({ label, played }) => `${played.stampsRead} (${label})`).join(', ') || 'none'
 }
 
 function sparedShare({ loads, reads }: Outcome): number {

@@ -60,8 +60,10 @@ export async function runTraffic(options: TrafficOptions): Promise<TrafficResult
     const each = perSecond / processes
     const run = async (lengthMs: number) => {
       const startMs = sharedNowMs() + LEAD_MS
-      const traffic = { ids, perSecond: each, startMs, endMs: startMs + lengthMs }
-      const logs = await Promise.all(workers.map((worker) => worker.ask('run', traffic)))
+      const traffic = { perSecond: each, startMs, endMs: startMs + lengthMs }
+      const logs = await Promise.all(
+        workers.map((worker, at) => worker.ask('run', { ...traffic, ids: from(ids, at / processes) })),
+      )
       return { startMs, durationMs: lengthMs, logs, loads: await table.takeLoads() }
     }
     if (warmUpMs > 0) await run(warmUpMs)
@@ -73,6 +75,12 @@ export async function runTraffic(options: TrafficOptions): Promise<TrafficResult
   } finally {
     await Promise.all(workers.map((worker) => worker.stop()))
   }
+}
+
+/** The ids in turn, beginning at a share of them: processes that read them in step would ask for each at the same moment. */
+function from(ids: readonly number[], share: number): readonly number[] {
+  const first = Math.floor(share * ids.length)
+  return [...ids.slice(first), ...ids.slice(0, first)]
 }
 
 /**

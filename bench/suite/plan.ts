@@ -14,7 +14,7 @@ const DURATIONS: Readonly<Record<string, Duration>> = {
   stampede: { least: 30, full: 40 },
   'fleet-stampede': { least: 170, full: 200 },
   expiry: { least: 200, full: 400 },
-  'bulk-expiry': { least: 65, full: 115 },
+  'bulk-expiry': { least: 65, full: 145 },
   'stale-set': { least: 85, full: 240 },
   celebrity: { least: 75, full: 200 },
   outage: { least: 150, full: 430 },
