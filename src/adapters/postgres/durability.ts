@@ -12,7 +12,8 @@ export type Durability = 'outbox' | 'slot' | 'ttl-only'
 
 /**
  * Looks whether a relay is told of the table: its outbox triggers are there and always fire, or it is published to the slot. Where the
- * namespace's relay has said which of the two it reads, only that counts. @throws SourceError
+ * namespace's relay has said which of the two it reads, only that counts. An UNLOGGED table counts as not told of: a crash of the server empties
+ * it, and fires no trigger. @throws SourceError
  */
 export async function readDurability(db: AnyDatabase, namespace: string, entity: string): Promise<Durability> {
   const [found] = await readEach(db, namespace, [entity])
@@ -45,7 +46,8 @@ async function readEach(
           where p.pubname = ${PUBLICATION} and r.prrelid = c.oid)::text as published,
         coalesce(c.relkind = 'p' or c.relkind = 'r' and not c.relhassubclass, false)::text as alone
       from json_array_elements_text(${names}::json) as wanted(entity)
-        left join (pg_class c join pg_namespace n on n.oid = c.relnamespace) on n.nspname || '.' || c.relname = wanted.entity`,
+        left join (pg_class c join pg_namespace n on n.oid = c.relnamespace)
+          on n.nspname || '.' || c.relname = wanted.entity and c.relpersistence = 'p'`,
   )
   return rows.map(({ triggers, published, alone }) => {
     if (heirs === 'alone' && alone !== 'true') return 'ttl-only'

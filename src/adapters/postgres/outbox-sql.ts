@@ -106,11 +106,14 @@ export function outboxDown(): string[] {
  */
 function createPruneFunction(): string {
   const half = (which: string, what: string) => `execute format('${what}', ${literal(`${shared}.outbox_`)} || ${which})`
-  const newestOf = (which: string) => half(which, 'select xid from %s order by xid desc limit 1')
+  // A dump that was restored on another server has brought rows of transactions that are yet to come here, and that nobody reads.
+  const newestOf = (which: string) =>
+    half(which, 'select xid from %s where xid < pg_snapshot_xmax(pg_current_snapshot()) order by xid desc limit 1')
   const body = `
     declare
       needed xid8;
       newest xid8;
+      is_empty boolean;
       oldest timestamptz;
       turn bigint;
       other bigint;
@@ -143,23 +146,24 @@ function createPruneFunction(): string {
 
       select last_value / ${IDS_OF_TURN} into turn from ${shared}.outbox_id;
       other := (turn + 1) % ${HALVES.length};
+      ${half('other', 'select not exists (select from %s)')} into is_empty;
       ${newestOf('other')} into newest;
-      if newest < needed then
+      if not is_empty and coalesce(newest < needed, true) then
         begin
           ${half('other', 'lock table %s in access exclusive mode')};
           -- A session may have drawn ids ahead in a turn before this one, and written here until now.
           ${newestOf('other')} into newest;
-          if newest < needed then
+          if coalesce(newest < needed, true) then
             ${half('other', 'truncate %s')};
             emptied := 1;
-            newest := null;
+            is_empty := true;
           end if;
         exception when lock_not_available or deadlock_detected then
           null;
         end;
       end if;
       ${half(`(turn % ${HALVES.length})`, 'select at from %s order by xid, id limit 1')} into oldest;
-      if newest is null and oldest < clock_timestamp() - interval '${TURN}' then
+      if is_empty and oldest < clock_timestamp() - interval '${TURN}' then
         perform setval(${literal(`${shared}.outbox_id`)}, (turn + 1) * ${IDS_OF_TURN}, false);
       end if;
       return emptied;

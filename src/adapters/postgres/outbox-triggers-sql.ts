@@ -51,7 +51,7 @@ export function outboxTableDown(table: OutboxTable): string[] {
  * - It writes to the half of the outbox that its id says, and not to a partitioned table: routing a row takes as long as inserting it.
  * - An update that changes neither key nor unique values, which is most, takes few and small expressions: each of them, and each column
  *   of an insert, is made ready anew in every transaction, which takes longer than to calculate it.
- * - Rows are counted by the ids they draw, each `step`-th time. A trigger for each statement, to begin counting anew, would cost as
+ * - Rows are counted by the ids they draw, each `step`-th time, and those of all tables together: what is written is the transaction's. A trigger for each statement, to begin counting anew, would cost as
  *   much as the insert; a client's next statement is known by its timestamp instead.
  * - It has its owner's rights, so a caller's search path must have no say in it. `set search_path` would take 3 us at each call:
  *   here every function, type and operator is named with its schema.
@@ -68,7 +68,8 @@ function createRowFunction(table: OutboxTable): string {
   const body = `
     declare
       id pg_catalog.int8 := ${NEXT_ID};
-      -- Rows of a client's statement: when that began, a blank and their number. Local to the transaction, and goes back with a savepoint.
+      -- Of a client's statement: when that began, a blank, and how many of its rows have been counted, of whatever tables; less than none
+      -- once one word for all of them has been written. Local to the transaction, and goes back with a savepoint.
       counted pg_catalog.text;
       rows pg_catalog.int8;
     begin
@@ -79,17 +80,19 @@ function createRowFunction(table: OutboxTable): string {
           if pg_catalog.split_part(counted, ' ', 1) operator(pg_catalog.=) ${STATEMENT} then
             rows := pg_catalog.split_part(counted, ' ', 2)::pg_catalog.int8;
           end if;
-          if rows operator(pg_catalog.>) ${table.maxRows} then
+          if rows operator(pg_catalog.<) 0 then
             return null;
           end if;
         end if;
         if id operator(pg_catalog.%) ${step} operator(pg_catalog.=) 0 then
           rows := coalesce(rows, 0) operator(pg_catalog.+) ${step};
-          perform pg_catalog.set_config('corral.outbox_rows', pg_catalog.concat(${STATEMENT}, ' ', rows), true);
-          if rows operator(pg_catalog.>) ${table.maxRows} then
-            ${marker(table, OUTBOX_OP.bulk)}
-            return null;
-          end if;
+          perform ${countRows('rows')};
+        end if;
+        -- Another table's rows may have come to more than this one's without an end to that one's list.
+        if rows operator(pg_catalog.>) ${table.maxRows} then
+          ${marker(table, OUTBOX_OP.bulk)}
+          perform ${countRows('-1')};
+          return null;
         end if;
         if TG_OP operator(pg_catalog.=) 'INSERT' then
           ${all(OUTBOX_OP.insert, 'NEW')}
@@ -99,6 +102,8 @@ function createRowFunction(table: OutboxTable): string {
           return null;
         elsif ${differ(table.key)} then
           ${all(OUTBOX_OP.delete, 'OLD')}
+          -- Three ids for two rows: of two, the one that is looked at for counting could be the odd one every time.
+          perform ${NEXT_ID};
           id := ${NEXT_ID};
         end if;
         ${told(OUTBOX_OP.update, 'NEW', changedLookups(table), changedValues(table))}
@@ -149,6 +154,11 @@ function marker(table: OutboxTable, op: string): string {
 
 /** Tells one client's statement from the next: its beginning, in microseconds. Statements within a function or a DO block share it. */
 const STATEMENT = `pg_catalog.date_part('epoch', pg_catalog.statement_timestamp())::pg_catalog.text`
+
+/** @param rows an SQL expression. */
+function countRows(rows: string): string {
+  return `pg_catalog.set_config('corral.outbox_rows', pg_catalog.concat(${STATEMENT}, ' ', ${rows}), true)`
+}
 
 /** How many rows are counted at a time: few against `maxRows`, and a divisor of the ids that are drawn together. */
 function stepOf(maxRows: number): number {

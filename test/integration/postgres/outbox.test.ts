@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { readDurability } from '../../../src/adapters/postgres/durability.js'
 import {
   type OutboxTableOptions,
   outboxTable,
@@ -151,6 +152,32 @@ describe('what is written to the outbox', () => {
     expect(await lab.countOf('corral.outbox')).toBe(0)
   })
 
+  it('loses no rows of a table that may tell fewer than the one its statement began with', async () => {
+    await watch({ maxRows: 2_000 })
+    await lab.run(`create table shadows (id int primary key);
+      create function shadow() returns trigger language plpgsql as 'begin insert into shadows values (NEW.id); return null; end';
+      create trigger zzz after insert on products for each row when (NEW.id > 400) execute function shadow()`)
+    await outboxTable({ table: 'shadows', key: 'id', version: false, maxRows: 10 }).up(lab.db)
+    await lab.run('insert into products (id) select generate_series(1, 500)')
+    const lines = await told()
+    expect(lines.filter((line) => line.startsWith('i '))).toHaveLength(401)
+    expect(lines.slice(401), 'all the others').toEqual(['public.shadows b'])
+  })
+
+  it('counts rows that change their keys, whichever ids they draw', async () => {
+    await watch({ maxRows: 100 })
+    await lab.run('insert into products (id) select generate_series(1, 300)')
+    await told()
+    for (const first of [1_000_001, 2_000_002]) {
+      const session = await lab.session()
+      await session.run(`select setval('corral.outbox_id', ${first}, false)`)
+      await session.run('update products set id = -id')
+      const lines = await told()
+      expect(lines.at(-1), String(first)).toBe('b')
+      expect(lines.length).toBeLessThanOrEqual(2 * 108 + 1)
+    }
+  })
+
   it('is not swayed by what the writer has in its search path', async () => {
     onTestFinished(async () => {
       await lab.run('drop schema evil cascade')
@@ -216,6 +243,13 @@ describe('the outbox of a partitioned table', () => {
     )
     expect((await told()).map((line) => line.slice(0, 5))).toEqual(['i 7|3'])
   })
+})
+
+it('is not relied on for an unlogged table, which a crash empties without a word', async () => {
+  await watch()
+  expect(await readDurability(lab.db, 'shop', 'public.products')).toBe('outbox')
+  await lab.run('alter table products set unlogged')
+  expect(await readDurability(lab.db, 'shop', 'public.products')).toBe('ttl-only')
 })
 
 describe('up and down', () => {
@@ -358,6 +392,17 @@ describe('pruning', () => {
     expect(await other.run('select corral.prune_outbox() as emptied')).toEqual([{ emptied: 0 }])
     await one.run('commit')
     expect(await turn()).toBe('1')
+  })
+
+  it('empties what a dump has brought from a server that was further on', async () => {
+    await writeOld()
+    await writeOld(0)
+    await lab.run(`update corral.outbox set xid = '9000000000000'::xid8`)
+    await settled('now()')
+    expect(await prune()).toBe(1)
+    expect([await rowsIn(0), await rowsIn(1)]).toEqual([1, 0])
+    expect(await prune(), 'and the turn has ended').toBe(1)
+    expect(await rowsIn(0)).toBe(0)
   })
 
   it('waits for no writer', async () => {
