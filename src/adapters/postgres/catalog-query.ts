@@ -15,6 +15,8 @@ export interface Relation {
   readonly temporary: boolean
   /** Other tables inherit from it (partitions do not count). */
   readonly inherited: boolean
+  /** The table it is a partition of, as `schema.name`, at the top of the tree; null: of none. */
+  readonly partitionOf: string | null
   readonly encoding: string
   /** In table order. */
   readonly columns: readonly RelationColumn[]
@@ -74,6 +76,8 @@ function catalogQuery(path: string) {
       'kind', c.relkind,
       'temporary', c.relpersistence = 't',
       'inherited', c.relkind <> 'p' and exists (select from pg_inherits where inhparent = c.oid),
+      'partitionOf', (select s.nspname || '.' || r.relname from pg_class r join pg_namespace s on s.oid = r.relnamespace
+        where c.relispartition and r.oid = pg_partition_root(c.oid)),
       'encoding', current_setting('server_encoding'),
       'columns', coalesce((select json_agg(json_build_object(
           'column', a.attname,

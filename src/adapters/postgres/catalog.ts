@@ -245,5 +245,10 @@ function requireTable(table: string, relation: Relation): void {
     throw new ConfigError(where, `${path} to be a table every connection sees`, 'a temporary table')
   if (relation.inherited)
     throw new ConfigError(where, `${path} to have no tables inheriting from it: no index is unique across them`, table)
+  if (relation.partitionOf !== null) {
+    const whole = relation.partitionOf
+    const expected = `${path} to be a table of its own: whoever writes ${whole} knows its rows as those of ${whole}; cache that`
+    throw new ConfigError(where, expected, `a partition of ${whole}`)
+  }
   if (path.split('.').length > 2) throw new ConfigError(where, 'schema and table names without dots', path)
 }

@@ -179,6 +179,16 @@ describe('a table that is refused', () => {
     expect(await refusal({ table: 'products.v2' }, db.withSchema('sales'))).toMatch(/products\.v2/)
   })
 
+  it('is a partition, whose changes are told as those of the whole', async () => {
+    await run(`create table products (id int primary key) partition by range (id);
+      create table products_1 partition of products for values from (0) to (100) partition by range (id);
+      create table products_1a partition of products_1 for values from (0) to (10)`)
+    for (const table of ['products_1', 'products_1a']) {
+      expect(await refusal({ table })).toMatch(/cache that, found "a partition of public\.products"/)
+    }
+    expect(await readTable(db, { table: 'products', key: 'id', version: false })).toMatchObject({ name: 'products' })
+  })
+
   it('is named with an alias', async () => {
     await run(PRODUCTS)
     expect(await refusal({ table: 'products as p' })).toMatch(/plain name/)

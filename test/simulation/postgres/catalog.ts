@@ -5,6 +5,7 @@ export const CATALOG = {
   kind: 'r',
   temporary: false,
   inherited: false,
+  partitionOf: null,
   encoding: 'UTF8',
   columns: [
     column('id', 'integer', 'int4', true),
