@@ -5,6 +5,7 @@ import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import type { KeyColumn } from './key-column.js'
+import { comparable } from './key-sql.js'
 
 /** Keys of a query's rows in one statement. */
 const PAGE = 1_000
@@ -98,10 +99,8 @@ function idIn(key: readonly KeyColumn[], row: Record<string, unknown>): Canonica
   return key.map((_, at) => row[KEY + 'x'.repeat(at)] as string)
 }
 
-/** Postgres finds no order between an enum and a domain over it. */
-function columnOf({ property, type }: KeyColumn): RawBuilder<unknown> {
-  const column = sql`${sql.id(PICKED, property)}`
-  return type.name === 'enum' ? sql`${column}::${sql.raw(type.sqlName)}` : column
+function columnOf(column: KeyColumn): RawBuilder<unknown> {
+  return comparable(column, sql`${sql.id(PICKED, column.property)}`)
 }
 
 function valuesOf(key: readonly KeyColumn[], id: CanonicalId): RawBuilder<unknown> {

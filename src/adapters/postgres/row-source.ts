@@ -5,6 +5,7 @@ import { compareVersions, toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import type { KeyColumn, KeyType } from './key-column.js'
+import { comparable } from './key-sql.js'
 
 /** Ids in one statement; more travel as several. Larger arrays gain nothing and make one slow load of many. */
 const MOST_IDS = 1_000
@@ -179,9 +180,8 @@ function inRow({ property }: { property: string }): RawBuilder<unknown> {
   return sql`${sql.id(ROW, property)}`
 }
 
-/** Postgres finds no `=` between an enum and a domain over it; of other domains it sees the type below by itself. */
 function keyIn(column: KeyColumn): RawBuilder<unknown> {
-  return column.type.name === 'enum' ? sql`${inRow(column)}::${sql.raw(column.type.sqlName)}` : inRow(column)
+  return comparable(column, inRow(column))
 }
 
 function keyAlias(at: number): string {

@@ -1,7 +1,8 @@
-import { type Kysely, sql } from 'kysely'
+import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { CanonicalId } from '../../core/ports.js'
 import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
+import { comparable } from './key-sql.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository; here tables are values
 export type AnyDatabase = Kysely<any>
@@ -91,9 +92,12 @@ export class RowWriter {
     return (this.#facts.version as { property: string }).property
   }
 
-  #byKey<Query extends { where(column: string, operator: '=', value: string): Query }>(query: Query, id: CanonicalId) {
+  #byKey<Query extends { where(column: RawBuilder<unknown>, operator: '=', value: string): Query }>(
+    query: Query,
+    id: CanonicalId,
+  ) {
     return this.#facts.key.reduce(
-      (narrowed, column, at) => narrowed.where(column.property, '=', id[at] as string),
+      (narrowed, column, at) => narrowed.where(comparable(column, sql.ref(column.property)), '=', id[at] as string),
       query,
     )
   }

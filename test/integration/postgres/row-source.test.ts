@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { idFromRow, type KeyColumn } from '../../../src/adapters/postgres/key-column.js'
 import { PostgresRowSource } from '../../../src/adapters/postgres/row-source.js'
+import { RowWriter } from '../../../src/adapters/postgres/row-writer.js'
 import { isCorralError } from '../../../src/core/errors.js'
 import { stampTable } from '../../../src/migrations.js'
 import { freshDatabase } from '../../support/services.js'
@@ -123,7 +124,7 @@ describe('ids', () => {
   ]
 
   it.each(KEYS)(
-    'of type $type find their rows, and what is no id of a row does no harm',
+    'of type $type find their rows for readers and writers, and what is no id of a row does no harm',
     async ({ type, ids, absent, declare }) => {
       if (declare) await run(declare)
       await run(`create table keyed (id ${type} primary key, place int)`)
@@ -136,6 +137,12 @@ describe('ids', () => {
         expect(rows.map(({ row }) => row && (row as { place: number }).place)).toEqual(expected)
         for (const { row } of rows) {
           if (row) expect(idFromRow(facts.key, row)).toEqual(idOf(facts.key, ids[(row as { place: number }).place]))
+        }
+        const writer = new RowWriter(facts)
+        for (const id of ids.map((each) => idOf(facts.key, each))) {
+          expect(await writer.lock(db, id), 'locked').toBeDefined()
+          expect((await writer.update(db, id, { place: 7 }))?.id, 'updated').toEqual(id)
+          expect((await writer.delete(db, id))?.row, 'deleted').toMatchObject({ place: 7 })
         }
       } finally {
         await run('drop table keyed')
