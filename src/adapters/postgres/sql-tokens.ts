@@ -12,9 +12,9 @@ export type Token =
 const PLACEHOLDER = /\0(\d+)\0/y
 
 /** In the order they are tried. Each begins where the last one ended. */
-const BLANK = /(?:\s|--[^\n]*)+/y
+const BLANK = /(?:\s|--[^\n\r]*)+/y
 const STRING = /(?:(?:u&|[bxn])?'((?:[^']|'')*)'|e'((?:[^'\\]|\\[\s\S]|'')*)')/iy
-const DOLLAR = /\$([a-z_]\w*)?\$([\s\S]*?)\$\1\$/iy
+const DOLLAR = /\$([A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$([\s\S]*?)\$\1\$/y
 const QUOTED = /(?:u&)?"((?:[^"]|"")*)"/iy
 const WORD = /[a-z_\u0080-\uffff][\w$\u0080-\uffff]*|\d[\w.]*/iy
 const ANY = /[\s\S]/y

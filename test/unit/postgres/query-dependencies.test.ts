@@ -506,6 +506,21 @@ describe('what cannot be seen', () => {
       products.where(sql<boolean>`exists (select 1 from ${sql.table('a')} x join secrets on true)`),
       /JOIN/,
     ],
+    [
+      'FROM behind a comment that a carriage return ends',
+      products.where(sql<boolean>`true -- x\rand exists (select 1 from secrets)`),
+      /FROM/,
+    ],
+    [
+      'FROM behind a literal whose tag has an accent',
+      products.where(sql<boolean>`name <> $é$'$é$ and exists (select 1 from secrets) and name <> ''`),
+      /FROM/,
+    ],
+    [
+      'FROM behind a literal with its tag in another case in it',
+      products.where(sql<boolean>`name <> $a$ $A$ $a$ and exists (select 1 from secrets) and name <> $A$ $A$`),
+      /FROM/,
+    ],
     ['a parenthesised join', db.selectFrom(sql`(products natural join secrets)`.as('p')).selectAll(), /JOIN/],
     ['WITH in raw SQL', products.where(sql<boolean>`1 = (with x as (select 1) select 2)`), /WITH/],
     ['TABLE in raw SQL', products.where(sql<boolean>`1 = (table secrets)`), /TABLE/],
