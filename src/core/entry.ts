@@ -16,7 +16,7 @@ export interface NewEntry {
   readonly freshMs: number
   /** What the load cost, for early refresh: expected time from decision to visible value. */
   readonly loadMs: number
-  /** Epoch of the namespace at the time of the load, 8 hex characters. Another epoch is a miss. */
+  /** Epoch of the namespace at the time of the load, 8 digits to the base 36. Another epoch is a miss. */
   readonly epoch: string
   readonly payload: Uint8Array
 }

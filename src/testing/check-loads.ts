@@ -65,7 +65,7 @@ function expiriesOf(
   writes: readonly WriteRecord[],
   freshMs = Number.POSITIVE_INFINITY,
 ): number {
-  const first = Math.min(...loads.slice(0, 1).map(({ startedMs }) => startedMs))
+  const first = loads.reduce((earliest, { startedMs }) => Math.min(earliest, startedMs), Number.POSITIVE_INFINITY)
   const last = loads.reduce((latest, { endedMs }) => Math.max(latest, endedMs), first)
   return 1 + writes.length + Math.floor((last - first) / freshMs)
 }

@@ -3,20 +3,25 @@ import { Envelope } from '../adapters/codec/envelope.js'
 import { PayloadCipher } from '../adapters/codec/payload-cipher.js'
 import { systemBytes } from '../core/clock.js'
 import type { Entry } from '../core/entry.js'
-import { type CacheKey, epochKey } from '../core/key.js'
+import { CacheUnavailableError } from '../core/errors.js'
+import { type CacheKey, epochKey, parseKey } from '../core/key.js'
 
 /** The part of an ioredis `Redis` that is used here. */
 export interface ScannableNode {
+  readonly options?: { readonly keyPrefix?: string | undefined }
   scan(cursor: string, match: 'MATCH', pattern: string, count: 'COUNT', keys: number): Promise<[string, string[]]>
   getBuffer(key: string): Promise<Buffer | null>
 }
 
 /** An ioredis `Redis` or `Cluster`. */
-export type ScannableRedis = ScannableNode | { nodes(role: 'master'): readonly ScannableNode[] }
+export type ScannableRedis =
+  | ScannableNode
+  | (Pick<ScannableNode, 'options'> & { nodes(role: 'master'): readonly ScannableNode[] })
 
 /** One entry as it lies in Redis. */
 export interface StoredCopy {
-  readonly redisKey: string
+  /** Without the `keyPrefix` of the client. */
+  readonly redisKey: CacheKey
   readonly kind: 'row' | 'lookup'
   /** The table's qualified name. */
   readonly entity: string
@@ -30,8 +35,6 @@ export interface StoredCopy {
 }
 
 const PAGE = 500
-/** Begins the digest of an overlong part, which cannot be read back. */
-const DIGEST = '~'
 
 /**
  * Every row, absence and lookup that a namespace has in Redis and that would be served if it were read now. `unread`: what cannot be
@@ -48,61 +51,56 @@ export async function findStoredCopies(
   const cipher = resolved && new PayloadCipher(resolved, systemBytes)
   const envelope = new Envelope({ compressAboveBytes: 0, maxEntryBytes: Number.POSITIVE_INFINITY, cipher })
   const nodes = 'nodes' in redis ? redis.nodes('master') : [redis]
-  const found = await Promise.all(nodes.map((node) => findOn(node, namespace)))
-  const entries = found.flat()
+  if (nodes.length === 0) throw new CacheUnavailableError('scan', 'the cluster is not connected')
+  const prefix = redis.options?.keyPrefix ?? ''
+  const entries = (await Promise.all(nodes.map((node) => findOn(node, prefix, namespace)))).flat()
   const epoch = entries.find(({ redisKey }) => redisKey === epochKey(namespace))
-  const epochText = Number(epoch?.bytes.toString('latin1') ?? 0)
-    .toString(36)
-    .padStart(8, '0')
+  const epochText = (Number(epoch?.bytes.toString('latin1')) || 0).toString(36).padStart(8, '0')
   const copies: StoredCopy[] = []
   let unread = 0
   for (const { redisKey, bytes } of entries.filter((each) => each !== epoch)) {
-    const place = parseKey(namespace, redisKey)
-    const entry = place && envelope.open(bytes, redisKey as CacheKey)
+    const place = placeOf(namespace, redisKey)
+    const entry = place && envelope.open(bytes, redisKey)
     if (!place || !entry || 'unreadable' in entry) unread++
     else if (entry.epoch === epochText) copies.push({ ...place, redisKey, entry })
   }
   return { copies, unread }
 }
 
-async function findOn(node: ScannableNode, namespace: string): Promise<{ redisKey: string; bytes: Buffer }[]> {
-  const found: { redisKey: string; bytes: Buffer }[] = []
+interface Found {
+  readonly redisKey: CacheKey
+  readonly bytes: Buffer
+}
+
+async function findOn(node: ScannableNode, prefix: string, namespace: string): Promise<Found[]> {
+  const found = new Map<CacheKey, Found>()
+  // SCAN knows nothing of key prefixes, and a node of a cluster need not have the one of its client.
+  const own = node.options?.keyPrefix ?? ''
   // Of a namespace only what stands in braces behind it is an entry; the epoch has the namespace itself in braces.
-  for (const pattern of [`${namespace}:{*}`, epochKey(namespace)]) {
+  const patterns = [`${escapeGlob(prefix + namespace)}:{*}`, escapeGlob(prefix + epochKey(namespace))]
+  for (const pattern of patterns) {
     let cursor = '0'
     do {
-      const [next, keys] = await node.scan(cursor, 'MATCH', escapeGlob(pattern), 'COUNT', PAGE)
+      const [next, keys] = await node.scan(cursor, 'MATCH', pattern, 'COUNT', PAGE)
       cursor = next
-      const values = await Promise.all(keys.map((key) => node.getBuffer(key)))
-      for (const [at, bytes] of values.entries())
-        if (bytes !== null) found.push({ redisKey: keys[at] as string, bytes })
+      const values = await Promise.all(keys.map((key) => node.getBuffer(key.slice(own.length))))
+      for (const [at, bytes] of values.entries()) {
+        // SCAN may tell of a key twice.
+        const redisKey = (keys[at] as string).slice(prefix.length) as CacheKey
+        if (bytes !== null) found.set(redisKey, { redisKey, bytes })
+      }
     } while (cursor !== '0')
   }
-  // SCAN may tell of a key twice.
-  return [...new Map(found.map((each) => [each.redisKey, each])).values()]
+  return [...found.values()]
 }
 
-/** All but the star that was meant. */
-function escapeGlob(pattern: string): string {
-  return pattern.replaceAll(/[[\]?\\]/g, '\\$&')
+function escapeGlob(text: string): string {
+  return text.replaceAll(/[*?[\]\\]/g, '\\$&')
 }
 
-/** The inverse of core/key.ts. Undefined for keys that are neither rows' nor lookups'. */
-function parseKey(namespace: string, redisKey: string): Omit<StoredCopy, 'entry' | 'redisKey'> | undefined {
-  const start = `${namespace}:{`
-  if (!redisKey.startsWith(start) || !redisKey.endsWith('}')) return undefined
-  const text = redisKey.slice(start.length, -1)
-  const at = text.search(/[/@?#]/)
-  const kind = { '/': 'row', '@': 'lookup' }[text[at] ?? ''] as 'row' | 'lookup' | undefined
-  if (kind === undefined) return undefined
-  const [encoded = '', copy] = text.slice(at + 1).split(':')
-  const equals = encoded.indexOf('=')
-  const columns = kind === 'lookup' ? decode(encoded.slice(0, equals)) : undefined
-  const id = (kind === 'lookup' ? encoded.slice(equals + 1) : encoded).split(',')
-  if (id.some((part) => part.startsWith(DIGEST))) return undefined
-  return { kind, entity: decode(text.slice(0, at)), columns, id: id.map(decode), isCopy: copy !== undefined }
-}
-
-function decode(part: string): string {
-  return decodeURIComponent(part)
+/** Undefined for keys that are neither rows' nor lookups', and for those whose id cannot be read back. */
+function placeOf(namespace: string, key: CacheKey): Omit<StoredCopy, 'entry' | 'redisKey'> | undefined {
+  const { kind, entity, column: columns, id, copyOf } = parseKey(namespace, key) ?? {}
+  if ((kind !== 'row' && kind !== 'lookup') || entity === undefined || id === undefined) return undefined
+  return { kind, entity, columns, id, isCopy: copyOf !== undefined }
 }

@@ -78,6 +78,37 @@ describe('findStoredCopies', () => {
     expect(unread, 'an overlong id, foreign bytes, a result').toBe(3)
   })
 
+  it('finds what a client with a key prefix has, of which SCAN knows nothing, on one server and on a cluster', async () => {
+    const keys = [row('1'), '{shop}:epoch']
+    const stands = (own: string) => ({
+      ...node(
+        Object.fromEntries(
+          keys.map((key) => [`dev:${key}`, key === '{shop}:epoch' ? Buffer.from('1') : stored('row', '7', '00000001')]),
+        ),
+      ),
+      options: { keyPrefix: own },
+    })
+    const bare = stands('')
+    const one = { ...bare, options: { keyPrefix: 'dev:' }, getBuffer: (key: string) => bare.getBuffer(`dev:${key}`) }
+    for (const redis of [one, { nodes: () => [bare], options: { keyPrefix: 'dev:' } }]) {
+      const { copies, unread } = await findStoredCopies(redis, 'shop')
+      expect(copies.map(({ redisKey }) => redisKey)).toEqual([row('1')])
+      expect(unread).toBe(0)
+    }
+  })
+
+  it('counts a key that cannot be read back as unread, and goes on', async () => {
+    const { copies, unread } = await findStoredCopies(
+      node({ [row('\ud800')]: stored('row', '7'), [row('2')]: stored('row', '7') }),
+      'shop',
+    )
+    expect([copies.length, unread]).toEqual([1, 1])
+  })
+
+  it('does not take a cluster that is not connected for an empty one', async () => {
+    await expect(findStoredCopies({ nodes: () => [] }, 'shop')).rejects.toThrow('not reach the cache')
+  })
+
   it('looks at every primary of a cluster', async () => {
     const nodes = [node({ [row('1')]: stored('row', '7') }), node({ [row('2')]: stored('row', '8') })]
     const { copies } = await findStoredCopies({ nodes: () => nodes }, 'shop')
