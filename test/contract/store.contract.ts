@@ -67,6 +67,11 @@ export function storeContract(name: string, open: () => StoreUnderTest | Promise
         expect(remainingMs).toBeLessThanOrEqual(5_000)
       })
 
+      it('may last any time, a long one and a part of a millisecond', async () => {
+        expect(await lab.lease('a', { leaseMs: 10_000.3 })).toEqual({ outcome: 'leased' })
+        expect(await lab.lease('b')).toMatchObject({ outcome: 'held', token: 'a' })
+      })
+
       it('is not granted when something is stored that the caller has not seen, which is given to it instead', async () => {
         await lab.put('1', { text: 'new' })
         const reply = await lab.lease('b')

@@ -13,7 +13,7 @@ export interface AclRequest {
   readonly keyPrefix?: string
 }
 
-/** Everything that an instance of Corral needs of Redis, and nothing else. */
+/** Everything that an instance of Corral needs of Redis to read and write, and nothing else. */
 export interface Acl {
   readonly user: string
   /** In lower case, subcommands as `client|setname`, sorted. */
@@ -54,8 +54,8 @@ const USER = /^[A-Za-z0-9_.-]{1,64}$/
 const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/
 
 /**
- * The rights of a Redis user that can do all that Corral does in one namespace. Held against what it really sends by
- * test/integration/redis/acl.test.ts.
+ * The rights of a Redis user that can do all that Corral does in one namespace, but for `audit` and `rebuild`: those go through the names of
+ * all keys with SCAN, which no pattern keeps to one namespace. Held against what is really sent by test/integration/redis/acl.test.ts.
  *
  * @throws ConfigError for a name that cannot be one.
  */

@@ -82,7 +82,8 @@ export function openConnection(
         lazyConnect: true,
         scaleReads: 'master',
         clusterRetryStrategy: SETTINGS.retryStrategy,
-        redisOptions: { ...SETTINGS, connectionName: name },
+        // A cluster takes from here what it is not told otherwise, or told is empty: `keyPrefix`.
+        redisOptions: { ...SETTINGS, connectionName: name, ...extra },
         ...extra,
       })
     : duplicate.call(client, settings)

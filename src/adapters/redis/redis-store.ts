@@ -65,7 +65,7 @@ export class RedisStore implements CacheStore {
       const seen = request.seen === null ? NOTHING : request.seen.subarray(0, SEEN_BYTES)
       const [outcome, first, second] = await this.#script('corralLease', request.key, [
         request.token,
-        request.leaseMs,
+        Math.ceil(request.leaseMs),
         seen,
         request.waitedFor ?? '',
       ])

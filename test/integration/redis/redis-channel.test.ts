@@ -67,6 +67,10 @@ describe.each([
   ['a cluster', () => cluster()],
   ['one node, with a key prefix', () => standalone(redisUrl(), { keyPrefix: 'app:' })],
   ['a cluster, with a key prefix', () => cluster(redisClusterNodes(), { keyPrefix: 'app:' })],
+  [
+    'a cluster, with a key prefix among the options of its nodes',
+    () => cluster(redisClusterNodes(), { redisOptions: { keyPrefix: 'app:' } }),
+  ],
 ])('RedisChannel over %s', (_, connect) => {
   it('carries messages to every side in the order of publishing, its own included, and to no other namespace', async () => {
     const namespace = freshNamespace()
