@@ -18,12 +18,13 @@ export interface Service {
 
 /** What an application brings along: its own Kysely and its own Redis client. It closes them itself, Corral never does. */
 export function connect<Database>({ databaseUrl, redisUrl }: Place) {
-  const db = new Kysely<Database>({
-    dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: databaseUrl }) }),
-  })
+  const pool = new pg.Pool({ connectionString: databaseUrl })
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
   const redis = new Redis(redisUrl)
-  // Corral goes on without Redis; so should the process.
+  // Corral goes on without Redis and while Postgres restarts; so should the process. Whoever waits for an answer is told.
   redis.on('error', () => {})
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
   return {
     db,
     redis,

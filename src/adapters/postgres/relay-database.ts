@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { SourceError } from '../../core/errors.js'
+import { ConfigError, SourceError } from '../../core/errors.js'
 import type { ChangedTable } from '../../core/ports.js'
 import { type AnyDatabase, readRelation } from './catalog-query.js'
 import { readHistory } from './history.js'
@@ -13,6 +13,8 @@ export class RelayDatabase {
   readonly #namespace: string
   readonly #source: 'outbox' | 'slot'
   readonly #directory: RelationDirectory
+  /** The server process that has answered first. */
+  #session: string | undefined
 
   constructor(options: {
     db: AnyDatabase
@@ -38,12 +40,16 @@ export class RelayDatabase {
     return { roots: placed?.roots ?? [entity], types: new Map(columns.map((column) => [column, typeOf(column)])) }
   }
 
-  /** Also leaves word of what this relay reads: readers hold their bounds against it only where that has their table's changes. */
+  /**
+   * Also leaves word of what this relay reads: readers hold their bounds against it only where that has their table's changes.
+   *
+   * @throws SourceError, and ConfigError when another session answers than before: then nobody knows whether this process still has the lead.
+   */
   async epoch(least: number): Promise<number> {
     const epochs = sql.raw(`${CORRAL_SCHEMA}.epochs`)
     const history = await readHistory(this.#db)
     // Another history may lack raises that this one has seen: past those, too, because they come less than once a second.
-    const rows = await this.run<{ number: string }>(
+    const [row] = await this.run<{ number: string; session: string }>(
       'reading the epoch',
       sql`with raised as (
           insert into ${epochs} as e (namespace, number, history, source) values (${this.#namespace}, ${least}::bigint, ${history}, ${this.#source})
@@ -53,9 +59,16 @@ export class RelayDatabase {
           where e.number < excluded.number or e.history is distinct from coalesce(excluded.history, e.history)
             or e.source is distinct from excluded.source
           returning number)
-        select greatest((select number from raised), (select number from ${epochs} where namespace = ${this.#namespace}), 0)::text as number`,
+        select greatest((select number from raised), (select number from ${epochs} where namespace = ${this.#namespace}), 0)::text as number,
+          pg_backend_pid()::text as session`,
     )
-    return Number(rows[0]?.number ?? 0)
+    this.#session ??= row?.session
+    if (this.#session !== row?.session) {
+      const expected =
+        'a connection that keeps its session, for the lead is a lock of it: none through a pooler that hands them out per transaction'
+      throw new ConfigError('db', expected, `process ${this.#session} of the server, then ${row?.session}`)
+    }
+    return Number(row?.number ?? 0)
   }
 
   async run<Row>(what: string, query: { execute(db: AnyDatabase): Promise<{ rows: unknown[] }> }): Promise<Row[]> {

@@ -80,6 +80,9 @@ class Comparison {
         return this.#counterparts.pairSnapshots(theirs, ours, this.#asked.xid)
       case 'ageMs':
         return this.#plain('whether it has an age', Number(real) !== 0, Number(model) !== 0)
+      case 'session':
+        // A process of each server.
+        return undefined
       default:
         return this.#plain(key, real, model)
     }

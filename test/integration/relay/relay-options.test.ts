@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis'
-import { sql } from 'kysely'
+import { Kysely, PostgresDialect, sql } from 'kysely'
+import pg from 'pg'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { pruneTombstones } from '../../../src/adapters/postgres/prune-tombstones.js'
 import { isCorralError } from '../../../src/core/errors.js'
@@ -200,6 +201,40 @@ describe('tombstones', () => {
     })
     await sql.raw(`drop role ${role}`).execute(db)
   })
+})
+
+/** A database behind a pooler that gives each statement the connection that is free, which now and then is the other one. */
+async function openPooled(databaseUrl: string): Promise<Kysely<unknown>> {
+  const sessions = [0, 1].map(() => new pg.Client({ connectionString: databaseUrl }))
+  for (const session of sessions) await session.connect()
+  onTestFinished(async () => {
+    for (const session of sessions) await session.end()
+  })
+  let epochs = 0
+  const query = (statement: string, values: unknown[]) => {
+    if (statement.startsWith('with raised as')) epochs++
+    return (sessions[epochs % 2] as pg.Client).query(statement, values)
+  }
+  const pool = { connect: async () => ({ query, release() {} }), end: async () => {} }
+  return new Kysely({ dialect: new PostgresDialect({ pool: pool as never }) })
+}
+
+it('a leader that finds itself in another session gives up and says why: its lock is the other one’s', async () => {
+  const redis = new Redis(redisUrl())
+  const failures: unknown[] = []
+  const relay = startRelay({
+    ...{ db: await openPooled(shop.databaseUrl), redis, namespace: freshNamespace(), relay: { electionMs: 50 } },
+    onEvent: (event) => {
+      if (event.type === 'relay.failed') failures.push(event.error)
+    },
+  })
+  onTestFinished(async () => {
+    await relay.close()
+    redis.disconnect()
+  })
+  await waitUntil('it has given up', 5_000, () => failures.length > 0)
+  expect(isCorralError(failures[0], 'CONFIG_INVALID')).toBe(true)
+  expect(String(failures[0])).toMatch(/pooler/)
 })
 
 it('a relay of its own needs a cache to tell', () => {

@@ -282,7 +282,7 @@ export class Session {
       known.number = Math.max(known.number, least)
       known.history = history ?? known.history
     }
-    return [{ number: String(epochs.get(namespace)?.number ?? 0) }]
+    return [{ number: String(epochs.get(namespace)?.number ?? 0), session: this.#by }]
   }
 }
 
