@@ -3,6 +3,7 @@ import { PgError } from './pg-error.js'
 import { isVisible, type Snapshot } from './snapshot.js'
 import { type OutboxRow, type Row, rowOf, type Version } from './table.js'
 import { Transaction } from './transaction.js'
+import { TransactionIds } from './transaction-ids.js'
 
 /** One change that has been committed, for whoever keeps the history. */
 export interface Committed {
@@ -11,8 +12,6 @@ export interface Committed {
   readonly version: string
   readonly absent: boolean
 }
-
-type Outcome = 'committed' | 'aborted' | 'in progress'
 
 /**
  * One table of Postgres in memory: rows in versions, transactions that see what was committed when their statement began, locks,
@@ -26,20 +25,15 @@ export class Database {
   readonly #onCommit: (changes: readonly Committed[], by: Transaction) => void
   readonly #isTouched: () => boolean
   readonly #locks = new Locks()
+  readonly #xids = new TransactionIds()
   readonly #versions = new Map<number, Version[]>()
   readonly #tombs = new Map<number, { readonly version: bigint; readonly commit: number }>()
-  readonly #outcomes = new Map<number, Outcome>()
-  readonly #open = new Set<number>()
-  /** How transactions stood after each commit: what a standby that has come so far knows of them. */
-  readonly #sights: Snapshot[] = [{ xmin: 700, xmax: 700, open: [] }]
   /** What is committed of it, by transaction and number. */
   readonly outbox: OutboxRow[] = []
   readonly positions: { namespace: string; beganMs: number; atMs: number; position: string }[] = []
   readonly epochs = new Map<string, { number: number; history: string | null }>()
   /** By name of the lock, the session that holds it, and how often it has taken it. */
   readonly advisory = new Map<string, { readonly holder: object; readonly times: number }>()
-  #nextXid = 700
-  #completed = 699
   #commits = 0
   #outboxIds = 0
 
@@ -73,9 +67,7 @@ export class Database {
 
   /** `pg_current_snapshot()` of the primary. */
   get snapshot(): Snapshot {
-    const xmax = this.#completed + 1
-    const open = [...this.#open].filter((xid) => xid < xmax).sort((a, b) => a - b)
-    return { xmin: Math.min(xmax, ...this.#open), xmax, open }
+    return this.#xids.snapshot
   }
 
   /** The same within a transaction, which may go on seeing what it saw first. */
@@ -85,14 +77,13 @@ export class Database {
     return tx.sight as Snapshot
   }
 
-  /** The same on a standby that has replayed so many commits: it knows which are open, and does not say so. */
+  /** The same on a standby that has replayed so many commits. */
   standbySnapshot(commit: number): Snapshot {
-    const { xmin, xmax } = this.#sights[commit] as Snapshot
-    return { xmin, xmax, open: [] }
+    return this.#xids.standbySnapshot(commit)
   }
 
-  outcomeOf(xid: number): Outcome | null {
-    return this.#outcomes.get(xid) ?? null
+  outcomeOf(xid: number): ReturnType<TransactionIds['outcomeOf']> {
+    return this.#xids.outcomeOf(xid)
   }
 
   begin(by = 'SQL', isRepeatable = false): Transaction {
@@ -175,7 +166,7 @@ export class Database {
     const isMeant = (row: Row | undefined) =>
       row !== undefined && (expected === undefined || row.corral_version === expected)
     if (!isMeant(this.find(id, upto, tx))) return undefined
-    if (deletes) this.#assignXid(tx)
+    if (deletes) this.#xids.of(tx)
     // What has been changed since is refused at once, whoever is changing it now.
     this.#refuseChanged(tx, id, upto)
     const row = await this.#lockNewest(tx, id, upto)
@@ -184,7 +175,7 @@ export class Database {
 
   /** A row of the outbox that says that more has changed than is told one by one. */
   tellBulk(tx: Transaction, op: 't' | 'b'): void {
-    this.#assignXid(tx)
+    this.#xids.of(tx)
     tx.outbox.push({ id: ++this.#outboxIds, op, key: null, version: null, lookups: null, atMs: this.#nowMs() })
   }
 
@@ -194,7 +185,7 @@ export class Database {
   }
 
   xidOf(tx: Transaction): number {
-    return this.#assignXid(tx)
+    return this.#xids.of(tx)
   }
 
   rollbackTo(tx: Transaction, savepoint: string): void {
@@ -228,9 +219,9 @@ export class Database {
       }
       for (const row of tx.outbox) this.outbox.push({ ...row, xid })
       this.outbox.sort((a, b) => a.xid - b.xid || a.id - b.id)
-      this.#end(xid, 'committed')
-      this.#sights.push(this.snapshot)
-      this.#onCommit(changesOf(tx), tx)
+      this.#xids.end(xid, 'committed')
+      const changes = tx.left.map(({ id, row, version }) => ({ id, version, absent: row === undefined }))
+      this.#onCommit(changes, tx)
     }
     this.#locks.release(tx)
   }
@@ -238,7 +229,7 @@ export class Database {
   rollback(tx: Transaction): void {
     if (tx.hasEnded) return
     tx.hasEnded = true
-    if (tx.xid !== undefined) this.#end(tx.xid, 'aborted')
+    if (tx.xid !== undefined) this.#xids.end(tx.xid, 'aborted')
     this.#locks.release(tx)
   }
 
@@ -256,31 +247,16 @@ export class Database {
 
   /** A deferred trigger: nobody's statement has returned what it leaves. */
   #touch(tx: Transaction): void {
-    for (const { id, row } of new Map(tx.rows.map((write) => [write.id, write])).values()) {
+    for (const { id, row } of tx.left) {
       if (row === undefined || !this.#isTouched()) continue
       const touched = rowOf(id, row.sku, row.price + 1, max(BigInt(row.corral_version) + 1n, this.#micros))
       this.#write(tx, id, touched, 'u', null, touched.corral_version)
     }
   }
 
-  #assignXid(tx: Transaction): number {
-    if (tx.xid === undefined) {
-      tx.xid = this.#nextXid++
-      this.#open.add(tx.xid)
-      this.#outcomes.set(tx.xid, 'in progress')
-    }
-    return tx.xid
-  }
-
-  #end(xid: number, outcome: Outcome): void {
-    this.#open.delete(xid)
-    this.#outcomes.set(xid, outcome)
-    this.#completed = Math.max(this.#completed, xid)
-  }
-
   async #insert(tx: Transaction, row: Row): Promise<Row> {
     const { id, sku, price } = row
-    this.#assignXid(tx)
+    this.#xids.of(tx)
     await this.#locks.take(`id ${id}`, tx)
     if (this.find(id, this.#commits, tx) !== undefined) throw new PgError('23505', 'duplicate key products_pkey')
     await this.#locks.take(`sku ${sku}`, tx)
@@ -314,14 +290,14 @@ export class Database {
   async #lockNewest(tx: Transaction, id: number, upto: number, upserts = false): Promise<Row | undefined> {
     const isNew = await this.#locks.take(`row ${id}`, tx)
     // An upsert has the row before it looks whether it may see it.
-    if (upserts && tx.isRepeatable) this.#assignXid(tx)
+    if (upserts && tx.isRepeatable) this.#xids.of(tx)
     this.#refuseChanged(tx, id, upto)
     const hasGone = this.#versions.get(id)?.some(({ commit, row }) => commit > upto && row === undefined) ?? false
     if (hasGone) {
       if (isNew) this.#locks.release(tx, tx.locks.length - 1)
       return undefined
     }
-    this.#assignXid(tx)
+    this.#xids.of(tx)
     return this.find(id, this.#commits, tx)
   }
 
@@ -362,17 +338,11 @@ export class Database {
     lookups: OutboxRow['lookups'],
     version: string,
   ): void {
-    this.#assignXid(tx)
+    this.#xids.of(tx)
     tx.rows.push({ id, row, version })
     const told = { op, key: [String(id)], version, lookups, atMs: this.#nowMs() }
     tx.outbox.push({ id: ++this.#outboxIds, ...told })
   }
-}
-
-/** What a transaction has left of each row it wrote: nobody ever sees what came in between. */
-function changesOf(tx: Transaction): Committed[] {
-  const last = new Map(tx.rows.map((write) => [write.id, write]))
-  return [...last.values()].map(({ id, row, version }) => ({ id, version, absent: row === undefined }))
 }
 
 function max(...numbers: bigint[]): bigint {

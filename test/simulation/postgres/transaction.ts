@@ -34,6 +34,11 @@ export class Transaction {
     this.by = by
   }
 
+  /** What it has made of each row it wrote: nobody ever sees what came in between. */
+  get left(): readonly Write[] {
+    return [...new Map(this.rows.map((write) => [write.id, write])).values()]
+  }
+
   savepoint(name: string): void {
     const { rows, outbox, tombs, locks } = this
     const point = { rows: rows.length, outbox: outbox.length, tombs: tombs.length, locks: locks.length }
