@@ -2,10 +2,20 @@
 import { readFileSync } from 'node:fs'
 import process from 'node:process'
 import { loadConfig } from './cli/config-file.js'
+import { EXIT_CODES } from './cli/exit-codes.js'
 import { SIGNALS } from './cli/interruption.js'
+import { isLostConnection } from './cli/lost-connection.js'
 import { main } from './cli/main.js'
 import type { Output } from './cli/world.js'
 import { systemClock } from './core/clock.js'
+
+process.on('uncaughtException', (error) => {
+  if (isLostConnection(error)) return
+  process.stderr.write(`corral: ${error.stack ?? String(error)}\n`)
+  process.exit(EXIT_CODES.failed.code)
+})
+// Who has stopped reading what is printed, as `head` does, has not asked for the end: what is under way is done, and the exit code says how.
+for (const output of [process.stdout, process.stderr]) output.on('error', () => {})
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
 

@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
 import type { Clock } from '../core/clock.js'
 import type { Inside } from '../inside.js'
+import { mannerOf } from './command-words.js'
 import type { AnyCorral, LoadedConfig } from './config-file.js'
 import { EXIT_CODES, type ExitName, exitOf } from './exit-codes.js'
 import { heedSignals, Interrupted } from './interruption.js'
 import { ProgressBar } from './progress-bar.js'
+import { reasonOf } from './reason-of.js'
 import type { World } from './world.js'
 
 /** What a command is given. */
@@ -16,6 +18,8 @@ export interface CommandContext {
   readonly signal: AbortSignal
   readonly progress: ProgressBar
   readonly isJson: boolean
+  /** The words of the command line that say how the work is done and by which config, and not what it is. */
+  readonly manner: string
 }
 
 /** What a command has to say at its end. */
@@ -66,11 +70,11 @@ export class CommandFrame {
         .slice(0, -2)
         .flat()
         .filter((arg) => arg !== undefined) as string[]
-      await this.#run(act, args, options)
+      await this.#run(act, args, options, mannerOf(command))
     }
   }
 
-  async #run(act: Act, args: readonly string[], options: Options): Promise<void> {
+  async #run(act: Act, args: readonly string[], options: Options, manner: string): Promise<void> {
     const { out, err, clock, cwd } = this.#world
     const isJson = options.json === true
     const { signal, stop } = heedSignals(this.#world.signals, clock)
@@ -82,7 +86,7 @@ export class CommandFrame {
       await config.inside.assembly.relay?.close()
       const { corral, inside } = config
       const ended = await untilAborted(
-        act({ world: this.#world, corral, inside, signal, progress, isJson }, args, options),
+        act({ world: this.#world, corral, inside, signal, progress, isJson, manner }, args, options),
         signal,
         clock,
       )
@@ -106,7 +110,7 @@ export class CommandFrame {
     this.exitCode = EXIT_CODES[exit].code
     const resume = error instanceof Interrupted ? error.resume : undefined
     if (isJson) out.write(`${JSON.stringify({ error: { exit, code, message, ...resume } }, plain, 2)}\n`)
-    err.write(`corral: ${exit === 'failed' ? (stack ?? String(error)) : (message ?? String(error))}\n`)
+    err.write(`corral: ${exit === 'failed' ? (stack ?? String(error)) : reasonOf(error)}\n`)
     if (resume) err.write(`Go on with: ${resume.goOnWith}\n`)
   }
 

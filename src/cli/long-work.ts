@@ -1,4 +1,5 @@
 import type { CommandContext, Options } from './command-frame.js'
+import { quoted } from './command-words.js'
 import { Interrupted } from './interruption.js'
 import { StateFile } from './state-file.js'
 
@@ -14,12 +15,12 @@ export interface LongWork {
 
 /**
  * Runs work that goes on where `--after` or the file of `--state` says, and keeps that file. Interrupted, it ends with the command line
- * that goes on.
+ * that goes on, in the same manner.
  *
  * @param line the command line, without `--after` and `--state`: a state file belongs to it alone.
  */
 export async function runLongWork<Value>(
-  { world }: CommandContext,
+  { world, manner }: CommandContext,
   options: Options,
   line: string,
   run: (work: LongWork) => Promise<Value>,
@@ -40,11 +41,6 @@ export async function runLongWork<Value>(
     if (!(error instanceof Interrupted)) throw error
     const place =
       file !== undefined ? ` --state ${quoted(file)}` : cursor === undefined ? '' : ` --after ${quoted(cursor)}`
-    throw new Interrupted(error.signalName, { goOnWith: line + place, cursor })
+    throw new Interrupted(error.signalName, { goOnWith: line + place + manner, cursor })
   }
-}
-
-/** A word of a command line, as a shell takes it. */
-export function quoted(word: string): string {
-  return /^[\w.,:/=@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }

@@ -47,8 +47,7 @@ export class KeyError extends CorralError {
 /** The database refused or failed a load or a write. `cause` is the driver's own error. */
 export class SourceError extends CorralError {
   constructor(operation: string, cause: unknown) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    super('SOURCE_FAILED', `${operation} failed at the database: ${reason}`, { cause, retryable: true })
+    super('SOURCE_FAILED', `${operation} failed at the database: ${reasonOf(cause)}`, { cause, retryable: true })
   }
 }
 
@@ -120,6 +119,13 @@ export class ClosedError extends CorralError {
 /** Works across duplicate installs of this package, where `instanceof` does not. */
 export function isCorralError(error: unknown, code?: ErrorCode): error is CorralError {
   return error instanceof Error && BRAND in error && (code === undefined || (error as CorralError).code === code)
+}
+
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause)
+  // Where a host has several addresses Node tries each, and leaves it to the errors inside to say why none was reached.
+  const [first] = cause instanceof AggregateError ? cause.errors : []
+  return cause.message || (first instanceof Error ? first.message : cause.name)
 }
 
 /** Says what was found without ever printing more than its type and a short form. */

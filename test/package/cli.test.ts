@@ -1,7 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import pg from 'pg'
 import { beforeAll, expect, test } from 'vitest'
+import { outboxTablesSql } from '../../src/migrations.js'
 import { freshDatabase, freshNamespace, redisUrl } from '../support/services.js'
 import { packed } from './packed.js'
 
@@ -113,6 +115,42 @@ test('finds out what is wrong with a set-up, from nothing but the config', () =>
   expect(status, stderr).toBe(1)
   const ids = JSON.parse(stdout).findings.map(({ id }: { id: string }) => id)
   expect(ids).toEqual(expect.arrayContaining(['table.unfit', 'client.no-error-listener']))
+})
+
+test('does its work to the end when nobody reads what it prints', async () => {
+  const child = spawn(process.execPath, [PROGRAM, 'migrate', '--no-outbox', '--json'], {
+    cwd: join(PROJECTS, 'esm'),
+    env,
+  })
+  child.stdout.destroy()
+  let said = ''
+  child.stderr.on('data', (chunk) => {
+    said += chunk
+  })
+  const code = await new Promise((resolve) => child.on('close', resolve))
+  expect(code, said).toBe(3)
+  expect(said).toMatch(/^corral: .*no products.*\n$/)
+})
+
+test('relays on when its connection is cut and the pool of the config listens to nothing', async () => {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  for (const statement of outboxTablesSql().up) await client.query(statement)
+  const child = spawn(process.execPath, [PROGRAM, 'relay', '--json'], { cwd: join(PROJECTS, 'esm'), env })
+  const ended = new Promise((resolve) => child.on('close', resolve))
+  let printed = ''
+  let cuts = 0
+  child.stdout.on('data', async (chunk) => {
+    printed += chunk
+    const gained = printed.split('"gained"').length - 1
+    if (gained === 2) child.kill('SIGTERM')
+    if (gained !== 1 || cuts++ > 0) return
+    await client.query(`select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()
+      and database = (select oid from pg_database where datname = current_database())`)
+  })
+  expect(await ended).toBe(0)
+  expect(printed).toContain('"relay.failed"')
+  await client.end()
 })
 
 test('ends long work in good order on SIGTERM', async () => {

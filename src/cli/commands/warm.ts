@@ -3,8 +3,9 @@ import { sql } from 'kysely'
 import type { RepositoryInside } from '../../inside.js'
 import type { WarmUpSource } from '../../table/warm-up.js'
 import type { CommandContext, CommandFrame, CommandResult, Options } from '../command-frame.js'
+import { quoted } from '../command-words.js'
 import { idLines } from '../id-lines.js'
-import { quoted, runLongWork } from '../long-work.js'
+import { runLongWork } from '../long-work.js'
 import { chooseRepository, idFrom } from '../repository-choice.js'
 import { UsageError } from '../usage-error.js'
 import { wholeNumber } from '../whole-number.js'
@@ -31,7 +32,7 @@ async function warm(context: CommandContext, name: string, ids: string[], option
   const { inside, signal, progress } = context
   const choice = chooseRepository(inside, name)
   const { source, words } = sourceOf(context, choice, ids, options)
-  const line = ['corral warm', name, ...words].join(' ')
+  const line = ['corral warm', quoted(name), ...words].join(' ')
   const summary = await runLongWork(context, options, line, ({ after, reached }) =>
     choice.repository.warm(source, {
       ratePerSecond: options.rate as number,

@@ -1,6 +1,7 @@
+import { reasonOf } from '../reason-of.js'
 import { examineClocks } from './clocks.js'
 import { type Diagnosis, merged, NOTHING, type Severity } from './findings.js'
-import { type Patient, reasonOf } from './patient.js'
+import type { Patient } from './patient.js'
 import { examinePostgres } from './postgres.js'
 import { examineRedis } from './redis.js'
 import { examineRelay } from './relay.js'

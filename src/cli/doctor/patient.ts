@@ -35,14 +35,3 @@ export async function within<Value>(clock: Clock, work: Promise<Value>, limitMs 
     over.abort()
   }
 }
-
-/** What to say of an error. Messages of drivers quote no values where only settings are asked for. */
-export function reasonOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
-  const { cause, code } = (error ?? {}) as { cause?: unknown; code?: unknown }
-  if (message !== '')
-    return cause instanceof Error && cause.message !== '' && !message.includes(cause.message)
-      ? `${message}: ${cause.message}`
-      : message
-  return String(code ?? 'unknown error')
-}

@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import { readEpoch } from '../../adapters/postgres/durability.js'
 import { isCorralError } from '../../core/errors.js'
+import { reasonOf } from '../reason-of.js'
 import { type Diagnosis, type Finding, finding, NOTHING } from './findings.js'
-import { type Patient, reasonOf, within } from './patient.js'
+import { type Patient, within } from './patient.js'
 
 export interface PostgresFacts {
   /** As `server_version_num` has it: 150004. */

@@ -1,7 +1,8 @@
 import { openConnection, type RedisClient, type RedisConnection, whenReady } from '../../adapters/redis/connection.js'
 import { cacheKey, epochKey, guardKey, keyPrefix } from '../../core/key.js'
+import { reasonOf } from '../reason-of.js'
 import { type Finding, finding } from './findings.js'
-import { type Patient, reasonOf, within } from './patient.js'
+import { type Patient, within } from './patient.js'
 
 const LOOK_MS = 20
 const ATTEMPT_LIMIT_MS = 5_000

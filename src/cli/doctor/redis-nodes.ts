@@ -1,6 +1,7 @@
 import { openConnection, type RedisClient, type RedisConnection, whenReady } from '../../adapters/redis/connection.js'
 import type { Clock } from '../../core/clock.js'
-import { type Patient, reasonOf, within } from './patient.js'
+import { reasonOf } from '../reason-of.js'
+import { type Patient, within } from './patient.js'
 import { clientFacts } from './redis-client.js'
 import { addressOf, placeOf } from './redis-places.js'
 

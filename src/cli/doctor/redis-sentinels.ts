@@ -1,6 +1,7 @@
 import { openConnection, type RedisClient, whenReady } from '../../adapters/redis/connection.js'
+import { reasonOf } from '../reason-of.js'
 import { type Finding, finding } from './findings.js'
-import { type Patient, reasonOf, within } from './patient.js'
+import { type Patient, within } from './patient.js'
 import { clientFacts, type SentinelGroup } from './redis-client.js'
 import { DRAIN } from './redis-cluster.js'
 import { fieldsOf } from './redis-nodes.js'

@@ -4,8 +4,9 @@ import type { AnyDatabase } from '../../adapters/postgres/catalog-query.js'
 import { readEpoch } from '../../adapters/postgres/durability.js'
 import { relayLock } from '../../adapters/postgres/relay-lead.js'
 import { epochKey } from '../../core/key.js'
+import { reasonOf } from '../reason-of.js'
 import { type Diagnosis, type Finding, finding, NOTHING, type Unchecked } from './findings.js'
-import { type Patient, reasonOf, within } from './patient.js'
+import { type Patient, within } from './patient.js'
 
 export interface RelayFacts {
   readonly namespace: string

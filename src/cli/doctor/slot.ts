@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import { slotName } from '../../adapters/postgres/slot-feed.js'
 import { readSlot, type SlotState } from '../../adapters/postgres/slot-state.js'
+import { reasonOf } from '../reason-of.js'
 import { type Diagnosis, type Finding, finding } from './findings.js'
-import { type Patient, reasonOf, within } from './patient.js'
+import { type Patient, within } from './patient.js'
 
 export interface SlotFacts {
   readonly name: string

@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import type { AnyDatabase } from '../../adapters/postgres/catalog-query.js'
+import { reasonOf } from '../reason-of.js'
 import { type Diagnosis, finding, NOTHING } from './findings.js'
-import { type Patient, reasonOf, within } from './patient.js'
+import { type Patient, within } from './patient.js'
 
 /** How long it may take to replay what was written when it was asked. */
 const CATCH_UP_MS = 2_000

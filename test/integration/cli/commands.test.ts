@@ -138,7 +138,7 @@ describe('corral warm', () => {
     expect(exitCode).toBe(130)
     expect(json.error).toMatchObject({ exit: 'interrupted', cursor: expect.any(String) })
     expect(err).toContain(
-      `Go on with: corral warm products --query 'select id from products where id <= 500' --state ${state}`,
+      `Go on with: corral warm products --query 'select id from products where id <= 500' --state ${state} --rate 250\n`,
     )
     expect(JSON.parse(readFileSync(state, 'utf8')).cursor).toBe(json.error.cursor)
 
@@ -203,7 +203,7 @@ describe('corral audit and corral rebuild', () => {
     const { exitCode, json } = await slow.ended
     expect({ exitCode, goOnWith: json.error.goOnWith }).toEqual({
       exitCode: 143,
-      goOnWith: `corral rebuild --mode evict --state ${state}`,
+      goOnWith: `corral rebuild --mode evict --state ${state} --rate 10`,
     })
     const rest = await rebuild('--mode', 'evict', '--rate', '100000', '--state', state, '--json').ended
     expect(rest).toMatchObject({ exitCode: 0 })
