@@ -98,13 +98,20 @@ function optionsPage(): string {
   const encryption = interfaces(parse('src/adapters/codec/encryption-options.ts')).get(
     'EncryptionOptions',
   ) as ts.InterfaceDeclaration
+  const relay = interfaces(parse('src/relay-options.ts'))
+  const slot = relay.get('SlotOptions') as ts.InterfaceDeclaration
+  const query = interfaces(parse('src/query.ts'))
+  const lock = interfaces(parse('src/fenced-lock.ts')).get('LockOptions') as ts.InterfaceDeclaration
   return page('Options', [
     'Unknown options, wrong types and values out of range are refused at start with a message that names the option, what was expected and what was found. Times are milliseconds.',
     `## createCorral\n\n${own('CorralOptions', groupNames)}\n`,
     ...groups,
     `## telemetry\n\n${docOf(telemetry)}\n\n${describe(telemetry, new Set())}\n`,
     `## encryption\n\n${docOf(encryption)}\n\n${describe(encryption, new Set())}\n`,
+    `## relay.source, relay.slot\n\n${docOf(slot)}\n\n${describe(relay.get('RelayOptions') as ts.InterfaceDeclaration, new Set())}\n\n${describe(slot, new Set())}\n`,
     `## corral.repository\n\n${own('RepositoryOptions', new Set())}\n`,
+    `## corral.query\n\n${describe(query.get('QueryOptions') as ts.InterfaceDeclaration, new Set())}\n\nAnd of each call of it:\n\n${describe(query.get('QueryReadOptions') as ts.InterfaceDeclaration, new Set())}\n`,
+    `## corral.withFencedLock\n\n${describe(lock, new Set())}\n`,
   ])
 }
 

@@ -4,7 +4,7 @@ import type { RelayOptions } from './relay-options.js'
 
 /** A relay and nothing else. The same as `createCorral` with `relay`, for a process that reads and writes nothing itself. */
 export interface RelayProcessOptions<DB>
-  extends Pick<CorralOptions<DB>, 'db' | 'namespace' | 'secret' | 'onEvent' | 'cache' | 'bus'> {
+  extends Pick<CorralOptions<DB>, 'db' | 'namespace' | 'secret' | 'onEvent' | 'cache' | 'bus' | 'replica'> {
   /** The cache that the namespace's processes share. */
   readonly redis: NonNullable<CorralOptions<DB>['redis']>
   readonly relay?: RelayOptions

@@ -67,7 +67,7 @@ export class OverloadedError extends CorralError {
   }
 }
 
-/** Redis did not answer within its deadline. Never reaches a reader or a writer: they go on without the cache. */
+/** Redis did not answer in time. Never reaches a reader or a writer, who go on without the cache: only audits, rebuilds and the command line reject with it. */
 export class CacheUnavailableError extends CorralError {
   constructor(operation: string, cause?: unknown) {
     super('CACHE_UNAVAILABLE', `${operation} did not reach the cache`, { cause, retryable: true })

@@ -4,12 +4,13 @@ import pg from 'pg'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { pruneTombstones } from '../../../src/adapters/postgres/prune-tombstones.js'
 import { isCorralError } from '../../../src/core/errors.js'
+import { cacheKey, guardKey, keyPrefix } from '../../../src/core/key.js'
 import { startRelay } from '../../../src/relay-process.js'
 import { startRedis } from '../../support/servers/redis.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { freshNamespace, redisUrl } from '../../support/services.js'
-import { openShopDatabase, ShopLab, type ShopProcess } from '../../support/shop-lab.js'
-import { openRelayedShop, untilCaughtUp, untilLeads } from './relay-lab.js'
+import { openShopDatabase, ShopLab, untilCached } from '../../support/shop-lab.js'
+import { insertProduct, openRelayedShop, untilCaughtUp, untilLeads } from './relay-lab.js'
 
 const BOUND = { consistency: { maxStaleMs: 2_000 } } as const
 
@@ -18,25 +19,12 @@ beforeAll(async () => {
   shop = await openRelayedShop()
 })
 
-async function product(): Promise<number> {
-  const [row] = await shop.run('insert into products (price) values (1) returning id')
-  return Number(row?.id)
-}
-
-async function cached({ products, events }: ShopProcess, id: number): Promise<void> {
-  await waitUntil('it is cached', 5_000, async () => {
-    events.events.length = 0
-    await products.find(id)
-    return events.of('hit').length === 1
-  })
-}
-
 describe('bounded reads', () => {
   it('of rows, lookups and queries are answered by the cache while a relay is at work, and by the database when it is gone', async () => {
     const relay = shop.start({ relay: true })
     await untilLeads(relay)
     const reader = shop.start({ l1: {} })
-    const id = await product()
+    const id = await insertProduct(shop)
     await shop.run(`update products set slug = 'bound-${id}' where id = ${id}`)
     await untilCaughtUp(shop)
     const dear = reader.corral.query('dear', (db) => db.selectFrom('products').select('id').where('price', '>', 100))
@@ -95,7 +83,7 @@ describe('bounded reads', () => {
     const relay = shop.start({ relay: { pollMs: 20 } })
     await untilLeads(relay)
     const reader = shop.start({ l1: {} })
-    const id = await product()
+    const id = await insertProduct(shop)
     for (let price = 2; price < 12; price++) {
       await shop.run(`update products set price = ${price} where id = ${id}`)
       const committedMs = performance.now()
@@ -108,8 +96,8 @@ describe('bounded reads', () => {
 describe('bumpEpoch', () => {
   it('makes a miss of everything, everywhere, within a heartbeat', async () => {
     const [one, other] = [shop.start(), shop.start({ l1: {}, isMute: true })]
-    const id = await product()
-    await cached(one, id)
+    const id = await insertProduct(shop)
+    await untilCached(one, id)
     await other.products.find(id)
     await shop.run(`begin; alter table products disable trigger user; update products set price = 9 where id = ${id};
       do $$ declare each name; begin
@@ -130,8 +118,8 @@ describe('bumpEpoch', () => {
     onTestFinished(() => redis.stop())
     const options = { namespace: freshNamespace(), redisUrl: redis.url, cache: { deadlineMs: 50 } }
     const [one, other] = [shop.start(options), shop.start({ ...options, isMute: true })]
-    const id = await product()
-    await cached(one, id)
+    const id = await insertProduct(shop)
+    await untilCached(one, id)
     await other.products.find(id)
     await redis.freeze()
     expect(await one.corral.bumpEpoch()).toBe('pending')
@@ -173,8 +161,8 @@ describe('a Redis user who may not ask INFO', () => {
     })
     const reader = shop.start({ namespace, redisUrl: redis.url })
     await waitUntil('it leads', 5_000, () => relay.role === 'leader' && events.at(-1) === 'current')
-    const id = await product()
-    await cached(reader, id)
+    const id = await insertProduct(shop)
+    await untilCached(reader, id)
     await shop.run(`update products set price = 2 where id = ${id}`)
     await waitUntil('the write is shown', 2_000, async () => (await reader.products.find(id))?.price === 2)
     for (let reads = 0; reads < 5; reads++) await reader.products.find(id, BOUND)
@@ -235,6 +223,20 @@ it('a leader that finds itself in another session gives up and says why: its loc
   await waitUntil('it has given up', 5_000, () => failures.length > 0)
   expect(isCorralError(failures[0], 'CONFIG_INVALID')).toBe(true)
   expect(String(failures[0])).toMatch(/pooler/)
+})
+
+it('a relay of its own leaves fences where nothing is cached, if others load from a standby', async () => {
+  const namespace = freshNamespace()
+  const db = openShopDatabase(shop.databaseUrl, 3)
+  const redis = new Redis(redisUrl())
+  const relay = startRelay({ db, redis, namespace, replica: {}, relay: { pollMs: 20 } })
+  onTestFinished(async () => {
+    await relay.close()
+    await db.destroy()
+    redis.disconnect()
+  })
+  const guard = guardKey(cacheKey(keyPrefix(namespace, 'row', 'public.products'), [String(await insertProduct(shop))]))
+  await waitUntil('the fence is remembered', 5_000, async () => (await redis.exists(guard)) === 1)
 })
 
 it('a relay of its own needs a cache to tell', () => {

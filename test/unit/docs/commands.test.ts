@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
+import { ATTRIBUTES } from '../../../src/adapters/otel/attribute-names.js'
 import { METRICS } from '../../../src/adapters/otel/names.js'
 import type { CommandFrame } from '../../../src/cli/command-frame.js'
 import { FINDINGS } from '../../../src/cli/doctor/findings.js'
@@ -51,7 +52,8 @@ describe.each(['runbooks.md', 'tuning.md'])('%s names only what there is', (name
   const groups = new Set(Object.keys(DEFAULTS))
   const others = [
     ...Object.keys(FINDINGS),
-    ...['relay.replayed', 'relay.shard', 'relay.failed', 'cache.name', 'cache.unavailable'],
+    ...Object.values(ATTRIBUTES).map(({ name }) => name),
+    ...['relay.replayed', 'relay.shard', 'relay.failed', 'cache.unavailable'],
   ]
 
   it('metrics and options', () => {
