@@ -1,9 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { machineMs } from '../../src/core/clock.js'
 import type { Place } from './connect.js'
 import type { Order, Report, WorkerLog } from './messages.js'
-import { SharedClock } from './shared-clock.js'
 import type { SideName } from './side.js'
 
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url))
@@ -15,26 +15,23 @@ export interface FleetProgress {
 
 /** The shop's processes: starts them, checks their clocks, sets them off together and collects what they wrote down. */
 export class Fleet {
-  readonly clock: SharedClock
   readonly #members: readonly Member[]
 
-  private constructor(clock: SharedClock, members: readonly Member[]) {
-    this.clock = clock
+  private constructor(members: readonly Member[]) {
     this.#members = members
   }
 
   /** Resolves when every process is connected and its clock is known to be ours. */
   static async start(size: number, side: SideName, place: Place): Promise<Fleet> {
-    const clock = new SharedClock()
     const members = Array.from({ length: size }, () => new Member())
-    const fleet = new Fleet(clock, members)
+    const fleet = new Fleet(members)
     try {
       await Promise.all(
         members.map(async (member, worker) => {
-          await member.ask({ order: 'open', worker, side, place, originNs: clock.originNs }, 'open')
+          await member.ask({ order: 'open', worker, side, place }, 'open')
         }),
       )
-      for (const member of members) await checkClock(member, clock)
+      for (const member of members) await checkClock(member)
       return fleet
     } catch (error) {
       await fleet.stop()
@@ -70,7 +67,7 @@ class Member {
   readonly #process: ChildProcess
 
   constructor() {
-    // `advanced` also carries a bigint.
+    // `advanced`: what is undefined stays so.
     this.#process = fork(WORKER, { serialization: 'advanced' })
   }
 
@@ -105,10 +102,10 @@ class Member {
 }
 
 /** A time told between question and answer can only be told by the same clock. */
-async function checkClock(member: Member, clock: SharedClock): Promise<void> {
-  const askedMs = clock.nowMs()
+async function checkClock(member: Member): Promise<void> {
+  const askedMs = machineMs()
   const { nowMs } = await member.ask({ order: 'tell the time' }, 'time')
-  const answeredMs = clock.nowMs()
+  const answeredMs = machineMs()
   if (nowMs >= askedMs && nowMs <= answeredMs) return
   throw new Error(`this machine gives its processes different clocks: ${nowMs} is not in ${askedMs} to ${answeredMs}`)
 }

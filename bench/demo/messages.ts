@@ -4,13 +4,7 @@ import type { SideName } from './side.js'
 
 /** From the demonstration to one of its processes, in this order. */
 export type Order =
-  | {
-      readonly order: 'open'
-      readonly worker: number
-      readonly side: SideName
-      readonly place: Place
-      readonly originNs: bigint
-    }
+  | { readonly order: 'open'; readonly worker: number; readonly side: SideName; readonly place: Place }
   | { readonly order: 'tell the time' }
   | { readonly order: 'run'; readonly startMs: number }
 

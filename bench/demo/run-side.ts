@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { machineMs } from '../../src/core/clock.js'
 import { TcpProxy } from '../../test/support/tcp-proxy.js'
 import type { Stage } from './act.js'
 import { compareAtRest } from './at-rest.js'
@@ -70,11 +71,10 @@ async function runTraffic(name: SideName, direct: Place, { narrator }: Stage): P
       ...direct,
       postgresUrl: proxy.through(direct.postgresUrl),
     })
-    const { clock } = fleet
-    const startMs = clock.nowMs() + LEAD_MS
+    const startMs = machineMs() + LEAD_MS
     return await fleet.run(startMs, ({ reads, writes }) => {
       const of = TRAFFIC.durationMs / 1_000
-      const second = Math.min(of, Math.max(0, Math.round((clock.nowMs() - startMs) / 1_000)))
+      const second = Math.min(of, Math.max(0, Math.round((machineMs() - startMs) / 1_000)))
       narrator.progress(`${second} of ${of} s   ${formatCount(reads)} reads   ${formatCount(writes)} writes`)
     })
   } finally {

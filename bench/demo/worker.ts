@@ -1,8 +1,9 @@
 /** One of the shop's processes: runs its part of the traffic against one side and writes down what it saw. */
+import { machineMs } from '../../src/core/clock.js'
 import type { ReadRecord, WriteRecord } from '../../src/testing.js'
+import { sharedUntil } from '../harness/shared-clock.js'
 import { type OpenSide, openSide } from './connect.js'
 import type { Order, Report, WorkerLog } from './messages.js'
-import { SharedClock } from './shared-clock.js'
 import { readImprint, rowName, type ShopTable } from './shop.js'
 import type { Acknowledged } from './side.js'
 import { type Happening, type Planned, planOf } from './traffic.js'
@@ -12,15 +13,13 @@ const GIVE_UP_AFTER_MS = 250
 
 class Worker {
   readonly #worker: number
-  readonly #clock: SharedClock
   readonly #open: OpenSide
   readonly #reads: ReadRecord[] = []
   readonly #writes: WriteRecord[] = []
   readonly #failures: string[] = []
 
-  constructor(worker: number, clock: SharedClock, open: OpenSide) {
+  constructor(worker: number, open: OpenSide) {
     this.#worker = worker
-    this.#clock = clock
     this.#open = open
   }
 
@@ -47,8 +46,8 @@ class Worker {
   /** Does one person's things in turn. What is too late by now is given up, so that a slow side is not swamped on top. */
   async #follow(plan: readonly Planned[], startMs: number): Promise<void> {
     for (const { dueMs, happening } of plan) {
-      await this.#clock.until(startMs + dueMs)
-      if (this.#clock.nowMs() > startMs + dueMs + GIVE_UP_AFTER_MS) continue
+      await sharedUntil(startMs + dueMs)
+      if (machineMs() > startMs + dueMs + GIVE_UP_AFTER_MS) continue
       await this.#perform(happening).catch((error: Error) => this.#failures.push(error.message))
     }
   }
@@ -75,18 +74,18 @@ class Worker {
     read: () => Promise<{ revision: number; imprint: string } | undefined>,
   ): Promise<void> {
     const row = rowName(table, id)
-    const startedMs = this.#clock.nowMs()
+    const startedMs = machineMs()
     const found = await read()
-    const endedMs = this.#clock.nowMs()
+    const endedMs = machineMs()
     const version = found === undefined ? null : String(found.revision)
     this.#reads.push({ process: this.#name, key: row, startedMs, endedMs, version, says: found && readImprint(found) })
   }
 
   async #write(table: ShopTable, id: number, write: Promise<Acknowledged>): Promise<void> {
-    const startedMs = this.#clock.nowMs()
+    const startedMs = machineMs()
     const { revision, fenced } = await write
     this.#writes.push({
-      ...{ process: this.#name, key: rowName(table, id), startedMs, endedMs: this.#clock.nowMs() },
+      ...{ process: this.#name, key: rowName(table, id), startedMs, endedMs: machineMs() },
       version: String(revision),
       outcome: fenced ? 'fenced' : 'pending',
     })
@@ -98,18 +97,16 @@ function send(report: Report): void {
   process.send?.(report, () => {})
 }
 
-let clock = new SharedClock()
 let worker: Worker | undefined
 
 async function obey(order: Order): Promise<void> {
   switch (order.order) {
     case 'open':
-      clock = new SharedClock(order.originNs)
-      worker = new Worker(order.worker, clock, openSide(order.side, order.place))
+      worker = new Worker(order.worker, openSide(order.side, order.place))
       await worker.warmUp()
       return send({ report: 'open' })
     case 'tell the time':
-      return send({ report: 'time', nowMs: clock.nowMs() })
+      return send({ report: 'time', nowMs: machineMs() })
     case 'run': {
       if (worker === undefined) throw new Error('told to run before it was opened')
       return send({ report: 'done', log: await worker.run(order.startMs) })

@@ -1,9 +1,10 @@
 /** A worker of the campaign: takes every order it is sent, unless somebody else has. May be stopped at any moment. */
+
 import { setTimeout as sleep } from 'node:timers/promises'
+import { machineMs } from '../../src/core/clock.js'
 import { isCorralError } from '../../src/index.js'
 import { answerQuestions, say } from '../harness/answer-questions.js'
 import type { Talk } from '../harness/crew.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 import { type CorralService, openCorralService, openService, type Service } from './service.js'
 
 export interface OrderTalk extends Talk {
@@ -36,7 +37,7 @@ const talk: OrderTalk = {
   },
   async work(orders, workMs, untilMs) {
     const queue = [...orders]
-    for (let order = queue.shift(); order !== undefined && sharedNowMs() < untilMs; order = queue.shift()) {
+    for (let order = queue.shift(); order !== undefined && machineMs() < untilMs; order = queue.shift()) {
       if (await work(order, workMs)) continue
       queue.push(order)
       await sleep(LOOK_AGAIN_MS)

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { sql } from 'kysely'
+import { machineMs } from '../../src/core/clock.js'
 import { fencedLocks } from '../../src/migrations.js'
 import { Worker } from '../harness/crew.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 import type { Incident, Scene } from './incident.js'
 import { freshName, openDatabase } from './service.js'
 import type { OrderTalk } from './two-holders-worker.js'
@@ -75,7 +75,7 @@ async function replay({ postgres, redis }: Scene, kind: 'naive' | 'corral'): Pro
 
 /** All workers get all orders. Every third one that takes an order stands still over it for a while. */
 async function campaign(workers: readonly Worker<OrderTalk>[], orders: readonly number[]): Promise<void> {
-  const untilMs = sharedNowMs() + DELIVERY_MS
+  const untilMs = machineMs() + DELIVERY_MS
   const pauses: Promise<void>[] = []
   let taken = 0
   for (const worker of workers) {

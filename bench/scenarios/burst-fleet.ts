@@ -1,8 +1,8 @@
+import { machineMs } from '../../src/core/clock.js'
 import { Worker } from '../harness/crew.js'
 import type { Place } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import type { Setting } from '../harness/scenario.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 import type { SlowTable } from '../harness/slow-table.js'
 import { quantile } from '../harness/summary.js'
 import type { Burst, BurstTalk } from './burst-worker.js'
@@ -57,7 +57,7 @@ export class BurstFleet {
     const { reads, coldId, table, setting } = this.#options
     for (let attempt = 0; attempt < 10; attempt++) {
       const id = coldId()
-      const startMs = sharedNowMs() + LEAD_MS
+      const startMs = machineMs() + LEAD_MS
       const victims = killLoader ? this.#killFirstLoader() : []
       const answers = await Promise.allSettled(this.#workers.map((worker) => worker.ask('burst', id, reads, startMs)))
       const lost = answers.filter(({ status }) => status === 'rejected')

@@ -1,10 +1,11 @@
 /** One process of a fleet that asks for a cold key all at once. */
+import { machineMs } from '../../src/core/clock.js'
 import { answerQuestions, say } from '../harness/answer-questions.js'
 import type { SeenLoad } from '../harness/connect.js'
 import type { Talk } from '../harness/crew.js'
 import type { Place } from '../harness/place.js'
 import { openReader, type ReaderChoice, type RowReader } from '../harness/readers.js'
-import { sharedNowMs, sharedUntil } from '../harness/shared-clock.js'
+import { sharedUntil } from '../harness/shared-clock.js'
 
 /** What one process saw of a burst. */
 export interface Burst {
@@ -38,18 +39,18 @@ async function burst(id: number, reads: number, startMs: number): Promise<Burst>
   const { loads } = reader.connections
   loads.length = 0
   await sharedUntil(startMs)
-  const startedMs = sharedNowMs()
+  const startedMs = machineMs()
   const cpuBefore = process.cpuUsage()
   const waitsMs = new Float64Array(reads)
   let failures = 0
   const read = async (at: number) => {
-    const askedMs = sharedNowMs()
+    const askedMs = machineMs()
     try {
       await expectRow(reader.find(id), id)
     } catch {
       failures++
     }
-    waitsMs[at] = sharedNowMs() - askedMs
+    waitsMs[at] = machineMs() - askedMs
   }
   await Promise.all(Array.from({ length: reads }, (_, at) => read(at)))
   const { user, system } = process.cpuUsage(cpuBefore)

@@ -1,9 +1,9 @@
+import { machineMs } from '../../src/core/clock.js'
 import type { RedisServer } from '../../test/support/servers/redis.js'
 import { redisCommand } from '../../test/support/servers/redis-command.js'
 import { Worker } from '../harness/crew.js'
 import { type OpenClusterPlace, openClusterPlace } from '../harness/place.js'
 import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { quantile, summarize } from '../harness/summary.js'
 import type { CelebrityLog, CelebrityPlace, CelebrityTalk, CelebrityWrite } from './celebrity-worker.js'
@@ -115,7 +115,7 @@ async function measure(options: {
   const open = (worker: Worker<CelebrityTalk>, where: Pick<CelebrityPlace, 'postgresUrl' | 'instances'>) =>
     worker.ask('open', { ...own, ...where })
   const read = async (forMs: number) => {
-    const startMs = sharedNowMs() + LEAD_MS
+    const startMs = machineMs() + LEAD_MS
     return {
       startMs,
       logs: Promise.all(readers.map((reader) => reader.ask('read', PER_SECOND / WORKERS, startMs, startMs + forMs))),

@@ -1,7 +1,7 @@
+import { machineMs } from '../../src/core/clock.js'
 import { checkHistory, type ReadRecord, type WriteRecord } from '../../src/testing.js'
 import { Worker } from '../harness/crew.js'
 import type { ReaderChoice } from '../harness/readers.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 import type { SlowTable } from '../harness/slow-table.js'
 import { quantile } from '../harness/summary.js'
 import type { Requests } from '../hit-ratio/requests.js'
@@ -40,7 +40,7 @@ export async function play(
   const workers = Array.from({ length: processes }, () => new Worker<HitRatioTalk>(WORKER))
   try {
     await Promise.all(workers.map((worker) => worker.ask('open', { ...table.place, namespace }, choice, practiceId)))
-    const startMs = sharedNowMs() + LEAD_MS
+    const startMs = machineMs() + LEAD_MS
     const parts = partsOf(requests, processes)
     const logs = await Promise.all(workers.map((worker, at) => worker.ask('play', parts[at] as Part, startMs)))
     await Promise.all(workers.map((worker) => worker.ask('close')))

@@ -1,9 +1,9 @@
 /** One process that plays its part of a stream of requests in real time, and writes down what it was given. */
+import { machineMs } from '../../src/core/clock.js'
 import { answerQuestions } from '../harness/answer-questions.js'
 import type { Talk } from '../harness/crew.js'
 import type { Place } from '../harness/place.js'
 import { openReader, type ReaderChoice, type RowReader } from '../harness/readers.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 
 /** Requests of one process: times from the start of the stream, ids, and what a write puts into `stock` (0: a read). */
 export interface Part {
@@ -46,19 +46,19 @@ async function play({ atMs, ids, writes }: Part, startMs: number): Promise<PartL
   // Writes of one row follow each other, or their numbers would not say which is the newer one.
   const lastWrite = new Map<number, Promise<unknown>>()
   const read = async (id: number) => {
-    const startedMs = sharedNowMs()
+    const startedMs = machineMs()
     const row = await reader.find(id)
     if (row === undefined) throw new Error(`row ${id} is missing`)
-    log.reads.push({ id, startedMs, waitMs: sharedNowMs() - startedMs, stock: row.stock })
+    log.reads.push({ id, startedMs, waitMs: machineMs() - startedMs, stock: row.stock })
   }
   const write = async (id: number, stock: number) => {
     await lastWrite.get(id)
     await reader.update(id, stock)
-    log.writes.push({ id, acknowledgedMs: sharedNowMs(), stock })
+    log.writes.push({ id, acknowledgedMs: machineMs(), stock })
   }
   const under: Promise<unknown>[] = []
   for (let at = 0; at < atMs.length; ) {
-    const nowMs = sharedNowMs() - startMs
+    const nowMs = machineMs() - startMs
     for (; at < atMs.length && (atMs[at] as number) <= nowMs; at++) {
       const id = ids[at] as number
       const stock = writes[at] as number

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { machineMs } from '../../src/core/clock.js'
 import { startRedis } from '../../test/support/servers/redis.js'
 import { type Contestants, contestants } from '../harness/contestants.js'
 import { Worker } from '../harness/crew.js'
 import { openPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import { amountOf, atLeast, atMost, type Scenario, type Setting } from '../harness/scenario.js'
-import { sharedNowMs, sharedUntil } from '../harness/shared-clock.js'
+import { sharedUntil } from '../harness/shared-clock.js'
 import { quantile, summarize } from '../harness/summary.js'
 import { placeOnly } from '../harness/throughput.js'
 import type { TrafficTalk } from './traffic-worker.js'
@@ -124,7 +125,7 @@ async function survive(
     const ids = Array.from({ length: count + practice }, (_, at) => firstId + at)
     await worker.ask('open', { ...place, redisUrl: redis.url }, choice)
     await worker.ask('practise', ids.slice(0, practice))
-    const startMs = sharedNowMs() + 50
+    const startMs = machineMs() + 50
     const running = worker.ask('run', {
       ids: ids.slice(practice),
       perSecond: PER_SECOND,
@@ -133,10 +134,10 @@ async function survive(
     })
     await sharedUntil(startMs + phase.healthyMs)
     await (fault === 'frozen' ? redis.freeze() : redis.kill())
-    const brokenMs = sharedNowMs()
+    const brokenMs = machineMs()
     await sleep(phase.brokenMs)
     await (fault === 'frozen' ? redis.thaw() : redis.restart())
-    const healedMs = sharedNowMs()
+    const healedMs = machineMs()
     const { askedMs, waitsMs, agesMs } = await running
     const reads = Array.from(askedMs, (asked, at) => ({
       askedMs: asked,

@@ -1,10 +1,11 @@
 /** One of two processes: it changes a row, or it reads the row as fast as it can and notes what it is given. */
+import { machineMs } from '../../src/core/clock.js'
 import { answerQuestions } from '../harness/answer-questions.js'
 import { connect } from '../harness/connect.js'
 import type { Talk } from '../harness/crew.js'
 import type { Place } from '../harness/place.js'
 import { openReader, type ReaderChoice } from '../harness/readers.js'
-import { sharedNowMs, sharedUntil } from '../harness/shared-clock.js'
+import { sharedUntil } from '../harness/shared-clock.js'
 
 const ID = 1
 
@@ -45,7 +46,7 @@ const talk: PropagationTalk = {
   },
   async write(from, times, everyMs) {
     const changes: Change[] = []
-    const startMs = sharedNowMs()
+    const startMs = machineMs()
     for (let time = 1; time <= times; time++) {
       await sharedUntil(startMs + time * everyMs)
       changes.push({ stock: from + time, committedMs: await side.write(from + time) })
@@ -54,9 +55,9 @@ const talk: PropagationTalk = {
   },
   async watch(untilMs) {
     const sightings = new Map<number, Sighting>()
-    while (sharedNowMs() < untilMs) {
+    while (machineMs() < untilMs) {
       const stock = await side.read()
-      const nowMs = sharedNowMs()
+      const nowMs = machineMs()
       sightings.set(stock, { stock, firstMs: sightings.get(stock)?.firstMs ?? nowMs, lastMs: nowMs })
       await new Promise((resolve) => setImmediate(resolve))
     }

@@ -1,9 +1,9 @@
+import { machineMs } from '../../src/core/clock.js'
 import { contestants } from '../harness/contestants.js'
 import { Worker } from '../harness/crew.js'
 import { openPlace, type Place } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 import { quantile, summarize } from '../harness/summary.js'
 import { placeOnly } from '../harness/throughput.js'
 import type { Change, PropagationTalk, Sighting } from './propagation-worker.js'
@@ -87,7 +87,7 @@ async function measureRound(
     const own = { ...placeOnly(place), namespace: `propagation-${namespace}` }
     await Promise.all([writer.ask('open', own, choice), reader.ask('open', own, choice)])
     const times = quick ? 75 : 150
-    const endMs = sharedNowMs() + (times + 20) * EVERY_MS
+    const endMs = machineMs() + (times + 20) * EVERY_MS
     const watching = reader.ask('watch', endMs)
     const changes = await writer.ask('write', from, times, EVERY_MS)
     return lagsOf(changes, await watching, endMs)

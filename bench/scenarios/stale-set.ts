@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { machineMs } from '../../src/core/clock.js'
 import { contestants } from '../harness/contestants.js'
 import { Worker } from '../harness/crew.js'
 import { type OpenPlace, openPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { summarize } from '../harness/summary.js'
 import { placeOnly } from '../harness/throughput.js'
@@ -122,9 +122,9 @@ async function race(
   const reading = reader.ask('read', ids)
   await Promise.race([loading, reading])
   await sleep(WRITE_AFTER_MS)
-  const writeMs = sharedNowMs()
+  const writeMs = machineMs()
   await writer.ask('update', ids, WRITTEN)
-  const writtenMs = sharedNowMs()
+  const writtenMs = machineMs()
   const { loads } = await reading
   const overtaken = loads.filter(({ startedMs, endedMs }) => startedMs < writeMs && endedMs > writtenMs)
   return Math.min(

@@ -1,10 +1,10 @@
 /** One process of a fleet that reads hot keys at a steady rate. */
+import { machineMs } from '../../src/core/clock.js'
 import { answerQuestions } from '../harness/answer-questions.js'
 import type { SeenLoad } from '../harness/connect.js'
 import type { Talk } from '../harness/crew.js'
 import type { Place } from '../harness/place.js'
 import { openReader, type ReaderChoice, type RowReader } from '../harness/readers.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 
 export interface Traffic {
   /** Read in turn. */
@@ -52,17 +52,17 @@ async function run({ ids, perSecond, startMs, endMs }: Traffic): Promise<Traffic
     failures: 0,
   }
   const read = async (at: number) => {
-    const askedMs = sharedNowMs()
+    const askedMs = machineMs()
     log.askedMs[at] = askedMs
     const row = await reader.find(ids[at % ids.length] as number).catch(() => undefined)
-    const answeredMs = sharedNowMs()
+    const answeredMs = machineMs()
     log.waitsMs[at] = answeredMs - askedMs
     log.agesMs[at] = row === undefined ? Number.NaN : answeredMs - row.touched_ms
     if (row === undefined) log.failures++
   }
   const under: Promise<void>[] = []
   for (let at = 0; at < reads; ) {
-    const due = Math.min(reads, Math.ceil(((sharedNowMs() - startMs) / 1_000) * perSecond))
+    const due = Math.min(reads, Math.ceil(((machineMs() - startMs) / 1_000) * perSecond))
     for (; at < due; at++) under.push(read(at))
     await new Promise((resolve) => setTimeout(resolve, 1))
   }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { sql } from 'kysely'
 import { envelope } from '../../src/adapters/codec/envelope.js'
+import { machineMs } from '../../src/core/clock.js'
 import { cacheKey, keyPrefix } from '../../src/core/key.js'
 import { outboxTable, outboxTables } from '../../src/migrations.js'
 import { checkHistory, describeViolation, History } from '../../src/testing.js'
@@ -11,7 +12,6 @@ import { type Connections, connect } from '../harness/connect.js'
 import { type Talk, Worker } from '../harness/crew.js'
 import { type OpenPlace, openPlace, type Place } from '../harness/place.js'
 import { atLeast, atMost } from '../harness/scenario.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 import { openCorral } from '../harness/shop.js'
 import { quantile } from '../harness/summary.js'
 import { placeOnly } from '../harness/throughput.js'
@@ -142,7 +142,7 @@ class Watch {
   async crash(writer: Worker<CrashingWriterTalk>, ids: readonly number[]): Promise<number[]> {
     const stock = ++this.#stock
     const looks = new Looks((wanted) => this.#look(wanted), ids)
-    const startedMs = sharedNowMs()
+    const startedMs = machineMs()
     await writer.ask('write', ids, stock).then(
       () => Promise.reject(new Error('the writer lives')),
       () => {},
@@ -150,7 +150,7 @@ class Watch {
     const { rows } = await sql<{ id: number; stock: number; corral_version: string }>`
       select id, stock, corral_version::text from products where id = any(${ids})`.execute(this.#connections.db)
     if (rows.some((row) => row.stock !== stock)) throw new Error('the writer died before its COMMIT')
-    const died = { process: 'writer', startedMs, endedMs: sharedNowMs(), outcome: 'outside' } as const
+    const died = { process: 'writer', startedMs, endedMs: machineMs(), outcome: 'outside' } as const
     for (const { id, corral_version: version } of rows) {
       this.history.write({ ...died, key: `products/${id}`, version })
     }

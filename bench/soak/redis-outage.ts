@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { machineMs } from '../../src/core/clock.js'
 import { startRedis } from '../../test/support/servers/redis.js'
 import { waitUntil } from '../../test/support/servers/wait.js'
 import { connect } from '../harness/connect.js'
 import { Worker } from '../harness/crew.js'
 import { type OpenPlace, openPlace, type Place } from '../harness/place.js'
 import { atLeast, atMost } from '../harness/scenario.js'
-import { sharedNowMs, sharedUntil } from '../harness/shared-clock.js'
+import { sharedUntil } from '../harness/shared-clock.js'
 import { openCorral } from '../harness/shop.js'
 import { quantile } from '../harness/summary.js'
 import { placeOnly } from '../harness/throughput.js'
@@ -124,16 +125,16 @@ async function survive(open: OpenPlace, kind: 'corral' | 'database', fault: Faul
     const ids = Array.from({ length: (lengthMs / 1_000) * PER_SECOND }, (_, at) => firstId + WATCHED + at)
     await worker.ask('open', place, { kind, freshMs: FRESH_MS, l1: true })
     await worker.ask('practise', ids.slice(-50))
-    const startMs = sharedNowMs() + 50
+    const startMs = machineMs() + 50
     const running = worker.ask('run', { ids, perSecond: PER_SECOND, startMs, endMs: startMs + lengthMs })
     await sharedUntil(startMs + HEALTHY_MS)
     await (fault === 'frozen' ? redis.freeze() : redis.kill())
-    const brokenMs = sharedNowMs()
+    const brokenMs = machineMs()
     const writing = watched?.write()
-    await sleep(BROKEN_MS - (sharedNowMs() - brokenMs))
+    await sleep(BROKEN_MS - (machineMs() - brokenMs))
     await writing
     await (fault === 'frozen' ? redis.thaw() : redis.restart())
-    const healedMs = sharedNowMs()
+    const healedMs = machineMs()
     const after = await watched?.recovered(healedMs)
     const { askedMs, waitsMs, agesMs } = await running
     const during = Array.from(askedMs, (asked, at) => ({ asked, waitMs: waitsMs[at] as number, at })).filter(
@@ -200,7 +201,7 @@ class Watched {
       await this.#shop.products.findMany(this.#ids)
       return this.#hits > before
     })
-    const backMs = sharedNowMs() - healedMs
+    const backMs = machineMs() - healedMs
     await waitUntil('every fence has arrived', 20_000, () => this.#shop.corral.stats().pendingFences === 0)
     const connections = connect(this.#place)
     const { db, redis } = connections
