@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
-import pg from 'pg'
+import { execute } from '../../test/support/servers/database.js'
 
 /** What Postgres needs to be started with so that it counts its statements. */
 export const COUNTING = { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.max': '10000' }
@@ -34,8 +34,8 @@ export class ServerCounters {
 
   static async start(options: { postgresUrl: string; redisPort: number; namespace: string }): Promise<ServerCounters> {
     const { postgresUrl, redisPort, namespace } = options
-    await ask(postgresUrl, 'create extension if not exists pg_stat_statements')
-    await ask(postgresUrl, 'select pg_stat_statements_reset()')
+    await execute(postgresUrl, 'create extension if not exists pg_stat_statements')
+    await execute(postgresUrl, 'select pg_stat_statements_reset()')
     // A bare socket: MONITOR is no command with a reply.
     const monitor = connect(redisPort, '127.0.0.1')
     await once(monitor, 'connect')
@@ -45,7 +45,7 @@ export class ServerCounters {
   }
 
   async read(): Promise<ServerCounts> {
-    const [row] = await ask(
+    const [row] = await execute(
       this.#postgresUrl,
       // Not those that lock a row for an update, and not the one that looks at a table's columns and reads no row (`on false`, `on $1`).
       `select coalesce(sum(calls) filter (where query ~* '^select ' and query !~* ' for update$' and query !~* ' on (false|\\$\\d+)$'), 0)::int as loads,
@@ -58,15 +58,5 @@ export class ServerCounters {
 
   stop(): void {
     this.#monitor.destroy()
-  }
-}
-
-async function ask(url: string, statement: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    return (await client.query(statement)).rows
-  } finally {
-    await client.end()
   }
 }

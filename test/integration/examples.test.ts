@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
-import pg from 'pg'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { EXAMPLES, type ExampleName } from '../../examples/index.js'
+import { execute } from '../support/servers/database.js'
 import { waitUntil } from '../support/servers/wait.js'
 import { freshDatabase, redisUrl } from '../support/services.js'
 
@@ -38,16 +38,6 @@ function visitor(url: string) {
   }
 }
 
-async function sql(databaseUrl: string, statement: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: databaseUrl })
-  await client.connect()
-  try {
-    return (await client.query(statement)).rows
-  } finally {
-    await client.end()
-  }
-}
-
 describe('examples', () => {
   it('inventory sells the last one once, however many ask at once', async () => {
     const { ask, databaseUrl } = await open('inventory')
@@ -55,7 +45,7 @@ describe('examples', () => {
     const asked = Array.from({ length: 8 }, (_, at) => ask('POST /items/1/reservations', { customer: `c${at}` }))
     const answers = (await Promise.all(asked)).map(({ status }) => status).sort()
     expect(answers).toEqual([201, 409, 409, 409, 409, 409, 409, 409])
-    expect(await sql(databaseUrl, 'select customer from reservations')).toHaveLength(1)
+    expect(await execute(databaseUrl, 'select customer from reservations')).toHaveLength(1)
     expect(await ask('GET /items/1')).toMatchObject({ body: { remaining: 0 } })
     expect(await ask('POST /items/99/reservations', {})).toMatchObject({ status: 404 })
   })
@@ -67,7 +57,7 @@ describe('examples', () => {
     await ask('PUT /me', { nickname: 'Annie' })
     expect(await ask('GET /me')).toMatchObject({ body: { nickname: 'Annie' } })
     expect(await another()('GET /me')).toMatchObject({ status: 401 })
-    await sql(databaseUrl, 'delete from logins')
+    await execute(databaseUrl, 'delete from logins')
     expect(await ask('GET /me'), 'no fence has told of it').toMatchObject({ status: 401 })
   })
 
@@ -78,7 +68,7 @@ describe('examples', () => {
     expect(await Promise.all([balanceOf('alice'), balanceOf('bob')])).toEqual(['100000', '105000'])
     expect(await ask('POST /transfers', { from: 'bob', to: 'alice', amount: 999_999 })).toMatchObject({ status: 409 })
     const { etag } = await ask('GET /accounts/alice/statement')
-    await sql(databaseUrl, readFileSync('examples/balances/nightly-job.sql', 'utf8'))
+    await execute(databaseUrl, readFileSync('examples/balances/nightly-job.sql', 'utf8'))
     await waitUntil('the relay has told of the job', 5_000, async () => (await balanceOf('alice')) === '101000')
     const late = { 'if-match': etag as string }
     expect(await ask('PUT /accounts/alice/owner', { owner: 'A.' }, late)).toMatchObject({ status: 412 })
@@ -93,7 +83,7 @@ describe('examples', () => {
     const answers = (await Promise.all(asked)).map(({ status }) => status).sort()
     expect(answers[0]).toBe(201)
     expect(answers.slice(1).every((status) => status === 409 || status === 423)).toBe(true)
-    expect(await sql(databaseUrl, 'select id from parcels')).toHaveLength(1)
+    expect(await execute(databaseUrl, 'select id from parcels')).toHaveLength(1)
     expect(await ask('GET /orders/1')).toMatchObject({ body: { state: 'packed' } })
   })
 
@@ -105,7 +95,7 @@ describe('examples', () => {
     await ask('POST /results', { athlete: 2, event: 'sprint', points: 9 })
     expect(await champion()).toBe('Emmy')
     expect(await ask('GET /athletes/2')).toMatchObject({ body: { name: 'Emmy' } })
-    await sql(databaseUrl, `update athletes set name = 'Noether' where id = 2`)
+    await execute(databaseUrl, `update athletes set name = 'Noether' where id = 2`)
     await waitUntil('the audit has found it', 20_000, async () => (await ask('POST /audits')).body.drifted > 0)
     expect(await ask('GET /athletes/2')).toMatchObject({ body: { name: 'Noether' } })
   })

@@ -10,6 +10,7 @@ import type { CacheStore } from '../../src/core/ports.js'
 import { stampTable } from '../../src/migrations.js'
 import { PausableStore } from './pausable-store.js'
 import { Recorder } from './recorder.js'
+import { execute } from './servers/database.js'
 import { freshDatabase, freshNamespace, redisClusterNodes, redisUrl } from './services.js'
 
 export interface QueryDatabase {
@@ -107,9 +108,7 @@ export class QueryLab {
 
   /** SQL that Corral knows nothing of. */
   async run(statement: string): Promise<void> {
-    const client = new pg.Client({ connectionString: this.databaseUrl })
-    await client.connect()
-    await client.query(statement).finally(() => client.end())
+    await execute(this.databaseUrl, statement)
   }
 
   /** Deletes what Redis holds under keys with this in them. */

@@ -8,6 +8,7 @@ import { systemClock } from '../../src/core/clock.js'
 import { stampTable } from '../../src/migrations.js'
 import { PausableStore } from './pausable-store.js'
 import { Recorder } from './recorder.js'
+import { execute } from './servers/database.js'
 import { waitUntil } from './servers/wait.js'
 import { freshDatabase, freshNamespace, redisUrl } from './services.js'
 
@@ -83,14 +84,8 @@ export class ShopLab {
   }
 
   /** SQL that Corral knows nothing of. */
-  async run(statement: string): Promise<Record<string, unknown>[]> {
-    const client = new pg.Client({ connectionString: this.databaseUrl })
-    await client.connect()
-    try {
-      return (await client.query(statement)).rows
-    } finally {
-      await client.end()
-    }
+  run(statement: string): Promise<Record<string, unknown>[]> {
+    return execute(this.databaseUrl, statement)
   }
 }
 
@@ -126,4 +121,16 @@ export async function createProducts(db: Kysely<ShopDatabase>): Promise<void> {
 /** Waits until fills and refreshes of this process have ended, one way or the other. */
 export async function untilFilled({ events }: Pick<ShopProcess, 'events'>, fills = 1): Promise<void> {
   await waitUntil(`${fills} fills have ended`, 5_000, async () => events.count('fill') >= fills)
+}
+
+/** Waits until this process is answered by a copy of the row. */
+export async function untilCached(
+  { products, events }: Pick<ShopProcess, 'products' | 'events'>,
+  id: number,
+): Promise<void> {
+  await waitUntil('the row is cached', 10_000, async () => {
+    const before = events.count('hit')
+    await products.find(id)
+    return events.count('hit') > before
+  })
 }

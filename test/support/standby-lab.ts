@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely'
-import pg from 'pg'
 import { onTestFinished } from 'vitest'
+import { execute } from './servers/database.js'
 import type { PostgresServer, PostgresStandby } from './servers/postgres.js'
 import { startPostgres } from './servers/postgres.js'
 import { waitUntil } from './servers/wait.js'
@@ -107,14 +107,8 @@ export class StandbyLab {
     })
   }
 
-  async onStandby(statement: string): Promise<Record<string, unknown>[]> {
-    const client = new pg.Client({ connectionString: this.standbyUrl })
-    await client.connect()
-    try {
-      return (await client.query(statement)).rows
-    } finally {
-      await client.end()
-    }
+  onStandby(statement: string): Promise<Record<string, unknown>[]> {
+    return execute(this.standbyUrl, statement)
   }
 
   async close(): Promise<void> {

@@ -16,6 +16,7 @@ import {
   stampTableSql,
 } from '../../../src/migrations.js'
 import { client, type Diagnosed, diagnose, once, planted, type SetUp } from '../../support/doctor-lab.js'
+import { execute } from '../../support/servers/database.js'
 import { freePort } from '../../support/servers/free-port.js'
 import { type RedisServer, startRedis } from '../../support/servers/redis.js'
 import { redisCommand } from '../../support/servers/redis-command.js'
@@ -36,18 +37,7 @@ const OUTBOX = outboxTableSql({ table: 'items', key: 'id', unique: ['slug'], col
 let redis: RedisServer
 let stopRelay: () => Promise<void>
 
-async function runAt(url: string, ...statements: readonly string[]): Promise<Record<string, unknown>[]> {
-  const db = new pg.Client({ connectionString: url })
-  await db.connect()
-  try {
-    let rows: Record<string, unknown>[] = []
-    for (const statement of statements) rows = (await db.query(statement)).rows
-    return rows
-  } finally {
-    await db.end()
-  }
-}
-const run = (...statements: readonly string[]) => runAt(databaseUrl, ...statements)
+const run = (...statements: readonly string[]) => execute(databaseUrl, ...statements)
 
 /** Redis is right but for a password, which is no subject here. */
 async function found(setUp: Partial<SetUp> = {}): Promise<Diagnosed> {
@@ -61,7 +51,7 @@ beforeAll(async () => {
   redis = await startRedis({ own: true, settings: { maxmemory: '64mb', 'maxmemory-policy': 'allkeys-lfu' } })
   await run('create table items (id int primary key, slug text unique, shop int not null)')
   await run(...STAMP, ...outboxTablesSql().up, ...OUTBOX, ...fencedLocksSql().up)
-  await runAt(bareUrl, 'create table items (id int primary key, slug text unique, shop int not null)')
+  await execute(bareUrl, 'create table items (id int primary key, slug text unique, shop int not null)')
   stopRelay = await startRelay(databaseUrl, LED)
 })
 afterAll(async () => {
@@ -75,7 +65,7 @@ async function startRelay(url: string, namespace: string): Promise<() => Promise
   const itsRedis = new Redis(redis.port)
   const corral = asRelay(() => createCorral({ db, redis: itsRedis, namespace, relay: true }))
   await waitUntil('it relays', 10_000, async () => {
-    const [row] = await runAt(url, `select 1 as one from corral.positions where namespace = '${namespace}'`)
+    const [row] = await execute(url, `select 1 as one from corral.positions where namespace = '${namespace}'`)
     return row !== undefined
   })
   return async () => {
@@ -120,7 +110,7 @@ describe('tables', () => {
   planted('outbox.missing', 'a database without one', {
     right,
     wrong: async () => {
-      await runAt(bareUrl, ...STAMP)
+      await execute(bareUrl, ...STAMP)
       return found({ databaseUrl: bareUrl })
     },
     fix: 'npx corral migrate',
@@ -264,14 +254,14 @@ describe('Postgres', () => {
     right,
     wrong: async () => {
       const name = new URL(bareUrl).pathname.slice(1)
-      await runAt(
+      await execute(
         bareUrl,
         'create schema pretended',
         `create function pretended.current_setting(name text) returns text language sql stable as $$
           select case when name = 'server_version_num' then '120020' else pg_catalog.current_setting(name) end $$`,
         `alter database ${name} set search_path = pretended, pg_catalog, public`,
       )
-      onTestFinished(async () => void (await runAt(bareUrl, `alter database ${name} reset search_path`)))
+      onTestFinished(async () => void (await execute(bareUrl, `alter database ${name} reset search_path`)))
       return found({ databaseUrl: bareUrl, tables: {} })
     },
     found: /^version 12\.\d+$/,
@@ -292,7 +282,7 @@ describe('a server with a standby, and a slot', () => {
   })
   afterAll(() => lab.close())
   const primaryUrl = () => lab.shop.databaseUrl
-  const atPrimary = (...statements: readonly string[]) => runAt(primaryUrl(), ...statements)
+  const atPrimary = (...statements: readonly string[]) => execute(primaryUrl(), ...statements)
 
   const about = (setUp: Partial<SetUp> = {}) =>
     found({ databaseUrl: primaryUrl(), namespace: NAMESPACE, tables: PRODUCTS, ...setUp })

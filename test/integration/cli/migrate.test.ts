@@ -3,16 +3,13 @@ import { expect, it } from 'vitest'
 import { createCorral } from '../../../src/client.js'
 import { stampTable } from '../../../src/migrations.js'
 import { runCli } from '../../support/cli-lab.js'
+import { execute } from '../../support/servers/database.js'
 import { freshDatabase, freshNamespace } from '../../support/services.js'
 import { openShopDatabase } from '../../support/shop-lab.js'
 
 const url = await freshDatabase()
 
-async function run(statement: string): Promise<void> {
-  const db = openShopDatabase(url, 1)
-  await sql.raw(statement).execute(db)
-  await db.destroy()
-}
+const run = (statement: string) => execute(url, statement)
 
 /** What a config exports, over tables of several kinds. No Redis: this is about the database alone. */
 function config() {

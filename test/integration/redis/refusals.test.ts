@@ -10,7 +10,7 @@ import { redisCommand } from '../../support/servers/redis-command.js'
 import { moveSlots } from '../../support/servers/reshard.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisClusterNodes } from '../../support/services.js'
-import { openProducts, openShopDatabase, ShopLab, type ShopProcess } from '../../support/shop-lab.js'
+import { openProducts, openShopDatabase, ShopLab, type ShopProcess, untilCached } from '../../support/shop-lab.js'
 
 /** `npm run soak -- --cluster --faults resharding` moves a thousand at a time. */
 const SLOTS = 100
@@ -28,14 +28,6 @@ async function cached(process: Process, price = 1): Promise<number> {
   const id = (await process.products.insert({ price })).row.id
   await untilCached(process, id)
   return id
-}
-
-async function untilCached({ products, events }: Process, id: number): Promise<void> {
-  await waitUntil('Redis holds the row', 10_000, async () => {
-    const before = events.count('hit')
-    await products.find(id)
-    return events.count('hit') > before
-  })
 }
 
 /** Why the cache was not used, as somebody was told. */

@@ -5,36 +5,19 @@ import { describe, expect } from 'vitest'
 import { startRedis } from '../../support/servers/redis.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisUrl } from '../../support/services.js'
-import type { ShopLab, ShopProcess } from '../../support/shop-lab.js'
+import { type ShopLab, type ShopProcess, untilCached } from '../../support/shop-lab.js'
 import {
+  cachedProduct,
+  insertProduct,
   itOverEachSource,
   openRelayedShops,
   positionOf,
   relayOf,
   SOURCES,
-  type Source,
-  untilCaughtUp,
   untilLeads,
 } from './relay-lab.js'
 
 const shops = openRelayedShops()
-
-/** A product that Redis holds. */
-async function cached(shop: ShopLab, source: Source, reader: ShopProcess): Promise<number> {
-  const [row] = await shop.run('insert into products (price) values (1) returning id')
-  const id = Number(row?.id)
-  await untilCaughtUp(shop, source)
-  await untilCached(reader, id)
-  return id
-}
-
-async function untilCached({ products, events }: ShopProcess, id: number): Promise<void> {
-  await waitUntil('it is cached', 5_000, async () => {
-    events.events.length = 0
-    await products.find(id)
-    return events.of('hit').length === 1
-  })
-}
 
 async function untilShown({ products }: ShopProcess, id: number, price: number): Promise<void> {
   await waitUntil('the write is shown', 5_000, async () => (await products.find(id))?.price === price)
@@ -61,7 +44,7 @@ describe('a writer that is killed between COMMIT and fence', () => {
       const reader = shop.start()
       await untilLeads(relay)
       for (let price = 100; price < 100 + OF_EACH; price++) {
-        const id = await cached(shop, source, reader)
+        const id = await cachedProduct(shop, source, reader)
         await crash(shop, id, price)
         const diedMs = performance.now()
         await untilShown(reader, id, price)
@@ -84,7 +67,7 @@ describe('two relays', () => {
       const roles = () => relays.map(({ corral }) => corral.stats().relay).sort()
       expect(roles()).toEqual(['leader', 'standby'])
       for (let turn = 0; turn < 3; turn++) {
-        const id = await cached(shop, source, reader)
+        const id = await cachedProduct(shop, source, reader)
         await shop.run(`begin; update products set price = 2 where id = ${id};
           select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted and pid <> pg_backend_pid()
             and database = (select oid from pg_database where datname = current_database()); commit`)
@@ -118,8 +101,7 @@ describe('while Redis is away', () => {
     const reader = shop.start(options)
     const position = () => positionOf({ namespace, run: (text) => shop.run(text) }, source)
     await untilLeads(relay)
-    const [row] = await shop.run('insert into products (price) values (1) returning id')
-    const id = Number(row?.id)
+    const id = await insertProduct(shop)
     await untilCached(reader, id)
     await waitUntil('the position is settled', 5_000, async () => (await position()) !== undefined)
     redis.freeze()
@@ -157,8 +139,7 @@ describe('a position that is lost', () => {
     const shop = shops[source]
     const namespace = `${shop.namespace}-lost`
     const reader = shop.start({ namespace })
-    const [row] = await shop.run('insert into products (price) values (1) returning id')
-    const id = Number(row?.id)
+    const id = await insertProduct(shop)
     await untilCached(reader, id)
     await shop.run(`update products set price = 2 where id = ${id}`)
     expect((await reader.products.find(id))?.price).toBe(1)

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisUrl } from '../../support/services.js'
-import type { ShopLab, ShopProcess } from '../../support/shop-lab.js'
-import { itOverEachSource, openRelayedShops, SOURCES, type Source, untilCaughtUp } from './relay-lab.js'
+import { type ShopLab, type ShopProcess, untilCached } from '../../support/shop-lab.js'
+import { cachedProduct, itOverEachSource, openRelayedShops, SOURCES, type Source } from './relay-lab.js'
 
 const shops = openRelayedShops()
 
@@ -44,19 +44,8 @@ async function relayed(source: Source) {
   ]
   const shop = shops[source]
   const reader = shop.start()
-  const [row] = await shop.run('insert into products (price) values (1) returning id')
-  const id = Number(row?.id)
-  await untilCaughtUp(shop, source)
-  await cached(reader, id)
+  const id = await cachedProduct(shop, source, reader)
   return { shop, leader, other, reader, id }
-}
-
-async function cached({ products, events }: ShopProcess, id: number): Promise<void> {
-  await waitUntil('it is cached', 5_000, async () => {
-    events.events.length = 0
-    await products.find(id)
-    return events.of('hit').length === 1
-  })
 }
 
 /** Resolves when it is, with how long that took. */
@@ -77,7 +66,7 @@ describe('a relay of its own', () => {
       expect(other.role).toBe('leader')
 
       // It wakes with the lead in mind. What it still says is old, and does no harm.
-      await cached(reader, id)
+      await untilCached(reader, id)
       leader.process.kill('SIGCONT')
       await waitUntil('it has noticed', 10_000, () => leader.role === 'standby')
       await shop.run(`update products set price = 3 where id = ${id}`)

@@ -7,6 +7,7 @@ import { pruneTombstones } from '../../../src/adapters/postgres/prune-tombstones
 import { systemClock } from '../../../src/core/clock.js'
 import { outboxTable, outboxTables, stampTable } from '../../../src/migrations.js'
 import { startRelay } from '../../../src/relay-process.js'
+import { execute } from '../../support/servers/database.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { freshDatabase, redisUrl } from '../../support/services.js'
 import { openShopDatabase, ShopLab } from '../../support/shop-lab.js'
@@ -28,14 +29,7 @@ function as(role: Role): string {
   return url.href
 }
 
-async function run(statement: string): Promise<Record<string, unknown>[]> {
-  const db = openShopDatabase(databaseUrl, 1)
-  try {
-    return (await sql.raw<Record<string, unknown>>(statement).execute(db)).rows
-  } finally {
-    await db.destroy()
-  }
-}
+const run = (statement: string) => execute(databaseUrl, statement)
 
 /** What the guide says that a role has to be granted, word for word. */
 function grantsOf(whom: string): string[] {

@@ -4,7 +4,7 @@ import type { RelayOptions } from '../../../src/index.js'
 import { outboxTable, outboxTables, slotTable, slotTables } from '../../../src/migrations.js'
 import { startPostgres } from '../../support/servers/postgres.js'
 import { waitUntil } from '../../support/servers/wait.js'
-import { openShopDatabase, type ShopDatabase, ShopLab, type ShopProcess } from '../../support/shop-lab.js'
+import { openShopDatabase, type ShopDatabase, ShopLab, type ShopProcess, untilCached } from '../../support/shop-lab.js'
 
 /** Where a relay learns what has changed. What it makes of it has to be the same. */
 export type Source = NonNullable<RelayOptions['source']>
@@ -105,4 +105,18 @@ export async function positionOf(
       : `select position::text as position from corral.positions where namespace = '${shop.namespace}' order by began desc limit 1`,
   )
   return row && String(row.position)
+}
+
+/** A product that SQL from outside has made. */
+export async function insertProduct(shop: Pick<ShopLab, 'run'>): Promise<number> {
+  const [row] = await shop.run('insert into products (price) values (1) returning id')
+  return Number(row?.id)
+}
+
+/** A product that Redis holds, and that nothing is left to be relayed of. */
+export async function cachedProduct(shop: ShopLab, source: Source, reader: ShopProcess): Promise<number> {
+  const id = await insertProduct(shop)
+  await untilCaughtUp(shop, source)
+  await untilCached(reader, id)
+  return id
 }

@@ -1,6 +1,7 @@
 import { Cluster, Redis } from 'ioredis'
 import { Client } from 'pg'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { execute } from '../../support/servers/database.js'
 import { type PostgresServer, startPostgres } from '../../support/servers/postgres.js'
 import { startRedis, startRedisWithReplica } from '../../support/servers/redis.js'
 import { startRedisCluster } from '../../support/servers/redis-cluster.js'
@@ -11,16 +12,6 @@ afterEach(async () => {
   for (const each of undo.splice(0).reverse()) await each()
 })
 
-async function query(url: string, statement: string): Promise<Record<string, unknown>[]> {
-  const client = new Client({ connectionString: url })
-  await client.connect()
-  try {
-    return (await client.query(statement)).rows
-  } finally {
-    await client.end()
-  }
-}
-
 /** What a promise does within the time: its value, or that it is still waiting. */
 function within<T>(ms: number, promise: Promise<T>): Promise<T | 'still waiting'> {
   return Promise.race([promise, new Promise<'still waiting'>((resolve) => setTimeout(resolve, ms, 'still waiting'))])
@@ -29,7 +20,7 @@ function within<T>(ms: number, promise: Promise<T>): Promise<T | 'still waiting'
 describe('the servers of the run', () => {
   test('answer, and give every test file a database of its own', async () => {
     const url = await freshDatabase()
-    await query(url, 'CREATE TABLE mark ()')
+    await execute(url, 'CREATE TABLE mark ()')
     expect(new URL(url).pathname).not.toBe(new URL(postgresUrl()).pathname)
 
     const redis = new Redis(redisUrl())
@@ -50,8 +41,8 @@ describe('a private Postgres', () => {
 
   test('takes the settings asked for', async () => {
     const server = await start()
-    expect(await query(server.url, 'SHOW statement_timeout')).toEqual([{ statement_timeout: '1234ms' }])
-    expect(await query(server.url, 'SHOW wal_level')).toEqual([{ wal_level: 'logical' }])
+    expect(await execute(server.url, 'SHOW statement_timeout')).toEqual([{ statement_timeout: '1234ms' }])
+    expect(await execute(server.url, 'SHOW wal_level')).toEqual([{ wal_level: 'logical' }])
   })
 
   test('answers nothing while frozen and goes on where it stood', async () => {
@@ -69,25 +60,25 @@ describe('a private Postgres', () => {
   test('keeps what was committed when it is killed and restarted on its port', async () => {
     const server = await start()
     const url = await server.createDatabase('kept')
-    await query(url, 'CREATE TABLE kept AS SELECT 7 AS seven')
+    await execute(url, 'CREATE TABLE kept AS SELECT 7 AS seven')
     await server.kill()
-    await expect(query(url, 'SELECT 1')).rejects.toThrow(/ECONNREFUSED/)
+    await expect(execute(url, 'SELECT 1')).rejects.toThrow(/ECONNREFUSED/)
     await server.restart()
-    expect(await query(url, 'SELECT * FROM kept')).toEqual([{ seven: 7 }])
+    expect(await execute(url, 'SELECT * FROM kept')).toEqual([{ seven: 7 }])
     await server.restart()
-    expect(await query(url, 'SELECT * FROM kept')).toEqual([{ seven: 7 }])
+    expect(await execute(url, 'SELECT * FROM kept')).toEqual([{ seven: 7 }])
   })
 
   test('has a standby that follows it and can take its place', async () => {
     const server = await start()
     const standby = await server.makeStandby()
     undo.push(() => standby.stop())
-    await query(server.url, 'CREATE TABLE followed AS SELECT 1 AS one')
-    await expect.poll(() => query(standby.url, 'SELECT * FROM followed').catch(() => 'not yet')).toEqual([{ one: 1 }])
-    await expect(query(standby.url, 'CREATE TABLE refused ()')).rejects.toThrow(/read-only/)
+    await execute(server.url, 'CREATE TABLE followed AS SELECT 1 AS one')
+    await expect.poll(() => execute(standby.url, 'SELECT * FROM followed').catch(() => 'not yet')).toEqual([{ one: 1 }])
+    await expect(execute(standby.url, 'CREATE TABLE refused ()')).rejects.toThrow(/read-only/)
     await server.kill()
     await standby.promote()
-    await query(standby.url, 'CREATE TABLE allowed ()')
+    await execute(standby.url, 'CREATE TABLE allowed ()')
   })
 })
 
@@ -102,10 +93,10 @@ describe('a Postgres from the environment', () => {
     const server = await startFromEnvironment(postgresUrl())
     expect([server.origin, server.url]).toEqual(['environment', postgresUrl()])
     const url = await server.createDatabase('guest')
-    await query(url, 'CREATE TABLE mark ()')
+    await execute(url, 'CREATE TABLE mark ()')
     await server.stop()
-    await expect(query(url, 'SELECT 1')).rejects.toThrow(/does not exist/)
-    expect(await query(postgresUrl(), 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+    await expect(execute(url, 'SELECT 1')).rejects.toThrow(/does not exist/)
+    expect(await execute(postgresUrl(), 'SELECT 1 AS one')).toEqual([{ one: 1 }])
   })
 
   test('is not harmed', async () => {

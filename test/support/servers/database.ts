@@ -32,16 +32,18 @@ export async function createDatabase(serverUrl: string, name: string): Promise<T
   return {
     url: url.href,
     name: unique,
-    drop: () => execute(serverUrl, `DROP DATABASE IF EXISTS ${unique} WITH (FORCE)`),
+    drop: async () => void (await execute(serverUrl, `DROP DATABASE IF EXISTS ${unique} WITH (FORCE)`)),
   }
 }
 
-/** Runs one statement on a connection of its own. */
-export async function execute(url: string, statement: string): Promise<void> {
+/** Runs statements one after the other on a connection of their own. Resolves with the rows of the last. */
+export async function execute(url: string, ...statements: readonly string[]): Promise<Record<string, unknown>[]> {
   const client = new Client({ connectionString: url })
   await client.connect()
   try {
-    await client.query(statement)
+    let rows: Record<string, unknown>[] = []
+    for (const statement of statements) rows = (await client.query(statement)).rows
+    return rows
   } finally {
     await client.end()
   }
