@@ -14,7 +14,7 @@ export class NearFleet {
   readonly store = new MemoryStore({ clock: this.clock, maxBytes: 100_000 })
   readonly hub = new MemoryHub(this.clock)
   readonly #settings: NearSettings
-  readonly #processes: NearProcess[] = []
+  readonly processes: NearProcess[] = []
 
   constructor(settings: NearSettings = {}) {
     this.#settings = settings
@@ -41,17 +41,12 @@ export class NearFleet {
   }
 
   static async closeAll(): Promise<void> {
-    for (const fleet of NearFleet.#alive) {
-      for (const process of fleet.#processes) {
-        process.clock.goOn()
-        process.cache.heal()
-      }
-      const closing = Promise.all(fleet.#processes.map((process) => process.close()))
-      await fleet.clock.advance(1_000)
-      await closing
-      expect(fleet.clock.timers, 'timers left').toBe(0)
-    }
+    const fleets = [...NearFleet.#alive]
     NearFleet.#alive.clear()
+    for (const { clock, table, processes } of fleets) {
+      table.openGates()
+      await closeProcesses(processes, clock, 1_000)
+    }
   }
 
   #start(settings: NearSettings, hasBus: boolean): NearProcess {
@@ -61,12 +56,30 @@ export class NearFleet {
       store,
       table,
       channel: hasBus ? hub.connect() : undefined,
-      name: `p${this.#processes.length + 1}`,
+      name: `p${this.processes.length + 1}`,
       settings: { ...this.#settings, ...settings },
     })
-    this.#processes.push(process)
+    this.processes.push(process)
     return process
   }
+}
+
+/** Ends these processes within `ms` of their clock, whatever a test that failed has left of them, and wants nothing left. */
+export async function closeProcesses(processes: readonly NearProcess[], clock: ManualClock, ms: number): Promise<void> {
+  for (const { clock: own, cache } of processes) {
+    own.goOn()
+    cache.heal()
+    cache.openGates()
+  }
+  let areClosed = false
+  const closing = Promise.all(processes.map((process) => process.close())).then(() => {
+    areClosed = true
+  })
+  await clock.advance(ms)
+  await Promise.race([closing, settle()])
+  expect(areClosed, 'every process has closed').toBe(true)
+  await settle()
+  expect(clock.timers, 'timers left').toBe(0)
 }
 
 /** Ends every fleet after each test of a file, and checks that it leaves nothing. Call it at the top of the file. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/core/clock.js'
+import { type Clock, systemClock } from '../../src/core/clock.js'
 import type { CacheKey } from '../../src/core/key.js'
 import type {
   CacheStore,
@@ -14,7 +14,7 @@ import type {
   StoredState,
   StoreShards,
 } from '../../src/core/ports.js'
-import { Gates, type Pause } from './gates.js'
+import { Gates, manyTurns, type Pause, tenSeconds } from './gates.js'
 
 export type StoreOperation = 'read' | 'lease' | 'fill' | 'release' | 'fence' | 'mark' | 'look' | 'tick' | 'scan'
 export type StorePoint = `${'before' | 'after'} ${StoreOperation}`
@@ -36,13 +36,14 @@ export class PausableStore implements CacheStore {
   readonly shards: StoreShards
   readonly #store: CacheStore
   readonly #clock: Pick<Clock, 'sleep'>
-  readonly #gates = new Gates<StorePoint>()
+  readonly #gates: Gates<StorePoint>
   readonly #next = new Map<StoreOperation, StoreFault[]>()
   readonly #always = new Map<StoreOperation, StoreFault>()
 
   constructor(store: CacheStore, clock: Pick<Clock, 'sleep'>) {
     this.#store = store
     this.#clock = clock
+    this.#gates = new Gates(clock === systemClock ? tenSeconds : manyTurns)
     const { shards } = store
     this.shards = {
       list: () => shards.list(),
@@ -72,6 +73,11 @@ export class PausableStore implements CacheStore {
   heal(): void {
     this.#always.clear()
     this.#next.clear()
+  }
+
+  /** Lets whatever is paused go on. */
+  openGates(): void {
+    this.#gates.openAll()
   }
 
   count(operation: StoreOperation): number {

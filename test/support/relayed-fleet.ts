@@ -1,7 +1,8 @@
-import { afterEach, expect } from 'vitest'
+import { afterEach } from 'vitest'
 import { ManualClock, settle } from './manual-clock.js'
 import { MemoryHub } from './memory-channel.js'
 import { ModelFeed } from './model-feed.js'
+import { closeProcesses } from './near-fleet.js'
 import { NearProcess, type NearSettings } from './near-process.js'
 import { type ShardedMemory, ShardedServers } from './sharded-memory.js'
 import { TableModel } from './table-model.js'
@@ -19,7 +20,7 @@ export class RelayedFleet {
   readonly servers: ShardedServers
   readonly hub = new MemoryHub(this.clock)
   readonly feed = new ModelFeed(this.table, this.clock)
-  readonly #processes: NearProcess[] = []
+  readonly processes: NearProcess[] = []
 
   constructor(shards: readonly string[] = ['one']) {
     this.servers = new ShardedServers(this.clock, shards)
@@ -66,29 +67,23 @@ export class RelayedFleet {
   }
 
   static async closeAll(): Promise<void> {
-    for (const fleet of RelayedFleet.#alive) {
-      for (const name of fleet.servers.names) fleet.servers.bringUp(name)
-      for (const process of fleet.#processes) {
-        process.clock.goOn()
-        process.cache.heal()
-      }
-      const closing = Promise.all(fleet.#processes.map((process) => process.close()))
-      await fleet.clock.advance(3_000)
-      await closing
-      await settle()
-      expect(fleet.clock.timers, 'timers left').toBe(0)
-    }
+    const fleets = [...RelayedFleet.#alive]
     RelayedFleet.#alive.clear()
+    for (const { clock, servers, table, processes } of fleets) {
+      for (const name of servers.names) servers.bringUp(name)
+      table.openGates()
+      await closeProcesses(processes, clock, 3_000)
+    }
   }
 
   #start(settings: NearSettings, feed: ModelFeed | undefined): RelayedProcess {
     const view = this.servers.connect()
     const process = new NearProcess({
       ...{ clock: this.clock, store: view, table: this.table, channel: this.hub.connect(), feed },
-      name: `p${this.#processes.length + 1}`,
+      name: `p${this.processes.length + 1}`,
       settings,
     })
-    this.#processes.push(process)
+    this.processes.push(process)
     return Object.assign(process, { view })
   }
 }

@@ -81,6 +81,11 @@ export class TableModel implements RowSource {
     return this.#gates.pause(point)
   }
 
+  /** Lets whatever is paused go on. */
+  openGates(): void {
+    this.#gates.openAll()
+  }
+
   /** Loads fail with `error` until `healLoads`. */
   failLoads(error: unknown): void {
     this.#failure = error
