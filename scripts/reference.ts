@@ -108,7 +108,7 @@ function optionsPage(): string {
     ...groups,
     `## telemetry\n\n${docOf(telemetry)}\n\n${describe(telemetry, new Set())}\n`,
     `## encryption\n\n${docOf(encryption)}\n\n${describe(encryption, new Set())}\n`,
-    `## relay.source, relay.slot\n\n${docOf(slot)}\n\n${describe(relay.get('RelayOptions') as ts.InterfaceDeclaration, new Set())}\n\n${describe(slot, new Set())}\n`,
+    `## relay.source, relay.slot\n\n${describe(relay.get('RelayOptions') as ts.InterfaceDeclaration, new Set())}\n\n${docOf(slot)}\n\n${describe(slot, new Set())}\n`,
     `## corral.repository\n\n${own('RepositoryOptions', new Set())}\n`,
     `## corral.query\n\n${describe(query.get('QueryOptions') as ts.InterfaceDeclaration, new Set())}\n\nAnd of each call of it:\n\n${describe(query.get('QueryReadOptions') as ts.InterfaceDeclaration, new Set())}\n`,
     `## corral.withFencedLock\n\n${describe(lock, new Set())}\n`,

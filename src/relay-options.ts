@@ -8,6 +8,7 @@ export interface RelayOptions extends RelayTimes {
    * `pg-logical-replication`. The same for all relays of a namespace. See docs/guides/change-sources.md. Default `outbox`.
    */
   readonly source?: 'outbox' | 'slot'
+  /** Where the slot is, with `source: 'slot'`. */
   readonly slot?: SlotOptions
 }
 
