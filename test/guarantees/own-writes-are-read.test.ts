@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Fleet } from '../support/fleet.js'
-import { settle } from '../support/manual-clock.js'
+import { settle, untimed } from '../support/manual-clock.js'
 import { expectNothingLeft } from '../support/nothing-left.js'
 
 const LEASE_MS = 5_000
@@ -49,7 +49,7 @@ describe.each([
     const after = process.read('42')
     await settle()
     select.resume()
-    expect((await after)?.price).toBe(2)
+    expect((await untimed(after))?.price).toBe(2)
     await before
     await settle()
     expect((await process.read('42'))?.price).toBe(2)

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { settle } from './manual-clock.js'
+import { manyTurns } from './manual-clock.js'
 
 /** A place where a call can be made to wait: races are written as "stop here, do that, go on". */
 export interface Pause {
@@ -12,13 +12,7 @@ export interface Pause {
 /** Resolves when whatever is to come must have come, or earlier when `isOver` aborts. */
 export type Patience = (isOver: AbortSignal) => Promise<void>
 
-/** Where no server is asked, what is to come has come after some dozens of turns of Node's loop. */
-const TURNS = 2_000
 const LIMIT_MS = 10_000
-
-export const manyTurns: Patience = async (isOver) => {
-  for (let turn = 0; turn < TURNS && !isOver.aborted; turn++) await settle()
-}
 
 /** For calls that follow the answers of servers, on a machine that is busy. */
 export const tenSeconds: Patience = (isOver) => sleep(LIMIT_MS, undefined, { signal: isOver }).catch(() => {})

@@ -83,6 +83,25 @@ export class ManualClock implements Clock {
   }
 }
 
+/** What needs no time to pass has come after some dozens of turns of Node's loop. */
+const TURNS = 2_000
+
+/** Resolves when everything that needs no time to pass must have run, or earlier when `isOver` aborts. */
+export async function manyTurns(isOver: AbortSignal): Promise<void> {
+  for (let turn = 0; turn < TURNS && !isOver.aborted; turn++) await settle()
+}
+
+/** What comes of `work` without time passing. Rejects when it does not end: it waits for something that nobody is going to do. */
+export async function untimed<Result>(work: Promise<Result>): Promise<Result> {
+  const over = new AbortController()
+  const end = () => over.abort()
+  work.then(end, end)
+  await manyTurns(over.signal)
+  if (!over.signal.aborted)
+    throw new Error('it does not end, however long it is waited for, while the clock stands still')
+  return work
+}
+
 /** Lets everything run that needs no time to pass: promise jobs, ticks, and what they lead to. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))

@@ -1,6 +1,6 @@
 import { afterEach, expect } from 'vitest'
 import { MemoryStore } from '../../src/adapters/memory/memory-store.js'
-import { ManualClock, settle } from './manual-clock.js'
+import { ManualClock, settle, untimed } from './manual-clock.js'
 import { MemoryHub } from './memory-channel.js'
 import { NearProcess, type NearSettings } from './near-process.js'
 import { TableModel } from './table-model.js'
@@ -71,13 +71,9 @@ export async function closeProcesses(processes: readonly NearProcess[], clock: M
     cache.heal()
     cache.openGates()
   }
-  let areClosed = false
-  const closing = Promise.all(processes.map((process) => process.close())).then(() => {
-    areClosed = true
-  })
+  const closing = Promise.all(processes.map((process) => process.close()))
   await clock.advance(ms)
-  await Promise.race([closing, settle()])
-  expect(areClosed, 'every process has closed').toBe(true)
+  await untimed(closing)
   await settle()
   expect(clock.timers, 'timers left').toBe(0)
 }

@@ -14,7 +14,8 @@ import type {
   StoredState,
   StoreShards,
 } from '../../src/core/ports.js'
-import { Gates, manyTurns, type Pause, tenSeconds } from './gates.js'
+import { Gates, type Pause, tenSeconds } from './gates.js'
+import { manyTurns } from './manual-clock.js'
 
 export type StoreOperation = 'read' | 'lease' | 'fill' | 'release' | 'fence' | 'mark' | 'look' | 'tick' | 'scan'
 export type StorePoint = `${'before' | 'after'} ${StoreOperation}`
