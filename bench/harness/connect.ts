@@ -1,8 +1,8 @@
 import { type Cluster, Redis } from 'ioredis'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
+import { machineMs } from '../../src/core/clock.js'
 import type { Place } from './place.js'
-import { sharedNowMs } from './shared-clock.js'
 import type { Shop } from './shop.js'
 
 /** One SELECT on the products, as the connection pool saw it: beneath Kysely and beneath every cache. */
@@ -86,10 +86,10 @@ function watchClient(client: pg.PoolClient, connections: () => Watched): void {
     const seen = connections()
     if (!isLoad(values[0])) {
       const result = await query(...values)
-      if (textOf(values[0]).startsWith('update')) seen.lastUpdateMs = sharedNowMs()
+      if (textOf(values[0]).startsWith('update')) seen.lastUpdateMs = machineMs()
       return result
     }
-    const startedMs = sharedNowMs()
+    const startedMs = machineMs()
     const rows = rowsAsked(values[1])
     let failed = true
     let hasRows = true
@@ -102,7 +102,7 @@ function watchClient(client: pg.PoolClient, connections: () => Watched): void {
       return result
     } finally {
       seen.loadsUnderWay--
-      if (hasRows) seen.loads.push({ startedMs, endedMs: sharedNowMs(), failed, rows })
+      if (hasRows) seen.loads.push({ startedMs, endedMs: machineMs(), failed, rows })
       else seen.stampsRead += rows
     }
   }

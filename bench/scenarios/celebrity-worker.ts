@@ -1,11 +1,12 @@
 /** One process with several instances of Corral on a Redis Cluster, each as good as a process: its own connections, its own choice of a copy. */
 import { Cluster } from 'ioredis'
+import { machineMs } from '../../src/core/clock.js'
 import { WIRE } from '../../src/core/wire.js'
 import type { Corral } from '../../src/index.js'
 import { answerQuestions } from '../harness/answer-questions.js'
 import { type Connections, connectWith } from '../harness/connect.js'
 import type { Talk } from '../harness/crew.js'
-import { sharedNowMs, sharedUntil } from '../harness/shared-clock.js'
+import { sharedUntil } from '../harness/shared-clock.js'
 import { openCorral, type Shop } from '../harness/shop.js'
 
 export interface CelebrityPlace {
@@ -77,7 +78,7 @@ async function read(perSecond: number, startMs: number, endMs: number): Promise<
   const failures: Record<string, number> = {}
   const log = { askedMs: new Float64Array(reads), stocks: new Float64Array(reads), failures }
   const readOne = async (at: number) => {
-    log.askedMs[at] = sharedNowMs()
+    log.askedMs[at] = machineMs()
     try {
       const row = await (instances[at % instances.length] as Instance).products.find(place.id)
       if (row === undefined) throw Object.assign(new Error('the row is missing'), { code: 'missing' })
@@ -90,7 +91,7 @@ async function read(perSecond: number, startMs: number, endMs: number): Promise<
   }
   const under: Promise<void>[] = []
   for (let at = 0; at < reads; ) {
-    const due = Math.min(reads, Math.ceil(((sharedNowMs() - startMs) / 1_000) * perSecond))
+    const due = Math.min(reads, Math.ceil(((machineMs() - startMs) / 1_000) * perSecond))
     for (; at < due; at++) under.push(readOne(at))
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
@@ -104,9 +105,9 @@ async function write(from: number, everyMs: number, startMs: number, endMs: numb
   const writes: CelebrityWrite[] = []
   for (let stock = from; startMs + writes.length * everyMs < endMs; stock++) {
     await sharedUntil(startMs + writes.length * everyMs)
-    const askedMs = sharedNowMs()
+    const askedMs = machineMs()
     const result = await products.update(place.id, { stock })
-    const answeredMs = sharedNowMs()
+    const answeredMs = machineMs()
     const durationMs = answeredMs - askedMs
     if (result?.fence !== 'fenced') {
       writes.push({ stock, fencedMs: Number.POSITIVE_INFINITY, durationMs, behind: 0 })

@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
+import { machineMs } from '../../src/core/clock.js'
 import { Worker } from '../harness/crew.js'
 import type { OpenPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import type { Setting } from '../harness/scenario.js'
-import { sharedNowMs } from '../harness/shared-clock.js'
 import type { SlowTable } from '../harness/slow-table.js'
 import type { TrafficLog, TrafficTalk } from './traffic-worker.js'
 
@@ -59,7 +59,7 @@ export async function runTraffic(options: TrafficOptions): Promise<TrafficResult
     await table.setPrice({ ms: options.loadMs, fails: false })
     const each = perSecond / processes
     const run = async (lengthMs: number) => {
-      const startMs = sharedNowMs() + LEAD_MS
+      const startMs = machineMs() + LEAD_MS
       const traffic = { perSecond: each, startMs, endMs: startMs + lengthMs }
       const logs = await Promise.all(
         workers.map((worker, at) => worker.ask('run', { ...traffic, ids: from(ids, at / processes) })),
@@ -93,7 +93,7 @@ function touchRows({ db }: OpenPlace, ids: readonly number[]): () => Promise<voi
     while (!stopped) {
       await db
         .updateTable('products')
-        .set({ touched_ms: sharedNowMs() })
+        .set({ touched_ms: machineMs() })
         .where('id', '=', sql<number>`any(${ids})`)
         .execute()
       await new Promise((resolve) => setTimeout(resolve, TOUCH_EVERY_MS))
