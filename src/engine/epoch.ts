@@ -11,6 +11,8 @@ import type { Singleflight } from './singleflight.js'
 /** Longer than a namespace is left without a single process. Each of them tells it anew when the cache has lost it. */
 const KEEP_MS = 7 * 86_400_000
 const WIDTH = 8
+/** More does not fit into so many characters. Whoever says so is not one of us, and no namespace gets there. */
+const MOST = 36 ** WIDTH - 1
 
 /**
  * The namespace's epoch: a number that only rises, written into every entry. Raising it makes every entry stored before a miss,
@@ -44,9 +46,9 @@ export class Epoch implements Holder {
   /** As entries carry it. Bound, to be handed on. */
   readonly text = (): string => this.#text
 
-  /** Takes a number that is higher than the one known, and empties the near tier. */
+  /** Takes a number that is higher than the one known, and empties the near tier. What can be no epoch changes nothing. */
   learn(number: number): void {
-    if (!(number > this.#number)) return
+    if (!(number > this.#number && number <= MOST)) return
     this.#number = number
     this.#text = number.toString(36).padStart(WIDTH, '0')
     // Nobody may join a load that began before: it may have seen what this epoch has ended.
@@ -67,9 +69,11 @@ export class Epoch implements Holder {
     this.learn(number)
     const { store, announce } = this.#options
     const request = { key: this.prefix, fresh: String(this.#number), keepMs: KEEP_MS }
-    const [held] = await store.mark([request])
-    if (Number(held) > this.#number) this.learn(Number(held))
-    if (Number(held) < this.#number) {
+    const [text] = await store.mark([request])
+    // What is no epoch is somebody else's, and gives way like a lower one.
+    const held = numberIn(text) ?? 0
+    this.learn(held)
+    if (held < this.#number) {
       await store.fence([{ ...FENCE, key: this.prefix }])
       await store.mark([{ ...request, fresh: String(this.#number) }])
     }
@@ -102,11 +106,17 @@ export class Epoch implements Holder {
 
   async #look(): Promise<void> {
     const [bytes] = await this.#options.store.read([this.prefix])
-    const held = bytes ? toVersion(Buffer.from(bytes).toString('latin1')) : undefined
-    if (held !== undefined) this.learn(Number(held))
+    const held = numberIn(bytes ? Buffer.from(bytes).toString('latin1') : undefined) ?? 0
+    this.learn(held)
     // The cache has lost it, or has not had it yet: whoever knows it tells, so it takes no relay.
-    if (Number(held ?? 0) < this.#number) await this.publish(this.#number)
+    if (held < this.#number) await this.publish(this.#number)
   }
+}
+
+/** Undefined for what cannot be an epoch: the cache is not to be trusted. */
+function numberIn(text: string | undefined): number | undefined {
+  const number = Number(toVersion(text))
+  return number <= MOST ? number : undefined
 }
 
 const FENCE = { version: null, xid: null, keepMs: 1_000, rememberAlways: false, replacement: null }

@@ -85,6 +85,30 @@ describe('the epoch', () => {
     expect(String(await one.inner.read([epochKey('shop')]))).toBe('5')
   })
 
+  it.each(['a word', '-1', '1.5', String(36 ** 8), '9223372036854775807'])(
+    'is not what the cache holds if that is %s',
+    async (text) => {
+      const { clock, inner, epoch, events } = start()
+      await inner.mark([{ key: epochKey('shop'), fresh: text, keepMs: 60_000 }])
+      epoch.watch()
+      await clock.advance(1_000)
+      await epoch.publish(0)
+      expect([epoch.number, epoch.text(), events.count('epoch')]).toEqual([0, '00000000', 0])
+      await epoch.publish(3)
+      expect(String(await inner.read([epochKey('shop')])), 'and gives way to one').toBe('3')
+      epoch.close()
+    },
+  )
+
+  it('is not what somebody announces if that does not fit into an entry', () => {
+    const { epoch, invalidation } = start()
+    const version = '9223372036854775807' as Version
+    invalidation.apply({ key: epochKey('shop'), version, absent: false, hasFloor: false })
+    expect(epoch.text()).toBe('00000000')
+    epoch.learn(36 ** 8 - 1)
+    expect(epoch.text()).toBe('zzzzzzzz')
+  })
+
   it('is announced once, when the cache has it', async () => {
     const { epoch, store, announced } = start()
     store.breakNext('mark', 'fail')
