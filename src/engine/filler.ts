@@ -4,9 +4,9 @@ import type { StoredBytes } from '../core/ports.js'
 import { type FillSpan, NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
 import { type LoadCost, leaseMs } from '../policy/load-cost.js'
-import type { Floor } from '../policy/verdict.js'
 import { nextPollMs } from '../policy/wait-schedule.js'
-import { isBelowFloor, mayBeBelowFloor } from './floors.js'
+import { Acceptance } from './acceptance.js'
+import { mayBeBelowFloor } from './floors.js'
 import type { FreshValue } from './l1.js'
 import { failureCode, inRecovery, RemoteFailure } from './load-failure.js'
 import type { EngineParts, LoadedValue, ReadSource } from './read-source.js'
@@ -61,6 +61,7 @@ export class Filler<Id, Value> {
   readonly #tier: NearTier<Id, Value> | undefined
   readonly #sealer: Sealer<Value>
   readonly #replica: ReplicaFill<Id, Value> | undefined
+  readonly #acceptance: Acceptance<Id, Value>
   readonly #telemetry: Telemetry
 
   constructor(options: {
@@ -77,6 +78,7 @@ export class Filler<Id, Value> {
     this.#tier = options.tier
     this.#sealer = new Sealer(options)
     this.#replica = ReplicaFill.of(options.parts, options.source, this.#sealer)
+    this.#acceptance = new Acceptance({ ...options, load: (id, fromPrimary) => this.#load(id, fromPrimary) })
     this.#telemetry = options.parts.telemetry ?? NO_TELEMETRY
   }
 
@@ -163,7 +165,11 @@ export class Filler<Id, Value> {
     const span = this.#telemetry.load(this.#source.entity, key)
     if (progress) progress.span = span
     try {
-      return await this.#accept(key, id, await span.within(() => this.#load(id, fromPrimary)), before)
+      return await this.#acceptance.accept(
+        { key, id, fromPrimary },
+        await span.within(() => this.#load(id, fromPrimary)),
+        before,
+      )
     } catch (error) {
       span.failed(error)
       throw error
@@ -224,7 +230,7 @@ export class Filler<Id, Value> {
     this.#cost.record(this.#parts.clock.monotonicMs() - startedMs)
     const isShowable = !mayBeBelowFloor(this.#parts.floors.get(key), before, filled.loaded)
     if (generation !== undefined && isShowable) this.#tier?.remember(id, filled.fresh, generation)
-    return this.#accept(key, id, filled.loaded, before)
+    return this.#acceptance.accept({ key, id, fromPrimary }, filled.loaded, before)
   }
 
   async #loadAndStore(
@@ -253,7 +259,7 @@ export class Filler<Id, Value> {
       span.failed(inRecovery(this.#source.entity))
       // A primary that was demoted, or has not been promoted yet: nobody knows how far behind it is.
       background.run('release', () => this.#parts.store.release({ key, token, failure: null }))
-      return this.#accept(key, id, loaded, before)
+      return this.#acceptance.accept({ key, id, fromPrimary }, loaded, before)
     }
     // The caller has what it asked for; storing it is not its business. The fill leaves before any later read of this
     // process does, because batches of one connection keep their order.
@@ -277,7 +283,7 @@ export class Filler<Id, Value> {
         throw error
       }
     })
-    return this.#accept(key, id, loaded, before)
+    return this.#acceptance.accept({ key, id, fromPrimary }, loaded, before)
   }
 
   /** What was stored; undefined when it was not. */
@@ -310,41 +316,5 @@ export class Filler<Id, Value> {
     // The entry may have landed right after it was sent, however late this process hears of it.
     const remainingMs = freshMs - (clock.monotonicMs() - sentMs)
     return { value: loaded.value, remainingMs, freshMs, sizeBytes }
-  }
-
-  /**
-   * Holds a load against what this process has shown or written. If the floor rose while the load was under way (an own write, a message), it may have missed that write and
-   * is made again. Otherwise the primary is right, even where it contradicts the floor: it was restored, or another took over. A server in recovery is not.
-   */
-  async #accept(
-    key: CacheKey,
-    id: Id,
-    first: LoadedValue<Value>,
-    before: Floor | undefined,
-  ): Promise<Value | undefined> {
-    if (this.#source.kind !== 'row') return first.value
-    const { floors, emit } = this.#parts
-    let known = before
-    let loaded = first
-    while (floors.get(key) !== known && mayBeBelowFloor(floors.get(key), known, loaded)) {
-      known = floors.get(key)
-      loaded = await this.#load(id, false)
-    }
-    const wasReset = isBelowFloor(floors.get(key), loaded)
-    if (wasReset && loaded.loadedFrom !== 'primary') throw inRecovery(this.#source.entity)
-    if (loaded.value === undefined) {
-      floors.seeAbsence(key)
-      this.#tier?.outdate(id, null)
-      return undefined
-    }
-    if (wasReset) {
-      floors.clear(key)
-      emit({ type: 'floor.reset', entity: this.#source.entity, key })
-    }
-    if (loaded.version !== undefined) floors.raise(key, loaded.version, false)
-    // Of a table without a stamp no floor is kept; one that an absence has left would stay for ever.
-    else floors.clear(key)
-    this.#tier?.outdate(id, wasReset ? null : (loaded.version ?? null))
-    return loaded.value
   }
 }

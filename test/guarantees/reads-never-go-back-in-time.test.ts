@@ -77,6 +77,33 @@ describe('reads never go back in time', () => {
     expect(process.floors.get(process.keyOf('42'))?.version).toBe(fleet.table.row('42')?.version)
   })
 
+  it('but a row that is written faster than it can be loaded is read all the same, as new as the question', async () => {
+    const fleet = new Fleet()
+    const process = fleet.start()
+    fleet.table.put('42', 1)
+    let load = fleet.table.pause('after load')
+    let shown: number | undefined
+    const reading = process.read('42').then((row) => {
+      shown = row?.price
+    })
+    await load.reached
+    let price = 1
+    while (shown === undefined && price < 100) {
+      await process.write('42', ++price)
+      const next = fleet.table.pause('after load')
+      load.resume()
+      load = next
+      await settle()
+    }
+    load.resume()
+    await reading
+    expect(shown, 'what the last of many loads saw').toBe(price - 1)
+    expect(price).toBeLessThan(50)
+    expect(process.events.count('floor.reset')).toBe(0)
+    await settle()
+    expect((await process.read('42'))?.price, 'and who asks now').toBe(price)
+  })
+
   it('and a row that this process has seen deleted does not come back', async () => {
     const { process, other, fallBack } = await fallenBack()
     expect((await process.read('42'))?.price).toBe(1)

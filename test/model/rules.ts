@@ -51,7 +51,7 @@ export const RULES = {
   },
   floorsOutlastLoads: {
     says: 'a load that began before the floor rose does not lower it',
-    where: 'Filler.#accept in engine/filler.ts',
+    where: 'Acceptance.accept in engine/acceptance.ts',
   },
   joinsOnlyWhatSaw: {
     says: 'who joins a fill that had begun takes its value only if no fence came meanwhile',

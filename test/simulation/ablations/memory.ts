@@ -1,7 +1,7 @@
 import type { Ablation } from '../ablation.js'
 
 const FENCER = 'engine/fencer.ts'
-const FILLER = 'engine/filler.ts'
+const ACCEPTANCE = 'engine/acceptance.ts'
 
 export const MEMORY = {
   keepsOnlyWhatStayed: {
@@ -52,8 +52,12 @@ export const MEMORY = {
     says: 'a reader who was shown a newer version drops the copy in L1',
     edits: [
       { file: 'engine/reader.ts', replace: '    this.#tier?.outdate(id, version ?? null)\n', by: '' },
-      { file: FILLER, replace: '      this.#tier?.outdate(id, null)\n', by: '' },
-      { file: FILLER, replace: '    this.#tier?.outdate(id, wasReset ? null : (loaded.version ?? null))\n', by: '' },
+      { file: ACCEPTANCE, replace: '      this.#tier?.outdate(id, null)\n', by: '' },
+      {
+        file: ACCEPTANCE,
+        replace: '    this.#tier?.outdate(id, wasReset ? null : (loaded.version ?? null))\n',
+        by: '',
+      },
     ],
     profiles: ['frozen'],
   },

@@ -2,6 +2,7 @@ import type { Ablation } from '../ablation.js'
 
 const STORE = 'adapters/memory/memory-store.ts'
 const FILLER = 'engine/filler.ts'
+const ACCEPTANCE = 'engine/acceptance.ts'
 
 export const READS = {
   refreshNeedsLease: {
@@ -47,7 +48,7 @@ export const READS = {
     says: 'a load that began before the floor rose does not lower it',
     edits: [
       {
-        file: FILLER,
+        file: ACCEPTANCE,
         replace: 'while (floors.get(key) !== known && mayBeBelowFloor(floors.get(key), known, loaded)) {',
         by: 'while (false) {',
       },
