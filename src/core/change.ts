@@ -1,6 +1,6 @@
 import type { CacheKey } from './key.js'
 import type { SealedEntry, StoredBytes } from './ports.js'
-import type { Version } from './version.js'
+import { compareVersions, type Version } from './version.js'
 
 /** One key that a committed (or possibly committed) write made old. */
 export interface Change {
@@ -17,6 +17,24 @@ export interface Change {
   readonly unless?: string
   /** The row as written, where it is to take the place of an older entry instead of only ending it. */
   readonly offer?: RowOffer | undefined
+}
+
+/** How new an entry has to be: what fences hold it against. */
+export type Newness = Pick<Change, 'version' | 'xid'>
+
+/**
+ * As new as both ask, in one. An unknown version drops everything, so it stands for both; of two transactions the higher does: a standby's
+ * snapshot is new enough only if all that it is held against are below it.
+ */
+export function newer(a: Newness, b: Newness): Newness {
+  return {
+    version: a.version === null || b.version === null ? null : higher(a.version, b.version),
+    xid: a.xid === null || b.xid === null ? (a.xid ?? b.xid) : higher(a.xid, b.xid),
+  }
+}
+
+function higher<Digits extends string>(a: Digits, b: Digits): Digits {
+  return compareVersions(a, b) > 0 ? a : b
 }
 
 export interface RowOffer {

@@ -1,8 +1,8 @@
+import { newer } from '../core/change.js'
 import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { FenceSink } from '../core/ports.js'
-import { compareVersions } from '../core/version.js'
 import type { AnnouncedChange } from './bus-message.js'
 import { deliver, type OrderedFence } from './fence-order.js'
 
@@ -119,22 +119,13 @@ export class PendingFences {
   }
 }
 
-/**
- * One fence that invalidates what either would: an unknown version drops everything, so it wins. Of two transactions the higher stands
- * for both: a standby's snapshot is new enough only if all that it fences are below it. It replaces nothing: by the time it arrives,
- * the row may be another one.
- */
+/** One fence that invalidates what either would. It replaces nothing: by the time it arrives, the row may be another one. */
 function merge(a: OrderedFence, b: OrderedFence): OrderedFence {
   return {
     ...b,
-    version: a.version === null || b.version === null ? null : highest(a.version, b.version),
-    xid: a.xid === null || b.xid === null ? (a.xid ?? b.xid) : highest(a.xid, b.xid),
+    ...newer(a, b),
     keepMs: Math.max(a.keepMs, b.keepMs),
     rememberAlways: a.rememberAlways || b.rememberAlways,
     replacement: null,
   }
-}
-
-function highest<Stamp extends string>(a: Stamp, b: Stamp): Stamp {
-  return compareVersions(a, b) > 0 ? a : b
 }

@@ -1,7 +1,6 @@
-import type { Change } from '../core/change.js'
+import { type Change, newer } from '../core/change.js'
 import { type CacheKey, cacheKey, keyPrefix } from '../core/key.js'
 import type { ChangedTable, SourceChange } from '../core/ports.js'
-import { compareVersions } from '../core/version.js'
 import { TableMarks } from '../engine/table-marks.js'
 
 type RowChange = Extract<SourceChange, { kind: 'row' }>
@@ -33,16 +32,15 @@ function rowChanges(namespace: string, rows: readonly RowChange[]): Iterable<Cha
   for (const row of rows) {
     const change = rowChange(namespace, row)
     const known = changes.get(change.key)
-    changes.set(change.key, known ? both(known, change) : change)
+    changes.set(change.key, known ? merge(known, change) : change)
   }
   return changes.values()
 }
 
-/** An unknown version drops everything, so it stands for both. A standby has to show both transactions. */
-function both(a: Change, b: Change): Change {
-  const isLater = a.version === null || (b.version !== null && compareVersions(a.version, b.version) > 0)
-  const xid = a.xid !== null && (b.xid === null || compareVersions(a.xid, b.xid) > 0) ? a.xid : b.xid
-  return { ...(isLater ? a : b), xid }
+/** What the later of the two left of the row, and to be held against both. */
+function merge(a: Change, b: Change): Change {
+  const both = newer(a, b)
+  return { ...(both.version === b.version ? b : a), ...both }
 }
 
 function rowChange(namespace: string, { entity, id, version, xid, absent }: RowChange): Change {
