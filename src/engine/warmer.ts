@@ -135,7 +135,11 @@ export class Warmer<Id, Value> {
     const { sealed, version, keepMs } = made
     const { snapshot } = loaded
     const fill = { key, token, sealed, version, keepMs, snapshot, replacesNewer: seen.useless }
-    const stored = await store.fill({ ...fill, loadedFrom: 'primary' })
+    const stored = await store.fill({ ...fill, loadedFrom: 'primary' }).catch(async (error) => {
+      // It has left its lease behind, for which readers would wait.
+      await store.release({ key, token, failure: null }).catch(() => {})
+      throw error
+    })
     this.#cost.record(clock.monotonicMs() - startedMs)
     emit({ type: 'fill', entity, key, reason, outcome: stored })
     return stored === 'filled' ? 'filled' : 'busy'

@@ -45,6 +45,18 @@ describe('a warm-up loads no key twice', () => {
     expect(fleet.table.loads).toEqual(['1'])
   })
 
+  it('and leaves no lease behind that they would wait for, where the cache lost what it stored', async () => {
+    const fleet = open()
+    const [warming, reader] = [fleet.start(), fleet.start()]
+    warming.cache.breakNext('fill', 'fail')
+    expect(await warming.warm('1')).toBe('failed')
+    const reading = reader.read('1')
+    await settle()
+    expect(reader.events.count('load'), 'without waiting').toBe(1)
+    await fleet.clock.advance(5_000)
+    expect((await reading)?.price).toBe(1)
+  })
+
   it('skips what is cached, fills what is absent, expired, or of another release', async () => {
     const fleet = open()
     const [process, other] = [fleet.start(), fleet.start({ shape: '00000001' })]
