@@ -35,10 +35,8 @@ const COMMIT_POLL_LIMIT_MS = 120_000
  */
 export class Fencer {
   #isStopping = false
-  #stop = () => {}
-  readonly #stopping = new Promise<'unknown'>((resolve) => {
-    this.#stop = () => resolve('unknown')
-  })
+  /** Ends of the waits under way. */
+  readonly #waits = new Set<() => void>()
   readonly #store: FenceSink & Pick<CacheStore, 'read'>
   readonly #clock: Clock
   readonly #invalidation: Invalidation
@@ -147,7 +145,7 @@ export class Fencer {
   /** The process is about to end: what still waits to see how a commit ended fences a last time and does not wait any more. */
   stop(): void {
     this.#isStopping = true
-    this.#stop()
+    for (const end of this.#waits) end()
   }
 
   /** Fences that did not arrive are pending, with all that had to wait for them. */
@@ -189,20 +187,34 @@ export class Fencer {
     while (this.#clock.monotonicMs() < untilMs && !this.#isStopping) {
       // A database that has just lost a connection may take its time to answer.
       const asked = status(xid).catch(() => 'in progress' as const)
-      const outcome = await Promise.race([asked, this.#stopping])
-      if (outcome !== 'in progress') return outcome
+      const outcome = await this.#untilStopped<Awaited<typeof asked>>((answer) => void asked.then(answer))
+      if (outcome !== 'in progress') return outcome ?? 'unknown'
       await this.#wait(COMMIT_POLL_MS)
     }
     return 'unknown'
   }
 
   /** Resolves after `ms`, or as soon as the process is about to end. */
-  #wait(ms: number): Promise<unknown> {
+  async #wait(ms: number): Promise<void> {
     let cancel = () => {}
-    const over = new Promise<void>((resolve) => {
-      cancel = this.#clock.after(ms, resolve)
+    await this.#untilStopped<void>((over) => {
+      cancel = this.#clock.after(ms, over)
     })
-    return Promise.race([over, this.#stopping]).finally(() => cancel())
+    cancel()
+  }
+
+  /** What `begin` hands on, or undefined as soon as the process is about to end. Nothing is left behind of a wait that is over. */
+  #untilStopped<Answer>(begin: (answer: (value: Answer) => void) => void): Promise<Answer | undefined> {
+    return new Promise((resolve) => {
+      const end = (value?: Answer) => {
+        this.#waits.delete(stop)
+        resolve(value)
+      }
+      const stop = () => end()
+      if (this.#isStopping) return stop()
+      this.#waits.add(stop)
+      begin(end)
+    })
   }
 
   #request(change: Change, row: OfferedRow | undefined): OrderedFence {
