@@ -21,6 +21,8 @@ export function rowLifetime(row: object, freshMs: (row: object) => number, other
   } catch {
     return { freshMs: otherwiseMs, refused: 'threw' }
   }
+  // An async function's answer is no number, and its rejection would end the process.
+  if (given instanceof Promise) given.catch(() => {})
   if (typeof given !== 'number' || Number.isNaN(given)) return { freshMs: otherwiseMs, refused: 'no-number' }
   const within = Math.min(LIFETIMES_MS.most, Math.max(LIFETIMES_MS.least, given))
   return { freshMs: within, refused: within === given ? undefined : 'out-of-range' }

@@ -32,6 +32,19 @@ describe('rowLifetime', () => {
     expect(of(freshMs)).toEqual({ freshMs: 300_000, refused: 'no-number' })
   })
 
+  it('takes the fixed time where an async function rejects, which ends no process', async () => {
+    const unhandled: unknown[] = []
+    const note = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', note)
+    expect(of(() => Promise.reject(new Error('of the application')))).toEqual({
+      freshMs: 300_000,
+      refused: 'no-number',
+    })
+    await new Promise(setImmediate)
+    process.off('unhandledRejection', note)
+    expect(unhandled).toEqual([])
+  })
+
   it('takes the fixed time where the function throws', () => {
     expect(
       of(() => {
