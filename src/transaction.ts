@@ -51,6 +51,8 @@ export interface TransactionParts<DB> {
   readonly calls: Calls
 }
 
+export const TRANSACTION_OPTIONS = ['isolationLevel', 'accessMode', 'session']
+
 /** SQLSTATE of every statement that follows the one which aborted its transaction. */
 const IN_FAILED_TRANSACTION = '25P02'
 
@@ -115,11 +117,14 @@ export class WriteLog implements WatchedLog {
     return { changes: this.#changes.length, unseen: this.#unseen.length, isTold: this.#isTold }
   }
 
-  /** Forgets what was written since `mark`: the savepoint was rolled back, so those versions never existed. */
+  /**
+   * Forgets what was written since `mark`: the savepoint was rolled back, so those versions never existed. Of two savepoints at once the
+   * earlier one takes the later along, whose mark then lies beyond the end.
+   */
   rewind(mark: WriteMark): void {
-    this.#changes.length = mark.changes
-    this.#unseen.length = mark.unseen
-    this.#isTold = mark.isTold
+    this.#changes.splice(mark.changes)
+    this.#unseen.splice(mark.unseen)
+    this.#isTold &&= mark.isTold
   }
 
   end(): void {
@@ -230,16 +235,18 @@ function track<DB>(transaction: Transaction<DB>, log: WriteLog, parts: WatchPart
     },
     async savepoint<Value>(work: (tx: CorralTransaction<DB>) => Promise<Value>): Promise<Value> {
       const name = sql.id(`corral_${++savepoints}`)
-      const mark = log.mark()
       await sql`savepoint ${name}`.execute(transaction)
+      // Once the server has answered: what it was asked before, and may still have been at when this was called, is noted by then and stays.
+      const mark = log.mark()
       try {
         const value = await work(tx)
         await sql`release savepoint ${name}`.execute(transaction)
         return value
       } catch (error) {
-        log.rewind(mark)
         // If even this fails the connection is gone, and the next statement says so; the caller needs the first error.
         await sql`rollback to savepoint ${name}`.execute(transaction).catch(() => {})
+        // Behind it, for the same reason: what was sent until then is undone.
+        log.rewind(mark)
         throw error
       }
     },

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
-import { beforeAll, describe, expect, it } from 'vitest'
+import pg from 'pg'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { ShopLab, type ShopProcess, untilFilled } from '../../support/shop-lab.js'
 
 describe('a rolled-back write leaves nothing', () => {
@@ -62,6 +63,32 @@ describe('a rolled-back write leaves nothing', () => {
     }
     expect(reader.events.of('hit').length, 'the undone one is still cached').toBeGreaterThanOrEqual(1)
     expect(writer.events.count('floor.reset')).toBe(0)
+  })
+
+  it('but what a savepoint that was rolled back met under way leaves with the transaction', async () => {
+    const [writer, reader] = [shop.start(), shop.start()]
+    const [undone, done] = [await cachedProduct(writer, reader), await cachedProduct(writer, reader)]
+    const locker = new pg.Client({ connectionString: shop.databaseUrl })
+    await locker.connect()
+    onTestFinished(() => locker.end())
+    await locker.query(`begin; select from products where id = ${done} for update`)
+    const { fence } = await writer.corral.transaction(async (tx) => {
+      const updating = writer.products.in(tx).update(done, { price: 2 })
+      const waiting = `select from pg_locks where not granted and pid in (select pid from pg_stat_activity where datname = current_database())`
+      await expect.poll(async () => (await shop.run(waiting)).length, { timeout: 5_000 }).toBe(1)
+      const failing = tx.savepoint(async (inner) => {
+        await writer.products.in(inner).update(undone, { price: 2 })
+        throw new Error('no')
+      })
+      await locker.query('commit')
+      await expect(failing).rejects.toThrow('no')
+      await updating
+    })
+    expect(fence).toBe('fenced')
+    for (const { products } of [writer, reader]) {
+      expect((await products.find(undone))?.price).toBe(1)
+      expect((await products.find(done))?.price).toBe(2)
+    }
   })
 
   it('while a savepoint that was released leaves with the transaction, not before', async () => {
