@@ -20,6 +20,10 @@ export interface Written {
 const XID = 'corralxid'
 const KEY = 'corralkey'
 const VERSION = 'corralversion'
+const WAITED = 'corralwaited'
+
+/** An insert that had to wait for somebody takes longer than this from its stamp to its row, and few others do. */
+const WAITED_US = 500
 
 /**
  * The statements that change rows of one table. Each returns the row, its stamp and the transaction id from the same
@@ -36,7 +40,7 @@ export class RowWriter {
 
   /** With no values at all: a row of defaults. */
   async insert(db: AnyDatabase, values: object): Promise<Written> {
-    return this.#written(await this.#returning(this.#insertion(db, values)).executeTakeFirstOrThrow())
+    return this.#inserted(db, await this.#returning(this.#insertion(db, values), true).executeTakeFirstOrThrow())
   }
 
   /** Inserts, or where the key exists sets every column that `values` names. */
@@ -51,7 +55,7 @@ export class RowWriter {
         Object.fromEntries(columns.map((property) => [property, excluded.ref(`excluded.${property}`)])),
       )
     })
-    return this.#written(await this.#returning(query).executeTakeFirstOrThrow())
+    return this.#inserted(db, await this.#returning(query, true).executeTakeFirstOrThrow())
   }
 
   /** @param expectVersion only a row with this stamp is updated. */
@@ -103,12 +107,13 @@ export class RowWriter {
   }
 
   /** Key and stamp once more as text: what a type parser of the user's makes of them may not tell two of them apart. */
-  #returning<Query extends { returningAll(): { returning(extra: unknown): unknown } }>(query: Query) {
-    const { key, version } = this.#facts
+  #returning<Query extends { returningAll(): { returning(extra: unknown): unknown } }>(query: Query, inserts = false) {
+    const { key, version, stamp } = this.#facts
     const beside = [
       sql`pg_current_xact_id()::text`.as(XID),
       ...key.map(({ property }, at) => sql`${sql.ref(property)}::text`.as(keyAlias(at))),
       ...(version ? [sql`${sql.ref(version.property)}::text`.as(VERSION)] : []),
+      ...(inserts && version && stamp === 'installed' ? [hasWaited(version).as(WAITED)] : []),
     ]
     return query.returningAll().returning(beside) as {
       executeTakeFirst(): Promise<Record<string, unknown> | undefined>
@@ -116,12 +121,45 @@ export class RowWriter {
     }
   }
 
+  /**
+   * An INSERT draws its stamp before it waits for whoever is deleting its key. If what was deleted has a later one, a trigger gives the row
+   * yet another behind the statement (`stamp-sql`), which tells of the first. So who may have waited asks which one it was.
+   */
+  async #inserted(db: AnyDatabase, returned: Record<string, unknown>): Promise<Written> {
+    const written = this.#written(returned)
+    if (returned[WAITED] !== 'true') return written
+    const asking = this.#kept(db, written)
+    // It is written, and outside of a transaction it is committed: nothing that goes wrong now makes it otherwise.
+    return db.isTransaction ? asking : asking.catch(() => written)
+  }
+
+  /** With the stamp that the row has from this write. Unchanged where somebody else has written it since. */
+  async #kept(db: AnyDatabase, written: Written): Promise<Written> {
+    const { property } = this.#facts.version as { property: string }
+    const own = this.#byKey(db.selectFrom(this.#facts.table), written.id)
+      .select(property)
+      .select(sql`${sql.ref(property)}::text`.as(VERSION))
+    // Within a transaction nobody else can have written it, and a savepoint has a number of its own.
+    const query = db.isTransaction ? own : own.where(sql<boolean>`xmin = ${written.xid}::xid8::xid`)
+    const found = await query.executeTakeFirst()
+    if (found === undefined) return written
+    const row = { ...written.row, [property]: (found as Record<string, unknown>)[property] }
+    return { ...written, row, version: toVersion((found as Record<string, unknown>)[VERSION]) }
+  }
+
   #written(returned: Record<string, unknown>): Written {
     const row = { ...returned }
+    delete row[WAITED]
     const id = this.#facts.key.map((_, at) => String(take(row, keyAlias(at))))
     const version = toVersion(take(row, VERSION))
     return { row, id, version, xid: String(take(row, XID)) }
   }
+}
+
+/** Whether it is long since a row had its stamp. RETURNING comes after all waiting. */
+function hasWaited({ property }: { readonly property: string }) {
+  const nowUs = sql`(date_part('epoch', clock_timestamp()) * 1000000)::bigint`
+  return sql`(${nowUs} - ${sql.ref(property)} > ${sql.lit(WAITED_US)})::text`
 }
 
 /** The properties that have a value: what is undefined is left to the database. */

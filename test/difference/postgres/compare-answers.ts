@@ -68,6 +68,9 @@ class Comparison {
         return this.#counterparts.pair('version', theirs, ours, id)
       case 'says':
         return this.#says(theirs.split(' '), ours.split(' '), id)
+      case 'corralwaited':
+        // A matter of time, of which the two have different ones.
+        return undefined
       case 'corralxid':
       case 'xid':
         return this.#counterparts.pair('xid', theirs, ours)

@@ -1,4 +1,5 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import pg from 'pg'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { ShopLab, untilFilled } from '../../support/shop-lab.js'
 
 describe('delete, then re-create, on real servers', () => {
@@ -35,6 +36,45 @@ describe('delete, then re-create, on real servers', () => {
     fill.resume()
     await untilFilled(reader)
     for (const { products } of [writer, reader]) expect((await products.find(row.id))?.price).toBe(2)
+  })
+
+  describe('of a row that an insert waits for, whose stamp is younger than the one which that has drawn', () => {
+    /** Calls `insert` while somebody writes the row, who deletes it then. */
+    async function meet<Result>(id: number, insert: () => Promise<Result>): Promise<Result> {
+      const deleter = new pg.Client({ connectionString: shop.databaseUrl })
+      await deleter.connect()
+      onTestFinished(() => deleter.end())
+      await deleter.query(`begin; update products set price = 8 where id = ${id}`)
+      const inserting = insert()
+      const waiting = `select from pg_locks where not granted and locktype = 'transactionid'`
+      await expect.poll(async () => (await shop.run(waiting)).length, { timeout: 5_000 }).toBe(1)
+      await deleter.query(
+        `update products set price = 9 where id = ${id}; delete from products where id = ${id}; commit`,
+      )
+      return inserting
+    }
+
+    const stampOf = async (id: number) =>
+      (await shop.run(`select corral_version::text as stamp from products where id = ${id}`))[0]?.stamp
+
+    it.each(['insert', 'upsert'] as const)('%s says which stamp the row keeps', async (call) => {
+      const { products } = shop.start()
+      const { row } = await products.insert({ price: 1 })
+      const again = await meet(row.id, () => products[call]({ id: row.id, price: 2 }))
+      expect([again.row.price, again.version]).toEqual([2, await stampOf(row.id)])
+      expect(again.row.corral_version).toBe(again.version)
+      const next = await products.update(row.id, { price: 3 }, { expectVersion: again.version as string })
+      expect(next?.row.price, 'so that it can be expected').toBe(3)
+    })
+
+    it('so it does in a transaction, and in a savepoint of it', async () => {
+      const { corral, products } = shop.start()
+      const { row } = await products.insert({ price: 1 })
+      const { value } = await meet(row.id, () =>
+        corral.transaction((tx) => tx.savepoint((inner) => products.in(inner).insert({ id: row.id, price: 2 }))),
+      )
+      expect([value.row.price, value.version]).toEqual([2, await stampOf(row.id)])
+    })
   })
 
   it('caches the new row: its stamp is not below the fence of the delete', async () => {

@@ -104,6 +104,17 @@ export class Database {
     return own ? own.row : this.#versions.get(id)?.findLast(({ commit }) => commit <= upto)?.row
   }
 
+  /** Who wrote what `find` gives. */
+  writerOf(id: number, upto: number, tx?: Transaction): number | undefined {
+    if (tx?.rows.some((write) => write.id === id)) return tx.xid
+    return this.#versions.get(id)?.findLast(({ commit }) => commit <= upto)?.xid
+  }
+
+  /** Microseconds since a row had its stamp. */
+  sinceStamp(row: Row): bigint {
+    return this.#micros - BigInt(row.corral_version)
+  }
+
   /** Unique among what is newest: a transaction that sees an older row may have put another in its place. */
   rowsBySku(sku: string, upto: number, tx?: Transaction): readonly Row[] {
     const ids = new Set([...this.#versions.keys(), ...(tx?.rows.map((write) => write.id) ?? [])])
@@ -211,8 +222,8 @@ export class Database {
       this.#commits++
       for (const { id, row } of tx.rows) {
         const versions = this.#versions.get(id)
-        if (versions) versions.push({ commit: this.#commits, row })
-        else this.#versions.set(id, [{ commit: this.#commits, row }])
+        if (versions) versions.push({ commit: this.#commits, xid, row })
+        else this.#versions.set(id, [{ commit: this.#commits, xid, row }])
       }
       for (const { id, version } of tx.tombs) {
         this.#tombs.set(id, { version: max(version, this.#tombs.get(id)?.version ?? 0n), commit: this.#commits })

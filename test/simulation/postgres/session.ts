@@ -107,7 +107,18 @@ export class Session {
       const row = database.find(Number(parameters[0]), database.seenBy(this.#tx), this.#tx)
       return row ? [{ corralversion: row.corral_version }] : []
     }
+    if (sql.startsWith('select "corral_version", "corral_version"::text as "corralversion" from "products"')) {
+      return this.#stampOf(Number(parameters[0]), parameters[1])
+    }
     return undefined
+  }
+
+  /** @param xid of whoever has to have written it. */
+  #stampOf(id: number, xid: unknown): Answer {
+    const upto = this.#database.seenBy(this.#tx)
+    const row = this.#database.find(id, upto, this.#tx)
+    const isTheirs = xid === undefined || String(this.#database.writerOf(id, upto, this.#tx)) === xid
+    return row && isTheirs ? [{ corral_version: row.corral_version, corralversion: row.corral_version }] : []
   }
 
   #load(sql: string, ids: string): Answer {
@@ -184,6 +195,8 @@ export class Session {
     }
     const xidAlias = /pg_current_xact_id\(\)::text as "(\w+)"/.exec(sql)?.[1]
     if (xidAlias) returned[xidAlias] = String(this.#database.xidOf(tx))
+    const waited = / > (\d+)\)::text as "corralwaited"/.exec(sql)?.[1]
+    if (waited) returned.corralwaited = String(this.#database.sinceStamp(row) > BigInt(waited))
     return [returned]
   }
 

@@ -33,5 +33,7 @@ export interface OutboxRow {
 export interface Version {
   /** Position in the order of commits. */
   readonly commit: number
+  /** The transaction that made it. */
+  readonly xid: number
   readonly row: Row | undefined
 }
