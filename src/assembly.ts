@@ -28,6 +28,7 @@ import { Background } from './engine/background.js'
 import { BatchedStore } from './engine/batched-store.js'
 import { Bus } from './engine/bus.js'
 import { Calls } from './engine/calls.js'
+import { endsWithinMs } from './engine/deadline.js'
 import { Epoch } from './engine/epoch.js'
 import { FencedLocks } from './engine/fenced-locks.js'
 import { Fencer, type FenceState } from './engine/fencer.js'
@@ -77,6 +78,9 @@ export interface AssemblyOptions {
   /** Undefined: nobody listens. */
   readonly onEvent: EmitEvent | undefined
 }
+
+/** What relay and background have to end by themselves at least, when calls have taken all of the time there is. */
+const LEAST_FAREWELL_MS = 1_000
 
 /** One instance's wired parts. The only place where parts are chosen and constructed. */
 export interface Assembly {
@@ -156,16 +160,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const { copiesOf } = hotKeys
   const rememberAlways = options.replica !== undefined
   const behind = {
-    clock,
-    invalidation,
-    pending,
-    background,
-    keepMs,
-    emit,
-    announce,
-    copiesOf,
-    rememberAlways,
-    telemetry,
+    ...{ clock, invalidation, pending, background, keepMs, emit, announce, copiesOf, rememberAlways, telemetry },
   }
   const fencer = new Fencer({ store, shardOf, onArrived, announcesBehind: channel?.keepsOrder ?? false, ...behind })
   const lookEveryMs = settings.bus.heartbeatMs
@@ -300,13 +295,17 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     },
     async close() {
       // The database is not ours to close, but may be closed by whoever waits for this.
+      const untilMs = clock.monotonicMs() + settings.load.hardTimeoutMs
+      // A connection may be half open, and a question on it never answered. That must not keep fences from their last try.
+      const inTime = (work: Promise<unknown>) =>
+        endsWithinMs(clock, Math.max(LEAST_FAREWELL_MS, untilMs - clock.monotonicMs()), work)
       await calls.idle(clock, settings.load.hardTimeoutMs)
-      await relay?.close()
+      if (relay) await inTime(relay.close())
       watermark.close()
       replica?.close()
       epoch.close()
       fencer.stop()
-      await background.idle()
+      await inTime(background.idle())
       if (pending.size > 0) await pending.flush()
       pending.stop()
       await bus?.close()

@@ -5,7 +5,7 @@ import type { Durability } from './adapters/postgres/durability.js'
 import type { RedisClient } from './adapters/redis/connection.js'
 import { assemble, type Seams } from './assembly.js'
 import { type L1Options, type OptionGroups, resolveSettings, type TtlOptions } from './config.js'
-import { ClosedError, isCorralError } from './core/errors.js'
+import { ClosedError, ConfigError, isCorralError } from './core/errors.js'
 import type { CorralEvent, EmitEvent } from './core/events.js'
 import type { FenceState } from './engine/fencer.js'
 import type { HotKey } from './engine/hot-keys.js'
@@ -19,6 +19,8 @@ import type { Repository } from './repository.js'
 import { type Session, SessionLog } from './session.js'
 import { type AuditOptions, type AuditReport, auditTables } from './table/audit.js'
 import { CachedTable } from './table/cached-table.js'
+import { checkCallOptions, checkWork } from './table/call-arguments.js'
+import { openOnce } from './table/open-once.js'
 import { resolveTable } from './table/options.js'
 import { type RebuildOptions, type RebuildProgress, rebuildCopies } from './table/rebuild.js'
 import type { KeySpec, LookupColumn, LookupSpec, RowOf, TableName, VersionColumn } from './table/repository-types.js'
@@ -26,6 +28,7 @@ import { TableRepository } from './table-repository.js'
 import {
   type CorralTransaction,
   runTransaction,
+  TRANSACTION_OPTIONS,
   type TransactionOptions,
   type TransactionResult,
 } from './transaction.js'
@@ -198,8 +201,9 @@ export interface Corral<DB> {
   /** The keys this process reads most, of repositories with `hotKeys`: the first `limit` (default 10), and all hot ones beyond. */
   hotKeys(limit?: number): HotKey[]
   /**
-   * Waits for calls under way (for `load.hardTimeoutMs` at most) and for work in the background, tries pending fences a last time, and
-   * closes what Corral itself opened. Calls made from now on reject with `CLOSED`.
+   * Waits for calls under way and for work in the background, for `load.hardTimeoutMs` at most or hardly longer, tries pending fences a last
+   * time, and closes what Corral itself opened. Calls made from now on reject with `CLOSED`, but for those within a transaction under way.
+   * Never rejects.
    */
   close(): Promise<void>
 }
@@ -263,21 +267,28 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     },
     async transaction(work, transactionOptions = {}) {
       assertOpen()
+      checkWork('transaction', work)
+      checkCallOptions('transaction', transactionOptions, TRANSACTION_OPTIONS)
       const run = () => runTransaction({ db, fencer, watch, calls }, transactionOptions, work)
       return telemetry.write('transaction', undefined).run(run)
     },
     query(name, build, queryOptions = {}) {
       assertOpen()
-      const own = resolveSettings(queryOptions.ttl ? { ttl: queryOptions.ttl } : {}, settings)
-      const run = openQuery(watch, own, name, build as never, queryOptions)
+      const run = openQuery(watch, settings, name, build as never, queryOptions)
       const runWhenReady = async (...call: Parameters<typeof run>) => {
-        assertOpen()
+        // Within a transaction it belongs to a call that is waited for, and needs nothing that is closed.
+        if (call[1]?.tx === undefined) assertOpen()
         await assembly.ready()
         return run(...call)
       }
       return ((...call: Parameters<typeof run>) => calls.count(runWhenReady(...call))) as never
     },
-    session(token, { invalid = 'throw' } = {}) {
+    session(token, sessionOptions = {}) {
+      checkCallOptions('session', sessionOptions, ['invalid'])
+      const { invalid = 'throw' } = sessionOptions
+      if (invalid !== 'throw' && invalid !== 'ignore') {
+        throw new ConfigError('session.invalid', '`throw` or `ignore`', invalid)
+      }
       try {
         return new SessionLog({ clock, secret, token })
       } catch (error) {
@@ -303,7 +314,11 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     },
     audit: (auditOptions = {}) => runJob(() => auditTables(jobs, auditOptions)),
     rebuild: (rebuildOptions) => runJob(() => rebuildCopies(jobs, rebuildOptions)),
-    hotKeys: (limit) => assembly.table.hotKeys.report(limit),
+    hotKeys(limit = 10) {
+      if (!(Number.isInteger(limit) && limit >= 0))
+        throw new ConfigError('hotKeys.limit', 'a whole number from 0', limit)
+      return assembly.table.hotKeys.report(limit)
+    },
     close() {
       closing ??= assembly.close()
       return closing
@@ -313,32 +328,13 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
   return withInside(corral, { db, replicaDb, redis, namespace, secret, settings, slot, runs, repositories, assembly })
 }
 
-/** Opens a table when it is first asked for. A failed opening is forgotten: the migration may have run by the next call. */
-function openOnce(open: () => Promise<CachedTable>, assertOpen: () => void) {
-  let opening: Promise<CachedTable> | undefined
-  let opened: CachedTable | undefined
-  return {
-    opened: () => {
-      assertOpen()
-      return opened
-    },
-    table: async () => {
-      assertOpen()
-      opening ??= open().catch((error) => {
-        opening = undefined
-        throw error
-      })
-      opened = await opening
-      return opened
-    },
-  }
-}
-
 /** A listener must not be able to break what it listens to. */
 function safely(onEvent: EmitEvent): EmitEvent {
   return (event) => {
     try {
-      onEvent(event)
+      const answer: unknown = onEvent(event)
+      // An async function's, whose rejection would end the process.
+      if (answer instanceof Promise) answer.catch(() => {})
     } catch {
       // Its own fault is its own affair; there is nobody to tell but the listener itself.
     }

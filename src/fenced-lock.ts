@@ -46,11 +46,17 @@ export function runFenced<Value>(
   work: (lock: FencedLock) => Promise<Value>,
   options: LockOptions,
 ): Promise<Value> {
-  if (typeof name !== 'string' || name === '' || name.length > LONGEST_NAME || name.includes('\0')) {
+  // Half a surrogate pair becomes U+FFFD on its way to the database, which is another name.
+  const isName = typeof name === 'string' && name !== '' && !name.includes('\0') && name.isWellFormed()
+  if (!isName || name.length > LONGEST_NAME) {
     throw new ConfigError('withFencedLock.name', `1 to ${LONGEST_NAME} characters without NUL`, name)
   }
+  if (typeof work !== 'function') throw new ConfigError('withFencedLock work', 'a function', work)
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigError('withFencedLock options', 'an object of options', options)
+  }
   refuseUnknown('withFencedLock', options, OPTION_NAMES)
-  const { ttlMs, waitMs } = { ...DEFAULT_TIMES, ...options }
+  const { ttlMs = DEFAULT_TIMES.ttlMs, waitMs = DEFAULT_TIMES.waitMs } = options
   const times = { ttlMs: checkNumber('lock.ttlMs', ttlMs), waitMs: checkNumber('lock.waitMs', waitMs) }
   return locks.run(name, times, ({ token, signal }) =>
     work({

@@ -5,7 +5,7 @@ import { areRelayed } from './adapters/postgres/durability.js'
 import { statementIdentity } from './adapters/postgres/parameter-identity.js'
 import { realTable } from './adapters/postgres/real-names.js'
 import { readSight } from './adapters/postgres/sight.js'
-import { refuseUnknown, type Settings, type TtlOptions } from './config.js'
+import { resolveSettings, type Settings, type TtlOptions } from './config.js'
 import type { Clock } from './core/clock.js'
 import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from './core/errors.js'
 import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
@@ -15,6 +15,7 @@ import { withSignal } from './engine/with-signal.js'
 import { LoadCost } from './policy/load-cost.js'
 import { type Session, sessionLog } from './session.js'
 import type { CachedTable } from './table/cached-table.js'
+import { checkCallOptions } from './table/call-arguments.js'
 import { asksCache, checkConsistency } from './table/consistency.js'
 import type { TableParts } from './table/parts.js'
 import { planQuery, type QueryPlan } from './table/query-plan.js'
@@ -71,6 +72,7 @@ export interface QueryParts extends TableParts {
 }
 
 const OPTION_NAMES = ['ttl', 'dependsOn', 'maxRows', 'schemaVersion']
+const READ_OPTIONS = ['consistency', 'session', 'signal', 'tx']
 const CONSISTENCIES = ['cached', 'primary', 'refresh'] as const
 const DEFAULT_MAX_ROWS = 1_000
 /** Counts up when the same statement comes to be stored or tracked in another way. */
@@ -84,7 +86,7 @@ type Options = QueryOptions<any>
 /** `corral.query` without its types, which `client.ts` puts on. */
 export function openQuery(parts: QueryParts, settings: Settings, name: string, build: Build, options: Options) {
   checkQuery(name, build, options)
-  const { freshMs, jitter, graceMs } = settings.ttl
+  const { freshMs, jitter, graceMs } = resolveSettings(options.ttl ? { ttl: options.ttl } : {}, settings).ttl
   const { beta, maxEarliness, maxLoads } = settings.refresh
   const { softTimeoutMs, hardTimeoutMs } = settings.load
   const { schemaVersion = '', maxRows = DEFAULT_MAX_ROWS } = options
@@ -116,6 +118,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
 
   // biome-ignore lint/suspicious/noExplicitAny: as above
   return async (params: unknown, read: QueryReadOptions<any> = {}): Promise<readonly object[]> => {
+    checkCallOptions(`query ${name}`, read, READ_OPTIONS)
     const { consistency: wanted = 'cached' } = read
     const asked = checkConsistency(wanted, CONSISTENCIES)
     if (read.tx) return freezeList(await execute(build(read.tx, params), read.tx))
@@ -220,7 +223,7 @@ function checkQuery(name: string, build: Build, options: Options): void {
   }
   if (typeof build !== 'function')
     throw new ConfigError(`query ${name}`, 'a function that returns a Kysely query', build)
-  refuseUnknown(`query ${name}`, options, OPTION_NAMES)
+  checkCallOptions(`query ${name}`, options, OPTION_NAMES)
   const { maxRows, schemaVersion, dependsOn } = options
   if (maxRows !== undefined && !(Number.isInteger(maxRows) && maxRows >= 0)) {
     throw new ConfigError(`query ${name}.maxRows`, 'a whole number from 0', maxRows)

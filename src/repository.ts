@@ -16,6 +16,7 @@ import type { WarmProgress, WarmUpOptions } from './table/warm-up.js'
 import type { CorralTransaction } from './transaction.js'
 
 export interface ReadOptions {
+  /** Where the read may be answered from. Default `cached`. */
   readonly consistency?: Consistency
   /** Never older than what this session wrote or saw, in whichever process. See `corral.session`. */
   readonly session?: Session
@@ -42,7 +43,11 @@ export type Decide<DB, T extends TableName<DB>> = (
 /**
  * Typed reads and writes of one table: reads through the cache, writes through the database.
  *
- * Rows are frozen. `undefined` means that there is no such row. No method rejects because of Redis.
+ * Rows are frozen. `undefined` means that there is no such row. No method rejects because of Redis; each rejects with a ConfigError for options it
+ * does not know.
+ *
+ * A write rejects with the database's own error, untouched, and then the cache was told nothing. Where the connection broke before the
+ * server had answered, it may have been made all the same: the cache is told as if it had.
  */
 export interface Repository<DB, T extends TableName<DB>, Key, Unique extends readonly unknown[]> {
   /** @throws KeyError if `id` cannot be an id of this table; SourceError, FillTimeoutError, OverloadedError if a needed load fails. */
@@ -67,10 +72,11 @@ export interface Repository<DB, T extends TableName<DB>, Key, Unique extends rea
       | 'recent',
     options?: WarmUpOptions,
   ): Promise<WarmProgress>
-  /** By the declared unique columns. */
+  /** By the declared unique columns. @throws as `find`, and KeyError for columns that are not declared. */
   findBy(lookup: LookupOf<DB[T], Unique>, options?: ReadOptions): Promise<RowOf<DB, T> | undefined>
+  /** One row. What `values` leaves out or has as undefined, the database fills in. */
   insert(values: NewRow<DB, T>, options?: WriteOptions): Promise<WriteResult<RowOf<DB, T>>>
-  /** Undefined when there is no such row. @throws StaleWriteError with `expectVersion`. */
+  /** Undefined when there is no such row. @throws StaleWriteError with `expectVersion`, ConfigError for a patch that sets no column. */
   update(
     id: IdOf<DB[T], Key>,
     patch: RowPatch<DB, T>,
@@ -82,7 +88,8 @@ export interface Repository<DB, T extends TableName<DB>, Key, Unique extends rea
   delete(id: IdOf<DB[T], Key>, options?: UpdateOptions): Promise<WriteResult<RowOf<DB, T>> | undefined>
   /**
    * Reads the row under `FOR UPDATE`, lets `decide` choose the patch, writes it and commits: a decision that no other writer can
-   * come between, made on what the database holds. Undefined when there is no such row; `decide` is then not called.
+   * come between, made on what the database holds. Undefined when there is no such row; `decide` is then not called. What it throws rolls
+   * back and goes on to the caller.
    */
   mutate(
     id: IdOf<DB[T], Key>,

@@ -11,21 +11,18 @@ import { withSignal } from './engine/with-signal.js'
 import type { ReadOptions, UpdateOptions, WriteOptions } from './repository.js'
 import { sessionLog } from './session.js'
 import type { CachedTable } from './table/cached-table.js'
+import { checkCallOptions, checkIds, checkWork, columnsIn, patchedColumns, readChoice } from './table/call-arguments.js'
 import type { ChangeDetails } from './table/changes.js'
-import { checkConsistency } from './table/consistency.js'
 import { expectedVersion, refuseStale } from './table/expected-version.js'
 import type { Explanation } from './table/explain.js'
-import type { Consistency, WriteResult } from './table/repository-types.js'
+import type { OpenedOnce } from './table/open-once.js'
+import type { WriteResult } from './table/repository-types.js'
 import { type WarmProgress, type WarmUpOptions, type WarmUpSource, warmUp } from './table/warm-up.js'
 import { type UnseenWrite, unseenAlong } from './table/write-watch.js'
 import { type CorralTransaction, runTransaction, type TransactionParts, tellCache, writeLogOf } from './transaction.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
-export interface RepositoryParts extends TransactionParts<any> {
-  /** Opens the table on first use. Rejects with ConfigError when it is not fit to be cached, ClosedError after `close()`. */
-  readonly table: () => Promise<CachedTable>
-  /** The table if it is open already and the instance is not closed. */
-  readonly opened: () => CachedTable | undefined
+export interface RepositoryParts extends TransactionParts<any>, OpenedOnce {
   /** The declared `unique` option, for finding the one a `findBy` names. */
   readonly unique: readonly (readonly string[])[]
   readonly clock: Clock
@@ -37,7 +34,10 @@ const NO_ROW: Promise<undefined> = Promise.resolve(undefined)
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
 type AnyTransaction = CorralTransaction<any>
 
-const CONSISTENCIES = ['cached', 'verified', 'primary', 'refresh'] as const satisfies Consistency[]
+const WRITE_OPTIONS = ['session']
+const UPDATE_OPTIONS = ['session', 'expectVersion']
+
+type Decide = (row: object, tx: AnyTransaction) => object | undefined | Promise<object | undefined>
 
 /**
  * `Repository` and `TransactionRepository` without their types, which `client.ts` puts on: here rows are objects.
@@ -57,7 +57,7 @@ export class TableRepository {
       // The shortest way there is: a hit waits for nothing but its row, and is not traced but counted.
       return table
         ? (table.recall(id) ?? this.#findIn(table, id))
-        : this.#parts.calls.count(this.#find(id, options ?? {}))
+        : this.#parts.calls.count(this.#find(id, options === undefined ? {} : options))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -76,8 +76,7 @@ export class TableRepository {
   }
 
   async #find(id: unknown, options: ReadOptions): Promise<object | undefined> {
-    const consistency = consistencyOf(options)
-    const session = sessionLog(options.session)
+    const { consistency, session } = readChoice('find', options)
     const table = await this.#parts.table()
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
@@ -97,11 +96,12 @@ export class TableRepository {
   }
 
   async #findMany(ids: readonly unknown[], options?: ReadOptions): Promise<(object | undefined)[]> {
+    checkIds('findMany', ids)
+    const choice = options === undefined ? undefined : readChoice('findMany', options)
     const table = this.#parts.opened() ?? (await this.#parts.table())
     const begin = () => this.#parts.telemetry.read('findMany', table.facts.entity, ids.length)
-    if (options === undefined) return table.readMany(ids, begin)
-    const consistency = consistencyOf(options)
-    const session = sessionLog(options.session)
+    if (choice === undefined) return table.readMany(ids, begin)
+    const { consistency, session } = choice
     const span = begin()
     // An id that is asked for twice is read once.
     const answers = new Map<string, Promise<object | undefined>>()
@@ -114,7 +114,7 @@ export class TableRepository {
       return asked
     }
     const canonical = ids.map((id) => table.idOf(id))
-    return span.run(() => withSignal(options.signal, Promise.all(canonical.map((id) => id && read(id)))))
+    return span.run(() => withSignal(options?.signal, Promise.all(canonical.map((id) => id && read(id)))))
   }
 
   findBy(lookup: object, options: ReadOptions = {}): Promise<object | undefined> {
@@ -123,8 +123,7 @@ export class TableRepository {
 
   async #findBy(lookup: object, options: ReadOptions): Promise<object | undefined> {
     const at = this.#lookupAt(lookup)
-    const consistency = consistencyOf(options)
-    const session = sessionLog(options.session)
+    const { consistency, session } = readChoice('findBy', options)
     const table = await this.#parts.table()
     const span = this.#parts.telemetry.read('findBy', table.facts.entity)
     return span.run(() => withSignal(options.signal, table.readBy(at, lookup, consistency, session, span)))
@@ -135,15 +134,11 @@ export class TableRepository {
   }
 
   insert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
-    const insert = (table: CachedTable, db: AnyDatabase) => table.writer.insert(db, values)
-    const run = () => this.#write(values, undefined, {}, options, insert)
-    return this.#parts.calls.count(this.#traced('insert', run))
+    return this.#parts.calls.count(this.#insert(values, options))
   }
 
   upsert(values: object, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
-    const upsert = (table: CachedTable, db: AnyDatabase) => table.writer.upsert(db, values)
-    const run = () => this.#write(values, undefined, upsertOf(values), options, upsert)
-    return this.#parts.calls.count(this.#traced('upsert', run))
+    return this.#parts.calls.count(this.#upsert(values, options))
   }
 
   update(id: unknown, patch: object, options: UpdateOptions = {}): Promise<WriteResult<object> | undefined> {
@@ -154,44 +149,66 @@ export class TableRepository {
     return this.#parts.calls.count(this.#delete(id, options))
   }
 
+  mutate(id: unknown, decide: Decide, options: WriteOptions = {}): Promise<WriteResult<object> | undefined> {
+    return this.#parts.calls.count(this.#mutate(id, decide, options))
+  }
+
+  async #insert(values: object, options: WriteOptions): Promise<WriteResult<object> | undefined> {
+    checkCallOptions('insert', options, WRITE_OPTIONS)
+    columnsIn('insert', values)
+    const table = await this.#parts.table()
+    const insert = (db: AnyDatabase) => table.writer.insert(db, values)
+    return this.#traced('insert', table, () => this.#write(table, values, undefined, {}, options, insert))
+  }
+
+  async #upsert(values: object, options: WriteOptions): Promise<WriteResult<object> | undefined> {
+    checkCallOptions('upsert', options, WRITE_OPTIONS)
+    const details = upsertOf(values)
+    const table = await this.#parts.table()
+    const upsert = (db: AnyDatabase) => table.writer.upsert(db, values)
+    return this.#traced('upsert', table, () => this.#write(table, values, undefined, details, options, upsert))
+  }
+
   async #update(id: unknown, patch: object, options: UpdateOptions): Promise<WriteResult<object> | undefined> {
+    checkCallOptions('update', options, UPDATE_OPTIONS)
+    const touched = patchedColumns('update', patch)
     const table = await this.#parts.table()
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
     const expected = expectedVersion(table, options)
-    const details = { touched: Object.keys(patch), formerId: canonical }
-    const update = async (_: CachedTable, db: AnyDatabase) => {
+    const update = async (db: AnyDatabase) => {
       const written = await table.writer.update(db, canonical, patch, expected)
       return written ?? refuseStale(table, db, canonical, expected)
     }
-    return this.#traced('update', () => this.#write(patch, canonical, details, options, update))
+    const details = { touched, formerId: canonical }
+    return this.#traced('update', table, () => this.#write(table, patch, canonical, details, options, update))
   }
 
   async #delete(id: unknown, options: UpdateOptions): Promise<WriteResult<object> | undefined> {
+    checkCallOptions('delete', options, UPDATE_OPTIONS)
     const table = await this.#parts.table()
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
     const expected = expectedVersion(table, options)
-    const remove = async (_: CachedTable, db: AnyDatabase) => {
+    const remove = async (db: AnyDatabase) => {
       const written = await table.writer.delete(db, canonical, expected)
       return written ?? refuseStale(table, db, canonical, expected)
     }
-    return this.#traced('delete', () => this.#write({}, canonical, { wasDeleted: true }, options, remove))
+    const details = { wasDeleted: true }
+    return this.#traced('delete', table, () => this.#write(table, {}, canonical, details, options, remove))
   }
 
-  async mutate(
-    id: unknown,
-    decide: (row: object, tx: AnyTransaction) => object | undefined | Promise<object | undefined>,
-    options: WriteOptions = {},
-  ): Promise<WriteResult<object> | undefined> {
-    return this.#traced('mutate', async () => {
+  async #mutate(id: unknown, decide: Decide, options: WriteOptions): Promise<WriteResult<object> | undefined> {
+    checkCallOptions('mutate', options, WRITE_OPTIONS)
+    checkWork('mutate', decide)
+    const table = await this.#parts.table()
+    return this.#traced('mutate', table, async () => {
       const { value, fence } = await runTransaction(this.#parts, options, async (tx) => {
         const inside = this.in(tx)
         const row = await inside.lock(id)
         if (row === undefined) return undefined
         const patch = await decide(row, tx)
-        if (patch !== undefined && Object.keys(patch).length > 0) return inside.update(id, patch)
-        const table = await this.#parts.table()
+        if (patch !== undefined && columnsIn('mutate', patch).length > 0) return inside.update(id, patch)
         return { row, version: versionIn(table, row), fence: 'at-commit' as const }
       })
       return value && { ...value, fence }
@@ -202,7 +219,7 @@ export class TableRepository {
     const log = writeLogOf(tx)
     const table = () => {
       writeLogOf(tx)
-      return this.#parts.table()
+      return this.#parts.tableUnderWay()
     }
     const record = async (details: ChangeDetails, write: (table: CachedTable) => Promise<Written | undefined>) => {
       const opened = await table()
@@ -213,6 +230,7 @@ export class TableRepository {
       return { row: freezeRow(written.row), version: written.version, fence: 'at-commit' as const }
     }
     const readAll = async (ids: readonly unknown[]) => {
+      checkIds('findMany', ids)
       const opened = await table()
       const canonical = ids.map((id) => opened.idOf(id))
       const possible = canonical.filter((id) => id !== undefined)
@@ -229,19 +247,25 @@ export class TableRepository {
         const row = canonical && (await opened.writer.lock(tx, canonical))
         return row && freezeRow(row)
       },
-      insert: (values: object) => record({}, (opened) => opened.writer.insert(tx, values)),
-      upsert: (values: object) => record(upsertOf(values), (opened) => opened.writer.upsert(tx, values)),
+      insert: async (values: object) => {
+        columnsIn('insert', values)
+        return record({}, (opened) => opened.writer.insert(tx, values))
+      },
+      upsert: async (values: object) => record(upsertOf(values), (opened) => opened.writer.upsert(tx, values)),
       update: async (id: unknown, patch: object, options: UpdateOptions = {}) => {
+        checkCallOptions('update', options, ['expectVersion'])
+        const touched = patchedColumns('update', patch)
         const opened = await table()
         const canonical = opened.idOf(id)
         if (canonical === undefined) return undefined
         const expected = expectedVersion(opened, options)
-        return record({ touched: Object.keys(patch), formerId: canonical }, async () => {
+        return record({ touched, formerId: canonical }, async () => {
           const written = await opened.writer.update(tx, canonical, patch, expected)
           return written ?? refuseStale(opened, tx, canonical, expected)
         })
       },
       delete: async (id: unknown, options: UpdateOptions = {}) => {
+        checkCallOptions('delete', options, ['expectVersion'])
         const opened = await table()
         const canonical = opened.idOf(id)
         if (canonical === undefined) return undefined
@@ -255,26 +279,25 @@ export class TableRepository {
   }
 
   /** As one span: the statement, and what follows its commit. */
-  async #traced(call: WriteCall, write: () => Promise<WriteResult<object> | undefined>) {
-    const { facts } = await this.#parts.table()
+  #traced(call: WriteCall, { facts }: CachedTable, write: () => Promise<WriteResult<object> | undefined>) {
     return this.#parts.telemetry.write(call, facts.entity).run(write)
   }
 
   /** One statement outside a transaction: it commits by itself, so what follows a commit follows it. */
   async #write(
+    table: CachedTable,
     values: object,
     id: CanonicalId | undefined,
     details: ChangeDetails,
     options: WriteOptions,
-    write: (table: CachedTable, db: AnyDatabase) => Promise<Written | undefined>,
+    write: (db: AnyDatabase) => Promise<Written | undefined>,
   ): Promise<WriteResult<object> | undefined> {
     const { fencer, db, watch } = this.#parts
-    const table = await this.#parts.table()
     const session = sessionLog(options.session)
     const sending = watchSending(db)
     let written: Written | undefined
     try {
-      written = await write(table, sending.db)
+      written = await write(sending.db)
     } catch (error) {
       if (sending.wasSent() && outcomeIsUnknown(error) && !(error instanceof StaleWriteError)) {
         const changes: Change[] = table.unknownChanges(id, values)
@@ -310,12 +333,8 @@ export class TableRepository {
   }
 }
 
-function consistencyOf({ consistency = 'cached' }: ReadOptions): Consistency {
-  return checkConsistency(consistency, CONSISTENCIES)
-}
-
 function upsertOf(values: object): ChangeDetails {
-  return { mayReplace: true, touched: Object.keys(values) }
+  return { mayReplace: true, touched: columnsIn('upsert', values) }
 }
 
 function versionIn(table: CachedTable, row: object): string | undefined {

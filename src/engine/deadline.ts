@@ -14,8 +14,20 @@ export function withinMs<Answer>(
   })
 }
 
+/** Resolves when `work` has ended, however it did, or after `limitMs`. */
+export function endsWithinMs(clock: Pick<Clock, 'after'>, limitMs: number, work: Promise<unknown>): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(limitMs, resolve)
+    const end = () => {
+      cancel()
+      resolve()
+    }
+    work.then(end, end)
+  })
+}
+
 /**
- * The same for a read that has to end within `load.hardTimeoutMs`.
+ * `withinMs` for a read that has to end within `load.hardTimeoutMs`.
  *
  * @param leftMs what is left of that, where it has waited before.
  */

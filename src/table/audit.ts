@@ -224,7 +224,8 @@ function check(options: AuditOptions): void {
   if (sample !== undefined && after !== undefined) {
     throw new ConfigError('audit.after', 'no `sample` beside it: nothing goes on from one', after)
   }
-  if (recheckMs !== undefined && !(recheckMs >= 0 && recheckMs <= 3_600_000)) {
+  const isWait = typeof recheckMs === 'number' && recheckMs >= 0 && recheckMs <= 3_600_000
+  if (recheckMs !== undefined && !isWait) {
     throw new ConfigError('audit.recheckMs', 'a number from 0 to 3 600 000', recheckMs)
   }
   if (compare !== undefined && compare !== 'versions' && compare !== 'rows') {

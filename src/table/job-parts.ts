@@ -56,12 +56,13 @@ export function checkJobOptions(
   job: string,
   options: {
     readonly repositories?: unknown
-    readonly ratePerSecond?: number
+    readonly ratePerSecond?: unknown
     readonly signal?: unknown
     readonly onProgress?: unknown
   },
   known: readonly string[],
 ): void {
+  if (typeof options !== 'object' || options === null) throw new ConfigError(job, 'an object of options', options)
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) throw new ConfigError(`${job}.${name}`, `one of ${known.join(', ')}`, name)
   }
@@ -69,7 +70,8 @@ export function checkJobOptions(
   if (repositories !== undefined && !Array.isArray(repositories)) {
     throw new ConfigError(`${job}.repositories`, 'a list of table names', repositories)
   }
-  if (ratePerSecond !== undefined && !(ratePerSecond > 0 && ratePerSecond <= 1_000_000)) {
+  const isRate = typeof ratePerSecond === 'number' && ratePerSecond > 0 && ratePerSecond <= 1_000_000
+  if (ratePerSecond !== undefined && !isRate) {
     throw new ConfigError(`${job}.ratePerSecond`, 'a number above 0, up to 1 000 000', ratePerSecond)
   }
   if (signal !== undefined && !(signal instanceof AbortSignal)) {

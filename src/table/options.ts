@@ -1,12 +1,6 @@
-import {
-  checkNumber,
-  type L1Options,
-  refuseUnknown,
-  resolveSettings,
-  type Settings,
-  type TtlOptions,
-} from '../config.js'
+import { checkNumber, type L1Options, resolveSettings, type Settings, type TtlOptions } from '../config.js'
 import { ConfigError } from '../core/errors.js'
+import { checkCallOptions } from './call-arguments.js'
 import type { TableOptions } from './parts.js'
 
 /** `RepositoryOptions` as they are before anybody has looked at them. */
@@ -18,7 +12,7 @@ export interface TableChoices {
   readonly l1?: L1Options | false
   readonly hotKeys?: { readonly copies?: number; readonly copyTtlMs?: number }
   readonly onWrite?: unknown
-  readonly queryBy?: readonly string[]
+  readonly queryBy?: unknown
   readonly loadFrom?: unknown
   readonly schemaVersion?: unknown
 }
@@ -47,8 +41,17 @@ export function resolveTable(
   settings: Settings,
   replica: { readonly db?: unknown } | undefined,
 ): TableOptions {
-  const { loadFrom = 'primary' } = options
-  refuseUnknown('repository', options, REPOSITORY_OPTION_NAMES)
+  if (typeof table !== 'string' || table === '') throw new ConfigError('repository', 'the name of a table', table)
+  checkCallOptions('repository', options, REPOSITORY_OPTION_NAMES)
+  const { loadFrom = 'primary', unique = [], queryBy = [], version } = options
+  const { key } = options
+  checkColumns('key', key)
+  if (!Array.isArray(unique)) throw new ConfigError('unique', 'a list of columns, or of lists of columns', unique)
+  for (const columns of unique) checkColumns('unique', columns)
+  if (!isNames(queryBy)) throw new ConfigError('queryBy', 'a list of columns', queryBy)
+  if (version !== undefined && version !== false && typeof version !== 'string') {
+    throw new ConfigError('version', 'a column, or false', version)
+  }
   if (options.schemaVersion !== undefined && typeof options.schemaVersion !== 'string') {
     throw new ConfigError('schemaVersion', 'a string', options.schemaVersion)
   }
@@ -61,16 +64,19 @@ export function resolveTable(
   if (loadFrom === 'replica' && replica?.db === undefined) {
     throw new ConfigError('loadFrom', '`primary`, or option `replica` of `createCorral` with a `db`', loadFrom)
   }
+  if (options.ttl !== undefined && (typeof options.ttl !== 'object' || options.ttl === null)) {
+    throw new ConfigError('ttl', 'an object of options', options.ttl)
+  }
   const { freshMs, ...ttl } = (options.ttl ?? {}) as { freshMs?: number | ((row: object) => number) | undefined }
   const fixed = typeof freshMs === 'function' ? {} : { freshMs }
   const l1 = options.l1 === false ? { maxEntries: 0 } : (options.l1 ?? {})
   const own = resolveSettings({ ttl: { ...ttl, ...(fixed as TtlOptions) }, l1 }, settings)
   return {
     table,
-    key: options.key as string | readonly string[],
-    unique: (options.unique ?? []) as readonly (string | readonly string[])[],
-    queryBy: options.queryBy ?? [],
-    ...(options.version === undefined ? {} : { version: options.version as string | false }),
+    key,
+    unique,
+    queryBy,
+    ...(version === undefined ? {} : { version }),
     schemaVersion: options.schemaVersion ?? '',
     loadFrom,
     read: {
@@ -84,7 +90,7 @@ export function resolveTable(
     fill: { jitter: own.ttl.jitter, graceMs: own.ttl.graceMs, lease: own.lease },
     l1: own.l1,
     knownBytes: settings.cache.maxKnownBytes,
-    hotKeys: options.hotKeys && resolveHotKeys(options.hotKeys, settings),
+    hotKeys: options.hotKeys === undefined ? undefined : resolveHotKeys(options.hotKeys, settings),
     publishBytes: options.onWrite === 'publish' ? settings.cache.maxPublishBytes : 0,
     absentMs: own.ttl.absentMs,
     freshMs: typeof freshMs === 'function' ? freshMs : own.ttl.freshMs,
@@ -92,7 +98,19 @@ export function resolveTable(
   }
 }
 
-function resolveHotKeys({ copies, ...choice }: NonNullable<TableChoices['hotKeys']>, settings: Settings) {
+/** A column, or a list of some. */
+function checkColumns(option: string, given: unknown): asserts given is string | readonly string[] {
+  const isColumns = typeof given === 'string' ? given !== '' : isNames(given) && given.length > 0
+  if (!isColumns) throw new ConfigError(option, 'a column or a list of columns', given)
+}
+
+function isNames(given: unknown): given is readonly string[] {
+  return Array.isArray(given) && given.every((name) => typeof name === 'string' && name !== '')
+}
+
+function resolveHotKeys(given: NonNullable<TableChoices['hotKeys']>, settings: Settings) {
+  checkCallOptions('hotKeys', given, ['copies', 'copyTtlMs'])
+  const { copies, ...choice } = given
   const { copyTtlMs } = resolveSettings({ hotKeys: choice }, settings).hotKeys
   return { copies: copies === undefined ? 0 : checkNumber('hotKeys.copies', copies), copyTtlMs }
 }

@@ -243,7 +243,6 @@ function isPosition({ walk, at, sinceMs, figures }: Partial<Position>): boolean 
 }
 
 function check(options: RebuildOptions): void {
-  if (typeof options !== 'object' || options === null) throw new ConfigError('rebuild', 'an object of options', options)
   checkJobOptions('rebuild', options, OPTION_NAMES)
   const { mode, ids, repositories, since } = options
   if (mode !== 'evict' && mode !== 'refill') throw new ConfigError('rebuild.mode', '`evict` or `refill`', mode)

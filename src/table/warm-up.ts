@@ -7,6 +7,7 @@ import type { CanonicalId } from '../core/ports.js'
 import { toVersion, type Version } from '../core/version.js'
 import { type WarmKey, type WarmProgress, warm } from '../jobs/warm.js'
 import type { CachedTable } from './cached-table.js'
+import { checkJobOptions } from './job-parts.js'
 
 export type { WarmProgress }
 
@@ -143,13 +144,8 @@ function sizeOf(source: WarmUpSource): number | undefined {
 }
 
 function check(options: WarmUpOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!OPTION_NAMES.includes(name)) throw new ConfigError(`warm.${name}`, OPTION_NAMES.join(', '), name)
-  }
-  const { ratePerSecond, concurrency, limit, after } = options
-  if (ratePerSecond !== undefined && !(ratePerSecond > 0 && ratePerSecond <= 1_000_000)) {
-    throw new ConfigError('warm.ratePerSecond', 'a number above 0, up to 1 000 000', ratePerSecond)
-  }
+  checkJobOptions('warm', options, OPTION_NAMES)
+  const { concurrency, limit, after } = options
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= 1_000)) {
     throw new ConfigError('warm.concurrency', 'a whole number from 1 to 1 000', concurrency)
   }

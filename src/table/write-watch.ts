@@ -85,6 +85,7 @@ export class TableWatch implements WriteWatch {
 
   /** The application says what it has written: whole tables for queries, and rows by their ids for repositories. */
   async touched(table: TableName, ids: readonly unknown[]): Promise<void> {
+    if (!Array.isArray(ids)) throw new ConfigError('touched.ids', 'an array of ids', ids)
     const [relation] = await this.#find([table])
     if (relation === undefined) throw new ConfigError('touched', 'the name of a table', table.name)
     const tables = this.#tablesOf(relation)

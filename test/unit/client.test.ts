@@ -1,21 +1,14 @@
-import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { createCorral } from '../../src/client.js'
 import { isCorralError } from '../../src/core/errors.js'
 import type { CorralEvent } from '../../src/core/events.js'
+import { noDatabase } from '../support/no-database.js'
 
 interface Database {
   products: { id: number; slug: string }
 }
 
-const db = new Kysely<Database>({
-  dialect: {
-    createAdapter: () => new PostgresAdapter(),
-    createDriver: () => new DummyDriver(),
-    createIntrospector: (inner) => new PostgresIntrospector(inner),
-    createQueryCompiler: () => new PostgresQueryCompiler(),
-  },
-})
+const db = noDatabase<Database>()
 
 function messageOf(act: () => unknown): string {
   try {
@@ -75,6 +68,17 @@ describe('createCorral', () => {
     await corral.close()
   })
 
+  it('is not broken by a listener that is async and rejects', async () => {
+    const unhandled: unknown[] = []
+    const note = (reason: unknown) => unhandled.push(reason)
+    process.on('unhandledRejection', note)
+    const corral = create({ onEvent: () => Promise.reject(new Error('broken listener')) })
+    await corral.close()
+    await new Promise(setImmediate)
+    process.off('unhandledRejection', note)
+    expect(unhandled).toEqual([])
+  })
+
   it('is not broken by a listener that throws', async () => {
     const corral = create({
       onEvent: () => {
@@ -87,9 +91,9 @@ describe('createCorral', () => {
 })
 
 describe('corral.repository', () => {
-  const repository = (options: object) => {
+  const repository = (options: object, table = 'products') => {
     const corral = create({})
-    return corral.repository('products', { key: 'id', ...options } as never)
+    return corral.repository(table as 'products', { key: 'id', ...options } as never)
   }
 
   it.each([
@@ -98,12 +102,98 @@ describe('corral.repository', () => {
     [{ ttl: { fresh: 1 } }, 'option `ttl.fresh`: expected one of `freshMs`'],
     [{ schemaVersion: 2 }, 'option `schemaVersion`: expected a string, found number 2'],
     [{ l1: { maxEntries: 1.5 } }, 'option `l1.maxEntries`: expected a whole number'],
+    [{ key: undefined }, 'option `key`: expected a column or a list of columns, found undefined'],
+    [{ key: [] }, 'option `key`: expected a column or a list of columns, found an array of 0'],
+    [{ key: ['id', 7] }, 'option `key`: expected a column or a list of columns, found an array of 2'],
+    [{ unique: 'slug' }, 'option `unique`: expected a list of columns, or of lists of columns, found "slug"'],
+    [{ unique: [[]] }, 'option `unique`: expected a column or a list of columns, found an array of 0'],
+    [{ queryBy: 'slug' }, 'option `queryBy`: expected a list of columns, found "slug"'],
+    [{ version: true }, 'option `version`: expected a column, or false, found boolean true'],
+    [{ ttl: 60_000 }, 'option `ttl`: expected an object of options, found number 60000'],
+    [{ hotKeys: true }, 'option `hotKeys options`: expected an object of options, found boolean true'],
+    [{ hotKeys: { share: 0.1 } }, 'option `hotKeys.share`: expected one of `copies`, `copyTtlMs`'],
   ])('refuses %o', (options, message) => {
     expect(messageOf(() => repository(options))).toContain(message)
+  })
+
+  it('refuses what is no table, and no options', () => {
+    expect(messageOf(() => repository({}, ''))).toContain('option `repository`: expected the name of a table, found ""')
+    expect(messageOf(() => create({}).repository('products', undefined as never))).toContain(
+      'option `repository options`: expected an object of options, found undefined',
+    )
   })
 
   it('refuses a lookup that was not declared', async () => {
     const products = repository({ unique: ['slug'] }) as unknown as { findBy(lookup: object): Promise<unknown> }
     await expect(products.findBy({ name: 'tea' })).rejects.toMatchObject({ code: 'KEY_INVALID' })
+  })
+})
+
+describe('a call', () => {
+  const corral = create({})
+  // biome-ignore lint/suspicious/noExplicitAny: what the compiler refuses is what is tried here
+  const products = corral.repository('products', { key: 'id', unique: ['slug'] }) as any
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  const any = corral as any
+  const query = any.query('all', (on: typeof db) => on.selectFrom('products').selectAll())
+
+  it.each<[string, () => unknown, string]>([
+    ['a read with a misspelt option', () => products.find(1, { consistancy: 'primary' }), '`find.consistancy`'],
+    ['a read with null for options', () => products.findMany([1], null), '`findMany options`'],
+    ['a read with a signal that is none', () => products.findBy({ slug: 'a' }, { signal: true }), '`findBy.signal`'],
+    ['a read with a session that is none', () => products.find(1, { session: 'token' }), '`session`'],
+    ['a list that is none', () => products.findMany(new Set([1])), '`findMany`: expected an array of ids'],
+    ['a text for a list', () => products.findMany('12'), '`findMany`: expected an array of ids, found "12"'],
+    [
+      'a write with an option of another',
+      () => products.upsert({ id: 1 }, { expectVersion: '7' }),
+      '`upsert.expectVersion`',
+    ],
+    [
+      'several rows at once',
+      () => products.insert([{ id: 1 }, { id: 2 }]),
+      'an object of columns, found an array of 2',
+    ],
+    ['no row', () => products.insert(undefined), '`insert values`: expected an object of columns, found undefined'],
+    ['a function for a patch', () => products.update(1, () => ({})), 'an object of columns, found a function'],
+    [
+      'a patch of nothing',
+      () => products.update(1, {}),
+      '`update values`: expected at least one column to set, found "none"',
+    ],
+    ['a patch of what is undefined', () => products.update(1, { slug: undefined }), 'at least one column to set'],
+    ['a decision that is none', () => products.mutate(1, { slug: 'a' }), '`mutate work`: expected a function'],
+    ['a deletion with a session that is none', () => products.delete(1, { sesion: {} }), '`delete.sesion`'],
+    ['a warm-up at a rate that is a text', () => products.warm([1], { ratePerSecond: '5' }), '`warm.ratePerSecond`'],
+    ['a warm-up with a misspelt option', () => products.warm([1], { rate: 5 }), '`warm.rate`'],
+    ['a warm-up with a signal that is none', () => products.warm([1], { signal: 5 }), '`warm.signal`'],
+    ['a transaction of nothing', () => any.transaction(), '`transaction work`: expected a function, found undefined'],
+    [
+      'a transaction with a misspelt option',
+      () => any.transaction(async () => 1, { isolation: 'x' }),
+      '`transaction.isolation`',
+    ],
+    ['a query with a misspelt option', () => query(undefined, { consistancy: 'primary' }), '`query all.consistancy`'],
+    ['a lock for nothing', () => any.withFencedLock('a', 'b'), '`withFencedLock work`: expected a function'],
+    ['a lock with null for options', () => any.withFencedLock('a', async () => 1, null), '`withFencedLock options`'],
+    ['a lock of half a character', () => any.withFencedLock('a\ud800', async () => 1), '`withFencedLock.name`'],
+  ])('refuses %s', async (_, call, message) => {
+    const refused: unknown = await Promise.resolve()
+      .then(call)
+      .then(
+        () => undefined,
+        (error) => error,
+      )
+    expect(isCorralError(refused)).toBe(true)
+    expect((refused as Error).message).toContain(message)
+  })
+
+  it.each<[string, () => unknown, string]>([
+    ['a session with a misspelt option', () => any.session(undefined, { invalide: 'ignore' }), '`session.invalide`'],
+    ['a session that is to do what it cannot', () => any.session('x', { invalid: 'never' }), '`session.invalid`'],
+    ['a query with null for options', () => any.query('all', () => undefined, null), '`query all options`'],
+    ['a number of hot keys that is none', () => any.hotKeys(Number.NaN), '`hotKeys.limit`'],
+  ])('refuses %s', (_, call, message) => {
+    expect(messageOf(call)).toContain(message)
   })
 })

@@ -106,6 +106,29 @@ describe('close leaves nothing running', () => {
       expect(process.events.count('background.failed')).toBe(0)
     })
 
+    const JUST_BEGUN: Calls = {
+      'a write': async ({ products }, id) => (await products.update(id, { price: 2 }))?.fence,
+      'a decision': async ({ products }, id) => (await products.mutate(id, () => ({ price: 2 })))?.fence,
+      'a transaction of several statements': async ({ corral, products }, id) => {
+        const mine = corral.query('mine', (db) => db.selectFrom('products').selectAll().where('id', '=', id))
+        const { fence } = await corral.transaction(async (tx) => {
+          await products.in(tx).update(id, { price: 2 })
+          return products.in(tx).update(id, { price: (await mine(undefined, { tx }))[0]?.price })
+        })
+        return fence
+      },
+    }
+
+    it.each(Object.entries(JUST_BEGUN))('%s that has just begun, to its end', async (_, call) => {
+      const process = shop.start()
+      const { row } = await process.products.insert({ price: 1 })
+      const calling = call(process, row.id)
+      await process.corral.close()
+      expect(await calling).toBe('fenced')
+      const [written] = await shop.run(`select price from products where id = ${row.id}`)
+      expect(written).toEqual({ price: 2 })
+    })
+
     it('one that waits for the cache', async () => {
       const process = shop.start({ cache: { deadlineMs: 5_000 } })
       const { row } = await process.products.insert({ price: 1 })
