@@ -67,7 +67,10 @@ const LAYERS = {
     ],
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
-  testing: { layers: ['core', 'adapters/codec', 'adapters/postgres', 'session', 'testing'], packages: ['node:async_hooks', 'kysely'] },
+  testing: {
+    layers: ['core', 'adapters/codec', 'adapters/postgres', 'session', 'testing'],
+    packages: ['node:async_hooks', 'kysely'],
+  },
   'relay-process': { layers: ['core', 'config', 'relay-options', 'client'], packages: [] },
   // The one layer that reads files, and that packages of its own belong to.
   cli: {
