@@ -20,6 +20,14 @@ interface Written {
 const READS = ['find', 'findMany']
 const WRITES = ['insert', 'update', 'upsert', 'delete', 'mutate']
 
+interface Reading {
+  readonly by: Observer
+  fromMemory: boolean
+}
+
+/** The read in the course of which an event is told. One for all observers: each of its kind slows every promise of the process down. */
+const underWay = new AsyncLocalStorage<Reading>()
+
 /**
  * Notes down what the repositories of one process are asked and what they answer.
  *
@@ -30,21 +38,28 @@ export class Observer {
   readonly process: string
   readonly #history: History
   readonly #nowMs: () => number
+  readonly #followsReads: boolean
   readonly #sessions = new WeakMap<Session, string>()
-  /** The read under way, found again by the events that are told in the course of it. */
-  readonly #read = new AsyncLocalStorage<{ fromMemory: boolean }>()
+  /** Where reads are not followed: those that any answer from memory may be one to. */
+  readonly #candidates = new Set<Reading>()
 
-  constructor(options: { process: string; history: History; nowMs?: () => number }) {
+  /**
+   * @param options.followsReads false: reads are not followed through their promises, which slows every promise of the process down a
+   * little. An answer from memory then counts for every read with options that is under way. Default: true.
+   */
+  constructor(options: { process: string; history: History; nowMs?: () => number; followsReads?: boolean }) {
     this.process = options.process
     this.#history = options.history
     this.#nowMs = options.nowMs ?? machineMs
+    this.#followsReads = options.followsReads ?? true
   }
 
   /** Bound, to be handed on. */
   readonly onEvent = (event: CorralEvent): void => {
     if (event.type !== 'hit' || event.tier !== 'l1') return
-    const read = this.#read.getStore()
-    if (read) read.fromMemory = true
+    const read = this.#followsReads ? underWay.getStore() : undefined
+    if (read?.by === this) read.fromMemory = true
+    for (const candidate of this.#candidates) candidate.fromMemory = true
   }
 
   /** Reads and writes under this session are held against each other from now on, in all processes that call it by this name. */
@@ -77,8 +92,8 @@ export class Observer {
       const ids = Array.isArray(asked) ? asked : [asked]
       const held = ids.length > 1 ? ids.map(isHeld) : []
       const startedMs = this.#nowMs()
-      const read = { fromMemory: false }
-      const found = await this.#read.run(read, () => method(...values))
+      const read: Reading = { by: this, fromMemory: false }
+      const found = await this.#ask(read, options !== undefined, () => method(...values))
       const endedMs = this.#nowMs()
       // Events do not say which of several rows they are about. Those that were not held when memory was asked it did not answer; with options
       // it is asked later than this.
@@ -96,6 +111,19 @@ export class Observer {
         })
       }
       return found
+    }
+  }
+
+  /** @param asksLate memory is not asked before the call returns. */
+  async #ask(read: Reading, asksLate: boolean, ask: () => Promise<unknown>): Promise<unknown> {
+    if (this.#followsReads) return underWay.run(read, ask)
+    this.#candidates.add(read)
+    try {
+      const answer = ask()
+      if (!asksLate) this.#candidates.delete(read)
+      return await answer
+    } finally {
+      this.#candidates.delete(read)
     }
   }
 

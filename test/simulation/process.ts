@@ -60,7 +60,12 @@ export class ShopProcess {
     this.bus = bus
     this.#hangUp = postgres.hangUp
     this.#profile = profile
-    this.observer = new Observer({ process: host.name, history, nowMs: () => host.clock.monotonicMs() })
+    this.observer = new Observer({
+      process: host.name,
+      history,
+      nowMs: () => host.clock.monotonicMs(),
+      followsReads: false,
+    })
     this.corral = createWithSeams<Shop>(
       {
         ...profile.options,

@@ -75,6 +75,28 @@ describe('Observer', () => {
     expect(from).toEqual({ 'products/1': 'memory', 'products/2': undefined })
   })
 
+  it('takes every read with options for one from memory that may be, where reads are not followed', async () => {
+    const hit = { type: 'hit', entity: 'public.products', tier: 'l1', verdict: 'fresh' } as const
+    const history = new History()
+    const observer = new Observer({ process: 'p1', history, followsReads: false })
+    const find = async (id: number) => {
+      if (id === 1) observer.onEvent(hit)
+      await Promise.resolve()
+      if (id === 2) observer.onEvent(hit)
+      return row(id, '7')
+    }
+    const repository = observer.watch({ find }, { name: 'products', key: 'id' }) as unknown as {
+      find(id: number, options?: object): Promise<unknown>
+    }
+    const withOptions = [2, 3].map((id) => repository.find(id, { consistency: 'cached' }))
+    await Promise.all([...withOptions, repository.find(4), repository.find(1)])
+    const from = Object.fromEntries(history.reads.map((read) => [read.key, read.from]))
+    expect(from).toEqual({
+      ...{ 'products/1': 'memory', 'products/2': 'memory', 'products/3': 'memory' },
+      'products/4': undefined,
+    })
+  })
+
   it('of several rows takes for answers from memory all that may have been some', async () => {
     const hit = { type: 'hit', entity: 'public.products', tier: 'l1', verdict: 'fresh' } as const
     const { history, observer, repository } = observed({
