@@ -10,6 +10,7 @@ import { redisClusterNodes, redisUrl } from '../support/services.js'
 import {
   openProducts,
   openShopDatabase,
+  productKey,
   ShopLab,
   type ShopProcess,
   type ShopProcessOptions,
@@ -45,7 +46,7 @@ function namespaceOf(_: ShopProcess): string {
 }
 
 function rowKey(process: ShopProcess, id: number): CacheKey {
-  return cacheKey(keyPrefix(namespaceOf(process), 'row', 'public.products'), [String(id)])
+  return productKey(namespaceOf(process), id)
 }
 
 /** SQL that no trigger and no fence tells of. */

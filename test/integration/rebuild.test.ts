@@ -1,10 +1,10 @@
 import { Redis } from 'ioredis'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { cacheKey, copyKey, keyPrefix } from '../../src/core/key.js'
+import { copyKey } from '../../src/core/key.js'
 import { rebuildUntilKilled } from '../support/rebuild-until-killed.js'
 import { waitUntil } from '../support/servers/wait.js'
 import { redisUrl } from '../support/services.js'
-import { ShopLab, type ShopProcess, type ShopProcessOptions } from '../support/shop-lab.js'
+import { productKey, ShopLab, type ShopProcess, type ShopProcessOptions } from '../support/shop-lab.js'
 
 const ROWS = 1_000
 const lab = await ShopLab.open()
@@ -112,7 +112,7 @@ describe('rebuild', () => {
     await hot.warm([31])
     const redis = new Redis(redisUrl())
     onTestFinished(() => redis.disconnect())
-    const key = cacheKey(keyPrefix(namespace, 'row', 'public.products'), ['31'])
+    const key = productKey(namespace, 31)
     const { copySuffixes } = await import('../../src/policy/slot-copies.js')
     const copy = copyKey(key, copySuffixes(key, 2)[1] as string)
     await redis.set(copy, (await redis.getBuffer(key)) as Buffer)

@@ -31,17 +31,6 @@ describe('a cache that is lost while many read', () => {
   })
   afterAll(() => redis.stop())
 
-  /** Nobody gets at the table until the answer is called. */
-  async function lockTable(): Promise<() => Promise<void>> {
-    const client = new pg.Client({ connectionString: shop.databaseUrl })
-    await client.connect()
-    await client.query('begin; lock table products in access exclusive mode')
-    let ending: Promise<void> | undefined
-    const unlock = () => (ending ??= client.end())
-    onTestFinished(unlock)
-    return unlock
-  }
-
   it('the database sees no more statements at once than the gate lets through, and all is well again without a restart', async () => {
     const load = { concurrency: CONCURRENCY, queue: 5, queueMs: 5_000 }
     const process = shop.start({ redisUrl: redis.url, load, cache: { deadlineMs: 200 } })
@@ -49,7 +38,7 @@ describe('a cache that is lost while many read', () => {
     await process.products.findMany(ids.slice(0, 100))
     const atTheDatabase = await watchDatabase()
     await redis.kill()
-    const unlock = await lockTable()
+    const unlock = await shop.lockProducts()
     const reads: Promise<unknown>[] = []
     let most = 0
     // Those of one moment may be loaded by one statement: more come until the gate is full, and then some.

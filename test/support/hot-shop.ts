@@ -77,6 +77,13 @@ export class HotShop {
   }
 }
 
+/** A row that is hot everywhere, who may write it, and what lies of it where. */
+export async function spreadProduct(shop: HotShop) {
+  const writer = shop.start()
+  const { row } = await writer.products.insert({ price: 1 })
+  return { writer, id: row.id, eyes: new ClusterEyes(), ...(await shop.spread(row.id)) }
+}
+
 /** Looks into the cluster past Corral, as eviction and a person would. */
 export class ClusterEyes {
   readonly #cluster = openCluster()

@@ -5,6 +5,7 @@ import { onTestFinished } from 'vitest'
 import { RedisStore } from '../../src/adapters/redis/redis-store.js'
 import { type Corral, type CorralOptions, createWithSeams } from '../../src/client.js'
 import { systemClock } from '../../src/core/clock.js'
+import { type CacheKey, cacheKey, keyPrefix } from '../../src/core/key.js'
 import { stampTable } from '../../src/migrations.js'
 import { PausableStore } from './pausable-store.js'
 import { Recorder } from './recorder.js'
@@ -87,6 +88,17 @@ export class ShopLab {
   run(statement: string): Promise<Record<string, unknown>[]> {
     return execute(this.databaseUrl, statement)
   }
+
+  /** Nobody gets at the products until the answer is called, or the test ends. */
+  async lockProducts(): Promise<() => Promise<void>> {
+    const client = new pg.Client({ connectionString: this.databaseUrl })
+    await client.connect()
+    await client.query('begin; lock table products in access exclusive mode')
+    let ending: Promise<void> | undefined
+    const unlock = () => (ending ??= client.end())
+    onTestFinished(unlock)
+    return unlock
+  }
 }
 
 export function openShopDatabase(connectionString: string, max = 10): Kysely<ShopDatabase> {
@@ -116,6 +128,11 @@ export async function createProducts(db: Kysely<ShopDatabase>): Promise<void> {
     details jsonb not null default '{"tags": ["new"]}'
   )`.execute(db)
   await stampTable({ table: 'products', key: 'id' }).up(db)
+}
+
+/** Under which key the cache has a product. */
+export function productKey(namespace: string, id: number): CacheKey {
+  return cacheKey(keyPrefix(namespace, 'row', 'public.products'), [String(id)])
 }
 
 /** Waits until fills and refreshes of this process have ended, one way or the other. */

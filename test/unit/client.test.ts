@@ -3,22 +3,13 @@ import { createCorral } from '../../src/client.js'
 import { isCorralError } from '../../src/core/errors.js'
 import type { CorralEvent } from '../../src/core/events.js'
 import { noDatabase } from '../support/no-database.js'
+import { refusalOf } from '../support/refusal.js'
 
 interface Database {
   products: { id: number; slug: string }
 }
 
 const db = noDatabase<Database>()
-
-function messageOf(act: () => unknown): string {
-  try {
-    act()
-  } catch (error) {
-    expect(isCorralError(error, 'CONFIG_INVALID')).toBe(true)
-    return (error as Error).message
-  }
-  throw new Error('nothing was thrown')
-}
 
 const create = (options: object) => createCorral({ db, namespace: 'shop', ...options })
 
@@ -48,15 +39,15 @@ describe('createCorral', () => {
     [{ reddis: 1 }, 'option `reddis`: expected one of `db`, `redis`, `namespace`'],
     [{ ttl: { freshMs: 0 } }, 'option `ttl.freshMs`: expected a number from 1 to 9999999999, found number 0'],
   ])('refuses %o', (options, message) => {
-    expect(messageOf(() => create(options))).toContain(message)
+    expect(refusalOf(() => create(options))).toContain(message)
   })
 
   it('never shows a secret', () => {
-    expect(messageOf(() => create({ secret: 'hunter2' }))).not.toContain('hunter2')
+    expect(refusalOf(() => create({ secret: 'hunter2' }))).not.toContain('hunter2')
   })
 
   it('refuses what is no object at all', () => {
-    expect(messageOf(() => createCorral(undefined as never))).toContain(
+    expect(refusalOf(() => createCorral(undefined as never))).toContain(
       'option `options`: expected an object, found undefined',
     )
   })
@@ -113,12 +104,12 @@ describe('corral.repository', () => {
     [{ hotKeys: true }, 'option `hotKeys options`: expected an object of options, found boolean true'],
     [{ hotKeys: { share: 0.1 } }, 'option `hotKeys.share`: expected one of `copies`, `copyTtlMs`'],
   ])('refuses %o', (options, message) => {
-    expect(messageOf(() => repository(options))).toContain(message)
+    expect(refusalOf(() => repository(options))).toContain(message)
   })
 
   it('refuses what is no table, and no options', () => {
-    expect(messageOf(() => repository({}, ''))).toContain('option `repository`: expected the name of a table, found ""')
-    expect(messageOf(() => create({}).repository('products', undefined as never))).toContain(
+    expect(refusalOf(() => repository({}, ''))).toContain('option `repository`: expected the name of a table, found ""')
+    expect(refusalOf(() => create({}).repository('products', undefined as never))).toContain(
       'option `repository options`: expected an object of options, found undefined',
     )
   })
@@ -194,6 +185,6 @@ describe('a call', () => {
     ['a query with null for options', () => any.query('all', () => undefined, null), '`query all options`'],
     ['a number of hot keys that is none', () => any.hotKeys(Number.NaN), '`hotKeys.limit`'],
   ])('refuses %s', (_, call, message) => {
-    expect(messageOf(call)).toContain(message)
+    expect(refusalOf(call)).toContain(message)
   })
 })

@@ -7,17 +7,7 @@ import {
   refuseUnknown,
   resolveSettings,
 } from '../../src/config.js'
-import { isCorralError } from '../../src/core/errors.js'
-
-function messageOf(act: () => unknown): string {
-  try {
-    act()
-  } catch (error) {
-    expect(isCorralError(error, 'CONFIG_INVALID')).toBe(true)
-    return (error as Error).message
-  }
-  throw new Error('nothing was thrown')
-}
+import { refusalOf } from '../support/refusal.js'
 
 const groups = Object.entries(DEFAULTS) as [keyof typeof DEFAULTS, Record<string, number>][]
 const leaves = groups.flatMap(([group, defaults]) => Object.keys(defaults).map((leaf) => [group, leaf] as const))
@@ -64,7 +54,7 @@ describe('options', () => {
         [{}, 'an object (Object)'],
         [() => 5, 'a function'],
       ] as const) {
-        const message = messageOf(() => resolveSettings({ [group]: { [leaf]: value } } as never))
+        const message = refusalOf(() => resolveSettings({ [group]: { [leaf]: value } } as never))
         expect(message).toContain(`option \`${group}.${leaf}\``)
         expect(message).toMatch(/expected a( whole)? number from \d/)
         expect(message).toContain(`found ${found}`)
@@ -81,35 +71,35 @@ describe('options', () => {
   it.each(['load.concurrency', 'load.queue', 'cache.breakerFailures', 'cache.maxFloors', 'l1.maxEntries'])(
     '%s: is a whole number',
     (path) => {
-      expect(messageOf(() => checkNumber(path, 1.5))).toContain('a whole number')
+      expect(refusalOf(() => checkNumber(path, 1.5))).toContain('a whole number')
     },
   )
 
   it('are refused when unknown, with the ones there are', () => {
-    expect(messageOf(() => resolveSettings({ ttl: { freshMS: 5 } } as never))).toBe(
+    expect(refusalOf(() => resolveSettings({ ttl: { freshMS: 5 } } as never))).toBe(
       'option `ttl.freshMS`: expected one of `freshMs`, `jitter`, `absentMs`, `graceMs`, found "unknown option freshMS"',
     )
-    expect(messageOf(() => refuseUnknown('', { reddis: 1 }, ['db', 'redis']))).toContain('option `reddis`')
-    expect(messageOf(() => resolveSettings({ ttl: 5 } as never))).toContain(
+    expect(refusalOf(() => refuseUnknown('', { reddis: 1 }, ['db', 'redis']))).toContain('option `reddis`')
+    expect(refusalOf(() => resolveSettings({ ttl: 5 } as never))).toContain(
       'option `ttl`: expected an object of options',
     )
-    expect(messageOf(() => resolveSettings({ ttl: null } as never))).toContain('found null')
+    expect(refusalOf(() => resolveSettings({ ttl: null } as never))).toContain('found null')
   })
 
   it('are held against each other', () => {
-    expect(messageOf(() => resolveSettings({ lease: { minMs: 6_000 } }))).toBe(
+    expect(refusalOf(() => resolveSettings({ lease: { minMs: 6_000 } }))).toBe(
       'option `lease.minMs`: expected at most lease.maxMs (5000), found number 6000',
     )
-    expect(messageOf(() => resolveSettings({ cache: { fenceMs: 5_000 } }))).toBe(
+    expect(refusalOf(() => resolveSettings({ cache: { fenceMs: 5_000 } }))).toBe(
       'option `cache.fenceMs`: expected more than lease.maxMs (5000), found number 5000',
     )
-    expect(messageOf(() => resolveSettings({ bus: { heartbeatMs: 3_000 } }))).toBe(
+    expect(refusalOf(() => resolveSettings({ bus: { heartbeatMs: 3_000 } }))).toBe(
       'option `bus.trustMs`: expected more than bus.heartbeatMs (3000), found number 3000',
     )
   })
 
   it('never print more of what was found than it takes to find it', () => {
-    const message = messageOf(() => checkNamespace('x'.repeat(500)))
+    const message = refusalOf(() => checkNamespace('x'.repeat(500)))
     expect(message.length).toBeLessThan(200)
     expect(message).toContain('…')
   })
@@ -121,6 +111,6 @@ describe('namespace', () => {
   })
 
   it.each(['', 'x'.repeat(65), 'a:b', '{a}', 'a b', 'é', 'a\n', undefined, null, 5, {}])('%s is none', (namespace) => {
-    expect(messageOf(() => checkNamespace(namespace))).toContain('option `namespace`: expected 1 to 64 letters')
+    expect(refusalOf(() => checkNamespace(namespace))).toContain('option `namespace`: expected 1 to 64 letters')
   })
 })

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { ClusterEyes, COPIES, type HotProcess, HotShop } from '../../support/hot-shop.js'
+import { COPIES, type HotProcess, HotShop, spreadProduct } from '../../support/hot-shop.js'
 
 const WRITES = 40
 
@@ -9,14 +9,8 @@ describe("a hot key's copies are never older than acknowledged, on a real cluste
     shop = await HotShop.open()
   })
 
-  async function spread() {
-    const writer = shop.start()
-    const { row } = await writer.products.insert({ price: 1 })
-    return { writer, id: row.id, eyes: new ClusterEyes(), ...(await shop.spread(row.id)) }
-  }
-
   it('they lie on all shards, and each process reads its own', async () => {
-    const { processes, id, eyes, copies } = await spread()
+    const { processes, id, eyes, copies } = await spreadProduct(shop)
     const shards = await eyes.shardsOf(copies)
     expect(new Set(shards).size).toBe(3)
     for (const shard of new Set(shards)) expect(shards.filter((other) => other === shard)).toHaveLength(COPIES / 3)
@@ -28,7 +22,7 @@ describe("a hot key's copies are never older than acknowledged, on a real cluste
   })
 
   it('a write has reached all of them when `fenced` is returned, however often', async () => {
-    const { processes, writer, id, eyes, entry, copies } = await spread()
+    const { processes, writer, id, eyes, entry, copies } = await spreadProduct(shop)
     for (let price = 2; price < 2 + WRITES; price++) {
       const written = await writer.products.update(id, { price })
       expect(written?.fence).toBe('fenced')
@@ -43,7 +37,7 @@ describe("a hot key's copies are never older than acknowledged, on a real cluste
   })
 
   it('also while all of them are read without a pause', async () => {
-    const { processes, writer, id } = await spread()
+    const { processes, writer, id } = await spreadProduct(shop)
     let acknowledged = 1
     let isOver = false
     const stale: string[] = []

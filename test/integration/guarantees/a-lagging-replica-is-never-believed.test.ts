@@ -1,11 +1,11 @@
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { cacheKey, guardKey, keyPrefix } from '../../../src/core/key.js'
+import { guardKey } from '../../../src/core/key.js'
 import { outboxTable, outboxTables } from '../../../src/migrations.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisUrl } from '../../support/services.js'
-import { openShopDatabase } from '../../support/shop-lab.js'
+import { openShopDatabase, productKey } from '../../support/shop-lab.js'
 import { type ReplicaReader, StandbyLab } from '../../support/standby-lab.js'
 
 /** Fences are forgotten after a second; a standby may then lag half a second at most. */
@@ -32,7 +32,7 @@ const writer = (options = {}) => lab.shop.start({ replica: {}, ...options })
 const muteWriter = (options = {}) => writer({ isMute: true, ...options })
 
 function keyOf(id: number) {
-  return cacheKey(keyPrefix(lab.shop.namespace, 'row', 'public.products'), [String(id)])
+  return productKey(lab.shop.namespace, id)
 }
 
 /** A row the standby shows at price 1, and that nothing is cached of. */

@@ -2,10 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { EncryptionOptions } from '../../../src/adapters/codec/encryption-options.js'
-import { cacheKey, keyPrefix } from '../../../src/core/key.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { freshNamespace, redisUrl } from '../../support/services.js'
-import { openProducts, ShopLab, type ShopProcess, untilFilled } from '../../support/shop-lab.js'
+import { openProducts, productKey, ShopLab, type ShopProcess, untilFilled } from '../../support/shop-lab.js'
 
 const [K1, K2] = [randomBytes(32), randomBytes(32)]
 const BY_K1: EncryptionOptions = { current: 'k1', keys: { k1: K1 } }
@@ -20,13 +19,10 @@ describe('an encrypted entry opens nowhere else', () => {
   })
   afterAll(() => redis.disconnect())
 
-  const keyOf = (namespace: string, id: number) =>
-    cacheKey(keyPrefix(namespace, 'row', 'public.products'), [String(id)])
-
   async function stored(process: ShopProcess, namespace: string, id: number): Promise<Buffer> {
     await process.products.find(id)
-    await waitUntil('it is stored', 5_000, async () => (await redis.exists(keyOf(namespace, id))) === 1)
-    return (await redis.getBuffer(keyOf(namespace, id))) as Buffer
+    await waitUntil('it is stored', 5_000, async () => (await redis.exists(productKey(namespace, id))) === 1)
+    return (await redis.getBuffer(productKey(namespace, id))) as Buffer
   }
 
   it('a row, its lookup and a query lie there unreadable, and are read', async () => {
@@ -62,14 +58,14 @@ describe('an encrypted entry opens nowhere else', () => {
     const process = shop.start({ namespace, encryption: BY_K1 })
     const [mine, other] = await Promise.all([1, 2].map((price) => process.products.insert({ price })))
     const bytes = await stored(process, namespace, mine?.row.id as number)
-    const at = keyOf(namespace, other?.row.id as number)
+    const at = productKey(namespace, other?.row.id as number)
     await redis.set(at, bytes)
     expect((await process.products.find(other?.row.id as number))?.price).toBe(2)
     expect(process.events.of('entry.unreadable')).toMatchObject([{ key: at, reason: 'forged' }])
 
     const elsewhere = freshNamespace()
     const neighbour = shop.start({ namespace: elsewhere, encryption: BY_K1 })
-    await redis.set(keyOf(elsewhere, mine?.row.id as number), bytes)
+    await redis.set(productKey(elsewhere, mine?.row.id as number), bytes)
     expect((await neighbour.products.find(mine?.row.id as number))?.price).toBe(1)
     expect(neighbour.events.of('entry.unreadable')).toMatchObject([{ reason: 'forged' }])
   })
@@ -129,7 +125,7 @@ describe('an encrypted entry opens nowhere else', () => {
       5_000,
       async () => (await theirs.find(row.id)) !== undefined && theirs.peek(row.id) !== undefined,
     )
-    await waitUntil('it is stored', 5_000, async () => (await redis.exists(keyOf(namespace, row.id))) === 1)
+    await waitUntil('it is stored', 5_000, async () => (await redis.exists(productKey(namespace, row.id))) === 1)
     await ours.update(row.id, { price: 2, details: { text: SECRET_TEXT } })
     await waitUntil('the new row is taken over', 5_000, async () => theirs.peek(row.id)?.price === 2)
     const messages = said.filter((message) => message.includes(`products/${row.id}}`))
@@ -147,7 +143,7 @@ describe('a large row', () => {
     shop = await ShopLab.open()
   })
   afterAll(() => redis.disconnect())
-  const keyOf = (id: number) => cacheKey(keyPrefix(shop.namespace, 'row', 'public.products'), [String(id)])
+  const keyOf = (id: number) => productKey(shop.namespace, id)
 
   it('is compressed where it lies', async () => {
     const [writer, reader] = [shop.start(), shop.start()]

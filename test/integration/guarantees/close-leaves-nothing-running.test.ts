@@ -1,6 +1,5 @@
 import { Redis } from 'ioredis'
-import pg from 'pg'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { redisUrl } from '../../support/services.js'
 import { ShopLab, type ShopProcess } from '../../support/shop-lab.js'
 
@@ -47,17 +46,6 @@ describe('close leaves nothing running', () => {
   })
 
   describe('of calls under way: it waits for them', () => {
-    /** Nobody gets at the table until this is called. */
-    async function lockTable(): Promise<() => Promise<void>> {
-      const client = new pg.Client({ connectionString: shop.databaseUrl })
-      await client.connect()
-      await client.query('begin; lock table products in access exclusive mode')
-      let ending: Promise<void> | undefined
-      const unlock = () => (ending ??= client.end())
-      onTestFinished(unlock)
-      return unlock
-    }
-
     async function untilSomebodyWaits(): Promise<void> {
       const waiting = `select from pg_locks where not granted and relation = 'products'::regclass`
       await expect.poll(async () => (await shop.run(waiting)).length, { timeout: 5_000 }).toBe(1)
@@ -89,7 +77,7 @@ describe('close leaves nothing running', () => {
       const process = shop.start()
       const { row } = await process.products.insert({ price: 1 })
       await process.products.update(row.id, { slug: `slow-${row.id}` })
-      const unlock = await lockTable()
+      const unlock = await shop.lockProducts()
       const calling = call(process, row.id)
       await untilSomebodyWaits()
       let closed = false
@@ -145,7 +133,7 @@ describe('close leaves nothing running', () => {
     it('but not for ever', async () => {
       const process = shop.start({ load: { hardTimeoutMs: 200 } })
       const { row } = await process.products.insert({ price: 1 })
-      const unlock = await lockTable()
+      const unlock = await shop.lockProducts()
       const writing = process.products.update(row.id, { price: 2 })
       await untilSomebodyWaits()
       const startedMs = performance.now()

@@ -1,8 +1,8 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { cacheKey, guardKey, keyPrefix } from '../../../src/core/key.js'
+import { guardKey } from '../../../src/core/key.js'
 import { redisUrl } from '../../support/services.js'
-import { ShopLab, untilFilled } from '../../support/shop-lab.js'
+import { productKey, ShopLab, untilFilled } from '../../support/shop-lab.js'
 
 type Put = (redis: Redis, key: string) => Promise<unknown>
 
@@ -29,7 +29,7 @@ describe('foreign bytes are a miss and an event, on real servers', () => {
   })
   afterAll(() => redis.disconnect())
 
-  const keyOf = (id: number) => cacheKey(keyPrefix(shop.namespace, 'row', 'public.products'), [String(id)])
+  const keyOf = (id: number) => productKey(shop.namespace, id)
 
   it.each(Object.keys(OTHER_TYPES))('%s where an entry should be', async (type) => {
     const process = shop.start()

@@ -1,17 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { ClusterEyes, type HotProcess, HotShop } from '../../support/hot-shop.js'
+import { type HotProcess, HotShop, spreadProduct } from '../../support/hot-shop.js'
 
 describe("losing a hot key's copy or the entry it is made of is safe, on a real cluster", () => {
   let shop: HotShop
   beforeAll(async () => {
     shop = await HotShop.open()
   })
-
-  async function spread() {
-    const writer = shop.start()
-    const { row } = await writer.products.insert({ price: 1 })
-    return { writer, id: row.id, eyes: new ClusterEyes(), ...(await shop.spread(row.id)) }
-  }
 
   async function pricesOf(processes: readonly HotProcess[], id: number) {
     return (await Promise.all(processes.map(({ products }) => products.find(id)))).map((row) => row?.price)
@@ -26,7 +20,7 @@ describe("losing a hot key's copy or the entry it is made of is safe, on a real 
   }
 
   it.each(Object.entries(KEYS))('%s, at every moment of a write', async (_, lost) => {
-    const { processes, writer, id, eyes, entry, copies } = await spread()
+    const { processes, writer, id, eyes, entry, copies } = await spreadProduct(shop)
     const evict = () => eyes.evict(...lost(entry, copies))
     let price = 1
     for (const moment of ['before', 'between the fences', 'after'] as const) {
@@ -51,7 +45,7 @@ describe("losing a hot key's copy or the entry it is made of is safe, on a real 
   })
 
   it('at any time, while the row is read and written without a pause', async () => {
-    const { processes, writer, id, eyes, entry, copies } = await spread()
+    const { processes, writer, id, eyes, entry, copies } = await spreadProduct(shop)
     const keys = KEYS.everything(entry, copies)
     let acknowledged = 1
     let isOver = false

@@ -253,17 +253,6 @@ it('is not relied on for an unlogged table, which a crash empties without a word
 })
 
 describe('up and down', () => {
-  async function inventory() {
-    return lab.run(`select 'column' as what, attname::text as name, format_type(atttypid, atttypmod) || attnotnull as rest
-        from pg_attribute where attrelid = 'products'::regclass and attnum > 0 and not attisdropped
-      union all select 'default', adnum::text, pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'products'::regclass
-      union all select 'trigger', tgname, pg_get_triggerdef(oid) || tgenabled::text from pg_trigger where not tgisinternal
-      union all select 'function', proname, pronamespace::regnamespace::text from pg_proc where oid > 16383
-      union all select 'relation', oid::regclass::text, relkind::text from pg_class where oid > 16383 and relkind in ('r', 'p', 'i', 'S')
-      union all select 'schema', nspname, nspacl::text from pg_namespace where oid > 16383
-      union all select 'acl', relname, relacl::text from pg_class where oid > 16383 order by 1, 2`)
-  }
-
   it.each([
     ['a stamped table', async () => {}],
     ['a table without a stamp', () => lab.run('alter table products drop column corral_version cascade')],
@@ -273,7 +262,7 @@ describe('up and down', () => {
     if (what !== 'a stamped table') {
       await stampTable({ table: 'products', key: 'id' }).down(lab.db)
     }
-    const before = await inventory()
+    const before = await lab.inventory()
     const table = outboxTable({
       table: 'products',
       key: 'id',
@@ -282,17 +271,17 @@ describe('up and down', () => {
     })
     await outboxTables().up(lab.db)
     await table.up(lab.db)
-    const once = await inventory()
+    const once = await lab.inventory()
     await outboxTables().up(lab.db)
     await table.up(lab.db)
-    expect(await inventory()).toEqual(once)
+    expect(await lab.inventory()).toEqual(once)
     await lab.run('insert into products (id) values (1)')
     expect(await told()).toHaveLength(1)
     await table.down(lab.db)
     await table.down(lab.db)
     await outboxTables().down(lab.db)
     await outboxTables().down(lab.db)
-    expect(await inventory()).toEqual(before)
+    expect(await lab.inventory()).toEqual(before)
     await lab.run('insert into products (id) values (2)')
   })
 

@@ -29,6 +29,18 @@ export class StampLab {
     return (await sql.raw<Record<string, unknown>>(text).execute(this.db)).rows
   }
 
+  /** Everything that `\d` shows of the products, and everything else that the database holds. */
+  inventory(): Promise<Record<string, unknown>[]> {
+    return this.run(`select 'column' as what, attname::text as name, format_type(atttypid, atttypmod) || attnotnull as rest
+        from pg_attribute where attrelid = 'products'::regclass and attnum > 0 and not attisdropped
+      union all select 'default', adnum::text, pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'products'::regclass
+      union all select 'trigger', tgname, pg_get_triggerdef(oid) || tgenabled::text from pg_trigger where not tgisinternal
+      union all select 'function', proname, pronamespace::regnamespace::text from pg_proc where oid > 16383
+      union all select 'relation', oid::regclass::text, relkind::text from pg_class where oid > 16383 and relkind in ('r', 'p', 'i', 'S')
+      union all select 'schema', nspname, nspacl::text from pg_namespace where oid > 16383
+      union all select 'acl', relname, relacl::text from pg_class where oid > 16383 order by 1, 2`)
+  }
+
   session(): Promise<Session> {
     return Session.open(this.#url, this.db)
   }

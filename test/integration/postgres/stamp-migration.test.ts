@@ -6,17 +6,6 @@ import { MINUTE_MICROSECONDS, nowMicroseconds, StampLab } from './stamp-lab.js'
 const lab = StampLab.open()
 
 describe('up and down', () => {
-  /** Everything that `\d` shows of the table, and everything else the database holds. */
-  async function inventory() {
-    return lab.run(`select 'column' as what, attname::text as name, format_type(atttypid, atttypmod) || attnotnull as rest
-        from pg_attribute where attrelid = 'products'::regclass and attnum > 0 and not attisdropped
-      union all select 'default', adnum::text, pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'products'::regclass
-      union all select 'trigger', tgname, pg_get_triggerdef(oid) || tgenabled::text from pg_trigger where not tgisinternal
-      union all select 'function', proname, pronamespace::regnamespace::text from pg_proc where oid > 16383
-      union all select 'relation', oid::regclass::text, relkind::text from pg_class where oid > 16383 and relkind in ('r', 'i', 'S')
-      union all select 'schema', nspname, '' from pg_namespace where oid > 16383 order by 1, 2`)
-  }
-
   beforeEach(async () => {
     await lab.makeProducts()
     await lab.run(`create function touch() returns trigger language plpgsql as 'begin return NEW; end';
@@ -24,19 +13,19 @@ describe('up and down', () => {
   })
 
   it('may each run twice, and down undoes up exactly', async () => {
-    const before = await inventory()
+    const before = await lab.inventory()
     const { up, down } = stampTable({ table: 'products', key: 'id' })
     await up(lab.db)
     await lab.run('insert into products values (1)')
     const version = await lab.versionOf(1)
-    const once = await inventory()
+    const once = await lab.inventory()
     await up(lab.db)
-    expect(await inventory()).toEqual(once)
+    expect(await lab.inventory()).toEqual(once)
     expect(await lab.versionOf(1)).toBe(version)
     await down(lab.db)
-    expect(await inventory()).toEqual(before)
+    expect(await lab.inventory()).toEqual(before)
     await down(lab.db)
-    expect(await inventory()).toEqual(before)
+    expect(await lab.inventory()).toEqual(before)
   })
 
   it('leave alone what other stamped tables use, and a schema that was there before', async () => {

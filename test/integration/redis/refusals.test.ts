@@ -1,6 +1,6 @@
 import { Cluster } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { cacheKey, guardKey, keyPrefix } from '../../../src/core/key.js'
+import { guardKey } from '../../../src/core/key.js'
 import { createCorral } from '../../../src/index.js'
 import { keySlot } from '../../../src/policy/slot-copies.js'
 import { Recorder } from '../../support/recorder.js'
@@ -10,7 +10,14 @@ import { redisCommand } from '../../support/servers/redis-command.js'
 import { moveSlots } from '../../support/servers/reshard.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisClusterNodes } from '../../support/services.js'
-import { openProducts, openShopDatabase, ShopLab, type ShopProcess, untilCached } from '../../support/shop-lab.js'
+import {
+  openProducts,
+  openShopDatabase,
+  productKey,
+  ShopLab,
+  type ShopProcess,
+  untilCached,
+} from '../../support/shop-lab.js'
 
 /** `npm run soak -- --cluster --faults resharding` moves a thousand at a time. */
 const SLOTS = 100
@@ -199,7 +206,7 @@ describe('what a cluster may refuse', () => {
     return { corral, products: openProducts(corral), events }
   }
 
-  const rowKey = (id: number) => cacheKey(keyPrefix(shop.namespace, 'row', 'public.products'), [String(id)])
+  const rowKey = (id: number) => productKey(shop.namespace, id)
   const on = (port: number, name: string, ...values: (string | number)[]) => redisCommand(port, name, ...values)
 
   async function ownerOf(slot: number): Promise<{ readonly source: RedisServer; readonly target: RedisServer }> {

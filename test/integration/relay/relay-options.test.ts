@@ -4,12 +4,12 @@ import pg from 'pg'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { pruneTombstones } from '../../../src/adapters/postgres/prune-tombstones.js'
 import { isCorralError } from '../../../src/core/errors.js'
-import { cacheKey, guardKey, keyPrefix } from '../../../src/core/key.js'
+import { guardKey } from '../../../src/core/key.js'
 import { startRelay } from '../../../src/relay-process.js'
 import { startRedis } from '../../support/servers/redis.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { freshNamespace, redisUrl } from '../../support/services.js'
-import { openShopDatabase, ShopLab, untilCached } from '../../support/shop-lab.js'
+import { openShopDatabase, productKey, ShopLab, untilCached } from '../../support/shop-lab.js'
 import { insertProduct, openRelayedShop, untilCaughtUp, untilLeads } from './relay-lab.js'
 
 const BOUND = { consistency: { maxStaleMs: 2_000 } } as const
@@ -235,7 +235,7 @@ it('a relay of its own leaves fences where nothing is cached, if others load fro
     await db.destroy()
     redis.disconnect()
   })
-  const guard = guardKey(cacheKey(keyPrefix(namespace, 'row', 'public.products'), [String(await insertProduct(shop))]))
+  const guard = guardKey(productKey(namespace, await insertProduct(shop)))
   await waitUntil('the fence is remembered', 5_000, async () => (await redis.exists(guard)) === 1)
 })
 

@@ -8,17 +8,6 @@ import { TelemetryLab } from '../../support/telemetry-lab.js'
 
 const TABLE = 'public.products'
 
-/** Holds every load of the table up until it is let go of. */
-async function block(databaseUrl: string): Promise<() => Promise<void>> {
-  const client = new pg.Client({ connectionString: databaseUrl })
-  await client.connect()
-  await client.query('begin; lock table products in access exclusive mode')
-  return async () => {
-    await client.query('rollback')
-    await client.end()
-  }
-}
-
 const idOf = (span: ReadableSpan) => span.spanContext().spanId
 
 it('a stampede is one fill span, child of the read that began it and linked from all others', async () => {
@@ -30,7 +19,7 @@ it('a stampede is one fill span, child of the read that began it and linked from
   await shop.products.find(2)
   await untilFilled(shop)
   const before = sdk.spans.length
-  const letGo = await block(lab.databaseUrl)
+  const letGo = await lab.lockProducts()
 
   // Some share the look of the first in one tick, the others find its fill under way.
   const together = Array.from({ length: 20 }, () => shop.products.find(1))
@@ -129,7 +118,7 @@ it('who waits for the fill of another process is timed', async () => {
   const [filling, waiting] = [lab.start({ telemetry: first.options }), lab.start({ telemetry: second.options })]
   await lab.run(`insert into products (slug) values ('tea')`)
   for (const { products } of [filling, waiting]) await products.find(2)
-  const letGo = await block(lab.databaseUrl)
+  const letGo = await lab.lockProducts()
   const leases = [filling, waiting].map(({ cache }) => cache.count('lease'))
   const moreLeases = (at: number, { cache }: ShopProcess) => cache.count('lease') > (leases[at] as number)
   const fills = filling.products.find(1)

@@ -1,12 +1,14 @@
 import type { Profile } from '../profile.js'
 import { BASE, NEAR, SLOW_LOADS } from './base.js'
 
+/** Quicker than elsewhere, so that a process can be stopped, or hear nothing, for much longer than it is trusted. */
+const DOUBTFUL = { ...NEAR, bus: { heartbeatMs: 30, trustMs: 80 } }
+
 export const MEMORY = {
   near: {
     ...BASE,
     about: 'rows in memory behind a bus that loses, repeats and reorders messages and dies without a word',
-    // Quicker than elsewhere, so that a process can be stopped for much longer than it is trusted.
-    options: { ...NEAR, bus: { heartbeatMs: 30, trustMs: 80 } },
+    options: DOUBTFUL,
     resubscribeMs: 80,
     clients: 4,
     mix: { ...BASE.mix, find: 14 },
@@ -18,7 +20,7 @@ export const MEMORY = {
   resets: {
     ...BASE,
     about: 'rows in memory, and subscriptions that are lost and come back late',
-    options: { ...NEAR, bus: { heartbeatMs: 30, trustMs: 80 } },
+    options: DOUBTFUL,
     resubscribeMs: 120,
     clients: 4,
     calls: 10,

@@ -4,6 +4,16 @@ import { BASE, LATENCY, NEAR, PATIENT } from './base.js'
 /** Whatever is read is hot. */
 const HOT = { ...PATIENT, hotKeys: { share: 0, perSecond: 0, copyTtlMs: 30_000, counters: 16 } }
 
+/** Each process reads its own copy of what is hot. */
+const SPREAD = {
+  ...BASE,
+  processes: 3,
+  shards: 3,
+  warmMs: 1_020,
+  options: HOT,
+  repository: { copies: 3 },
+} satisfies Profile
+
 export const RELAYS = {
   crashes: {
     ...BASE,
@@ -34,30 +44,20 @@ export const RELAYS = {
     faults: { redisFailover: 1.3, redisRestart: 0.3, redisReset: 0.5, crash: 0.3, outsideSql: 0.5, splitBrain: 0.2 },
   },
   copies: {
-    ...BASE,
+    ...SPREAD,
     about: 'copies of a hot key are made while it is written',
-    processes: 3,
-    shards: 3,
-    warmMs: 1_020,
     clients: 6,
     calls: 6,
-    options: HOT,
-    repository: { copies: 3 },
     mix: { find: 16, update: 3 },
     faults: { evictFenced: 0.7, messageLost: 0.5 },
     latency: { ...LATENCY, redis: { usualMs: 1, slowShare: 0.3, slowMs: 30 } },
   },
   hot: {
-    ...BASE,
+    ...SPREAD,
     about: 'each process reads its own copy of a hot key, on other servers than the entry',
-    processes: 3,
     relays: 2,
-    shards: 3,
-    warmMs: 1_020,
     clients: 5,
     calls: 6,
-    options: HOT,
-    repository: { copies: 3 },
     mix: { find: 16, update: 4, delete: 1, insert: 1 },
     faults: {
       crash: 0.6,

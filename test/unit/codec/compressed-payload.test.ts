@@ -5,27 +5,16 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { compressed, expanded } from '../../../src/adapters/codec/compressed-payload.js'
 import { Envelope, stamp } from '../../../src/adapters/codec/envelope.js'
-import type { NewEntry } from '../../../src/core/entry.js'
 import type { CacheKey } from '../../../src/core/key.js'
-import type { Version } from '../../../src/core/version.js'
 import { WIRE } from '../../../src/core/wire.js'
+import { rowEntry } from './row-entry.js'
 
 const KEY = 'shop:{public.products/42}' as CacheKey
 const MIB = 1024 * 1024
 const text = (bytes: number) => Buffer.from(JSON.stringify(['j', 'tea '.repeat(bytes / 4)]))
-const entryOf = (payload: Uint8Array): NewEntry => ({
-  kind: 'row',
-  shape: '1f0c3a7e',
-  version: '1795207238308940' as Version,
-  snapshot: undefined,
-  freshMs: 300_000,
-  loadMs: 12,
-  epoch: '00000000',
-  payload,
-})
 const codec = (options: Partial<ConstructorParameters<typeof Envelope>[0]> = {}) =>
   new Envelope({ compressAboveBytes: 1_000, maxEntryBytes: MIB, ...options })
-const stored = (from: Envelope, payload: Uint8Array) => Buffer.from(stamp(from.seal(entryOf(payload), KEY), 1))
+const stored = (from: Envelope, payload: Uint8Array) => Buffer.from(stamp(from.seal(rowEntry({ payload }), KEY), 1))
 const encodingOf = (bytes: Buffer) => bytes.toString('latin1', WIRE.encoding.at, WIRE.encoding.at + 1)
 
 /** Compressed bytes that claim to hold `claimed`. */

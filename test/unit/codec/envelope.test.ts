@@ -6,18 +6,10 @@ import { envelope, stamp } from '../../../src/adapters/codec/envelope.js'
 import type { NewEntry } from '../../../src/core/entry.js'
 import type { Version } from '../../../src/core/version.js'
 import { SEEN_BYTES, WIRE } from '../../../src/core/wire.js'
+import { rowEntry } from './row-entry.js'
 
 const FILLED_AT_MS = 1_795_207_238_308
-const ENTRY: NewEntry = {
-  kind: 'row',
-  shape: '1f0c3a7e',
-  version: '1795207238308940' as Version,
-  snapshot: undefined,
-  freshMs: 300_000,
-  loadMs: 12,
-  epoch: '00000000',
-  payload: Buffer.from('["j",1]'),
-}
+const ENTRY = rowEntry()
 
 const sealed = (changes: object = {}) => Buffer.from(envelope.seal({ ...ENTRY, ...changes }))
 const stored = (changes: object = {}) => Buffer.from(stamp(sealed(changes), FILLED_AT_MS))

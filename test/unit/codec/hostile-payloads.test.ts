@@ -1,19 +1,8 @@
 import { Buffer } from 'node:buffer'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { IntervalClass } from '../../../src/adapters/codec/interval-class.js'
-import { createRowCodec, type RowCodec } from '../../../src/adapters/codec/row-codec.js'
-import { isUncacheable } from '../../../src/adapters/codec/uncacheable.js'
 import { makeInterval, row } from './row-arbitrary.js'
-
-const codecOf = (properties: readonly string[], schemaVersion = '', intervals = new IntervalClass()): RowCodec =>
-  createRowCodec({ columns: properties.map((property) => ({ property, type: 'text' })), schemaVersion, intervals })
-
-function encoded(codec: RowCodec, value: object): Uint8Array {
-  const payload = codec.encode(value)
-  if (isUncacheable(payload)) throw new Error(`uncacheable: ${JSON.stringify(payload)}`)
-  return payload
-}
+import { codecOf, encoded } from './row-codec-lab.js'
 
 describe('decode takes nothing that encode does not write', () => {
   const codec = codecOf(['value'])

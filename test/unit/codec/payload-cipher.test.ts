@@ -8,8 +8,8 @@ import { PayloadCipher } from '../../../src/adapters/codec/payload-cipher.js'
 import type { NewEntry } from '../../../src/core/entry.js'
 import type { CacheKey } from '../../../src/core/key.js'
 import type { StoredBytes } from '../../../src/core/ports.js'
-import type { Version } from '../../../src/core/version.js'
 import { WIRE } from '../../../src/core/wire.js'
+import { rowEntry } from './row-entry.js'
 
 const KEY = 'shop:{public.products/42}' as CacheKey
 const [K1, K2] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
@@ -20,17 +20,7 @@ function codec(encryption: EncryptionOptions = ONLY_K1, compressAboveBytes = 1_0
   return new Envelope({ compressAboveBytes, maxEntryBytes: 1024 * 1024, cipher })
 }
 
-const entryOf = (changes: Partial<NewEntry> = {}): NewEntry => ({
-  kind: 'row',
-  shape: '1f0c3a7e',
-  version: '1795207238308940' as Version,
-  snapshot: undefined,
-  freshMs: 300_000,
-  loadMs: 12,
-  epoch: '00000000',
-  payload: Buffer.from('["j","secret"]'),
-  ...changes,
-})
+const entryOf = (changes: Partial<NewEntry> = {}) => rowEntry({ payload: Buffer.from('["j","secret"]'), ...changes })
 const stored = (from: Envelope = codec(), changes: Partial<NewEntry> = {}, key = KEY) =>
   Buffer.from(stamp(from.seal(entryOf(changes), key), 1_795_207_238_308))
 
