@@ -38,6 +38,19 @@ export async function openPlace(options: {
   return openShop(options.rows, redis.url, () => redis.stop(), options.settings)
 }
 
+/** A place for as long as `work` takes. */
+export async function inPlace<Result>(
+  options: Parameters<typeof openPlace>[0],
+  work: (place: OpenPlace) => Promise<Result>,
+): Promise<Result> {
+  const place = await openPlace(options)
+  try {
+    return await work(place)
+  } finally {
+    await place.close()
+  }
+}
+
 /** Starts Postgres and a Redis Cluster of so many masters. */
 export async function openClusterPlace(options: {
   readonly rows: number

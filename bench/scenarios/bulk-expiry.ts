@@ -1,4 +1,4 @@
-import { type OpenPlace, openPlace } from '../harness/place.js'
+import { inPlace, type OpenPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
@@ -18,14 +18,8 @@ export const bulkExpiry: Scenario = {
   name: 'bulk-expiry',
   title: `${KEYS} keys filled together, TTL ${TTL_MS / 1_000} s, ${PER_SECOND} reads/s over ${PROCESSES} processes; raw: no jitter`,
   unit: 'rows being loaded at once, at the busiest moment around an expiry',
-  async run(setting) {
-    const place = await openPlace({ rows: 10 * KEYS })
-    try {
-      return await findings(place, await makeSlow(place, LOAD_MS), setting)
-    } finally {
-      await place.close()
-    }
-  },
+  run: (setting) =>
+    inPlace({ rows: 10 * KEYS }, async (place) => findings(place, await makeSlow(place, LOAD_MS), setting)),
 }
 
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {

@@ -1,5 +1,5 @@
 import { contestants } from '../harness/contestants.js'
-import { type OpenPlace, openPlace } from '../harness/place.js'
+import { inPlace, type OpenPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
@@ -21,14 +21,7 @@ export const expiry: Scenario = {
   name: 'expiry',
   title: `hot key, TTL 1 s, ${PER_SECOND} reads/s over ${PROCESSES} processes, ${LOAD_MS} ms load; raw: cache-aside by hand`,
   unit: 'loads per TTL',
-  async run(setting) {
-    const place = await openPlace({ rows: 1_000 })
-    try {
-      return await findings(place, await makeSlow(place, LOAD_MS), setting)
-    } finally {
-      await place.close()
-    }
-  },
+  run: (setting) => inPlace({ rows: 1_000 }, async (place) => findings(place, await makeSlow(place, LOAD_MS), setting)),
 }
 
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {

@@ -1,5 +1,5 @@
 import { contestants } from '../harness/contestants.js'
-import { type OpenPlace, openPlace } from '../harness/place.js'
+import { inPlace, type OpenPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import { amountOf, atMost, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
@@ -60,14 +60,8 @@ export const hitRatio: Scenario = {
   name: 'hit-ratio',
   title: `${PER_SECOND} requests/s for ${KEYS} rows, TTL ${FLEET.ttlMs / 1_000} s; ${CASES[0]?.label}, 1 % writes, then other traffic; raw: cache-aside by hand`,
   unit: 'share of reads that cost the database no load',
-  async run(setting) {
-    const place = await openPlace({ rows: KEYS + 1 })
-    try {
-      return await findings(place, await makeSlow(place, FLEET.loadMs), setting)
-    } finally {
-      await place.close()
-    }
-  },
+  run: (setting) =>
+    inPlace({ rows: KEYS + 1 }, async (place) => findings(place, await makeSlow(place, FLEET.loadMs), setting)),
 }
 
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {

@@ -1,4 +1,4 @@
-import { openPlace } from '../harness/place.js'
+import { inPlace } from '../harness/place.js'
 import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { KEYS } from './l1-contenders.js'
@@ -8,9 +8,8 @@ export const l1: Scenario = {
   name: 'l1',
   title: `hits in this process' memory, one key and zipf 0.99 over ${KEYS} keys; raw: lru-cache behind an async function`,
   unit: 'reads per second of processor time',
-  async run(setting) {
-    const place = await openPlace({ rows: KEYS })
-    try {
+  run: (setting) =>
+    inPlace({ rows: KEYS }, async (place) => {
       const throughput = await measureThroughput({
         place,
         setting,
@@ -34,8 +33,5 @@ export const l1: Scenario = {
           atLeast('100 concurrent zipf, corral / lru-cache', 0.8, ratioOf(concurrentZipf, 'corral') ?? 0),
         ],
       }
-    } finally {
-      await place.close()
-    }
-  },
+    }),
 }

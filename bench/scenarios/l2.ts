@@ -1,4 +1,4 @@
-import { openPlace } from '../harness/place.js'
+import { inPlace } from '../harness/place.js'
 import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { IN_FLIGHT, KEYS } from './redis-contenders.js'
@@ -10,9 +10,8 @@ export const l2: Scenario = {
   name: 'l2',
   title: `hits in Redis of 1 KB rows, ${CONCURRENT}; raw: ioredis GET and JSON.parse`,
   unit: 'reads/s',
-  async run(setting) {
-    const place = await openPlace({ rows: KEYS })
-    try {
+  run: (setting) =>
+    inPlace({ rows: KEYS }, async (place) => {
       const throughput = await measureThroughput({
         place,
         setting,
@@ -33,8 +32,5 @@ export const l2: Scenario = {
           `${CONCURRENT}, reads per second of processor time: corral / ioredis ${ratioOf(byProcessor, 'corral')?.toFixed(2)}`,
         ],
       }
-    } finally {
-      await place.close()
-    }
-  },
+    }),
 }

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis'
-import { openPlace } from '../harness/place.js'
+import { inPlace } from '../harness/place.js'
 import { amountOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { contenders } from './layout-contenders.js'
@@ -11,9 +11,8 @@ export const layout: Scenario = {
   name: 'layout',
   title: 'reading 1 KB entries with 64 readers in flight, by layout; raw: a GET for each read',
   unit: 'reads/s',
-  async run(setting) {
-    const place = await openPlace({ rows: 1 })
-    try {
+  run: (setting) =>
+    inPlace({ rows: 1 }, async (place) => {
       const throughput = await measureThroughput({
         place,
         setting,
@@ -33,10 +32,7 @@ export const layout: Scenario = {
         targets: [],
         remarks: [...cpu, ...(await memory(place.redisUrl))],
       }
-    } finally {
-      await place.close()
-    }
-  },
+    }),
 }
 
 async function memory(redisUrl: string): Promise<string[]> {

@@ -1,5 +1,5 @@
 import { contestants } from '../harness/contestants.js'
-import { type OpenPlace, openPlace } from '../harness/place.js'
+import { inPlace, type OpenPlace } from '../harness/place.js'
 import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { quantile, summarize } from '../harness/summary.js'
@@ -22,14 +22,8 @@ export const load10x: Scenario = {
   name: 'load-10x',
   title: `${BASELINE_PER_SECOND} reads/s of ${KEYS} keys (zipf 0.99), then ${TENFOLD} x that, ${PROCESSES} processes, TTL ${TTL_MS / 1_000} s, ${LOAD_MS} ms load; raw: cache-aside by hand`,
   unit: `p99 of the reads at ${TENFOLD} x the rate, ms`,
-  async run(setting) {
-    const place = await openPlace({ rows: 10 * KEYS })
-    try {
-      return await findings(place, await makeSlow(place, LOAD_MS), setting)
-    } finally {
-      await place.close()
-    }
-  },
+  run: (setting) =>
+    inPlace({ rows: 10 * KEYS }, async (place) => findings(place, await makeSlow(place, LOAD_MS), setting)),
 }
 
 interface Campaign {

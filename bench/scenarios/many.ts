@@ -1,4 +1,4 @@
-import { openPlace } from '../harness/place.js'
+import { inPlace } from '../harness/place.js'
 import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { KEYS, MANY } from './redis-contenders.js'
@@ -10,9 +10,8 @@ export const many: Scenario = {
   name: 'many',
   title: `hits in Redis of 1 KB rows, ${WORKLOAD}; raw: ioredis MGET and JSON.parse`,
   unit: 'rows/s',
-  async run(setting) {
-    const place = await openPlace({ rows: KEYS })
-    try {
+  run: (setting) =>
+    inPlace({ rows: KEYS }, async (place) => {
       const throughput = await measureThroughput({
         place,
         setting,
@@ -30,8 +29,5 @@ export const many: Scenario = {
         targets: [atLeast(`${WORKLOAD}, corral / ioredis`, 1, ratioOf(rows, 'corral') ?? 0)],
         remarks: [`rows per second of processor time: corral / ioredis ${ratioOf(byProcessor, 'corral')?.toFixed(2)}`],
       }
-    } finally {
-      await place.close()
-    }
-  },
+    }),
 }

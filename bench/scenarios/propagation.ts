@@ -1,7 +1,7 @@
 import { machineMs } from '../../src/core/clock.js'
 import { contestants } from '../harness/contestants.js'
 import { Worker } from '../harness/crew.js'
-import { openPlace, type Place } from '../harness/place.js'
+import { inPlace, type Place } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { quantile, summarize } from '../harness/summary.js'
@@ -26,9 +26,8 @@ export const propagation: Scenario = {
   name: 'propagation',
   title: 'from the acknowledged commit until another process stops returning the old value; raw: PUBLISH of the value',
   unit: 'ms',
-  async run(setting) {
-    const place = await openPlace({ rows: 10 })
-    try {
+  run: (setting) =>
+    inPlace({ rows: 10 }, async (place) => {
       const { readers, cannot } = await contestants(setting, FRESH_MS, [], ['both'])
       const sides = [...readers, { name: RAW, choice: RAW } as const]
       const lags = new Map<string, Lag[][]>(sides.map(({ name }) => [name, []]))
@@ -67,10 +66,7 @@ export const propagation: Scenario = {
         ],
         cannot,
       }
-    } finally {
-      await place.close()
-    }
-  },
+    }),
 }
 
 async function measureRound(

@@ -1,5 +1,5 @@
 import { contestants } from '../harness/contestants.js'
-import { type OpenPlace, openPlace } from '../harness/place.js'
+import { inPlace, type OpenPlace } from '../harness/place.js'
 import { amountOf, atMost, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { quantile, summarize } from '../harness/summary.js'
@@ -18,14 +18,8 @@ export const scale: Scenario = {
   name: 'scale',
   title: `${KEYS} hot keys, TTL 1 s, ${LOAD_MS} ms load, ${PER_SECOND_EACH} reads/s in each process; raw: cache-aside by hand`,
   unit: 'loads per key and TTL, the largest fleet',
-  async run(setting) {
-    const place = await openPlace({ rows: 10_000 })
-    try {
-      return await findings(place, await makeSlow(place, LOAD_MS), setting)
-    } finally {
-      await place.close()
-    }
-  },
+  run: (setting) =>
+    inPlace({ rows: 10_000 }, async (place) => findings(place, await makeSlow(place, LOAD_MS), setting)),
 }
 
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {

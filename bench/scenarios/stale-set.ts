@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { machineMs } from '../../src/core/clock.js'
 import { contestants } from '../harness/contestants.js'
 import { Worker } from '../harness/crew.js'
-import { type OpenPlace, openPlace } from '../harness/place.js'
+import { inPlace, type OpenPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
@@ -28,14 +28,8 @@ export const staleSet: Scenario = {
   name: 'stale-set',
   title: 'a SELECT sees the old row, another process writes it and invalidates, the reader stores what it saw',
   unit: `trials of ${TRIALS_A_ROUND} after which the old row was still served`,
-  async run(setting) {
-    const place = await openPlace({ rows: 40_000 })
-    try {
-      return await findings(place, await makeSlow(place, LOAD_MS), setting)
-    } finally {
-      await place.close()
-    }
-  },
+  run: (setting) =>
+    inPlace({ rows: 40_000 }, async (place) => findings(place, await makeSlow(place, LOAD_MS), setting)),
 }
 
 async function findings(place: OpenPlace, table: SlowTable, setting: Setting) {

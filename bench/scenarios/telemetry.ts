@@ -1,4 +1,4 @@
-import { openPlace } from '../harness/place.js'
+import { inPlace } from '../harness/place.js'
 import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { IN_FLIGHT } from './telemetry-contenders.js'
@@ -10,9 +10,8 @@ export const telemetry: Scenario = {
   name: 'telemetry',
   title: 'hits with `telemetry: false`, without an OpenTelemetry SDK, with metrics, with metrics and traces',
   unit: 'reads per second of processor time',
-  async run(setting) {
-    const place = await openPlace({ rows: 1_000 })
-    try {
+  run: (setting) =>
+    inPlace({ rows: 1_000 }, async (place) => {
       const throughput = await measureThroughput({
         place,
         setting,
@@ -32,8 +31,5 @@ export const telemetry: Scenario = {
           atLeast('in memory, metrics / off', 0.95, ratioOf(near, 'metrics') ?? 0),
         ],
       }
-    } finally {
-      await place.close()
-    }
-  },
+    }),
 }

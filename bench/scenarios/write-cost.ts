@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { outboxTable, outboxTables, stampTable } from '../../src/migrations.js'
-import { type OpenPlace, openPlace } from '../harness/place.js'
+import { inPlace, type OpenPlace } from '../harness/place.js'
 import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds, type Throughput } from '../harness/throughput.js'
 import { ROWS, TABLES, WORKLOADS } from './write-cost-contenders.js'
@@ -20,9 +20,8 @@ export const writeCost: Scenario = {
   name: 'write-cost',
   title: 'an update of one row by its key, on a table with the stamp, with stamp and outbox, and without',
   unit: 'updates/s',
-  async run(setting) {
-    const place = await openPlace({ rows: ROWS, settings: SETTINGS })
-    try {
+  run: (setting) =>
+    inPlace({ rows: ROWS, settings: SETTINGS }, async (place) => {
       await makeTables(place)
       const throughput = await measureThroughput({
         place,
@@ -43,10 +42,7 @@ export const writeCost: Scenario = {
           atLeast(`${comparison.label}, outbox`, 0.75, ratioOf(comparison, 'outbox') ?? 0),
         ]),
       }
-    } finally {
-      await place.close()
-    }
-  },
+    }),
 }
 
 function comparisonOf(throughput: Throughput, workload: string) {

@@ -1,4 +1,4 @@
-import { openPlace } from '../harness/place.js'
+import { inPlace } from '../harness/place.js'
 import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
 import { KEYS, WRITERS } from './write-contenders.js'
@@ -10,9 +10,8 @@ export const write: Scenario = {
   name: 'write',
   title: 'an update of one row by its key; raw: the same UPDATE through Kysely, on the same stamped table',
   unit: 'updates/s',
-  async run(setting) {
-    const place = await openPlace({ rows: KEYS })
-    try {
+  run: (setting) =>
+    inPlace({ rows: KEYS }, async (place) => {
       const throughput = await measureThroughput({
         place,
         setting,
@@ -32,8 +31,5 @@ export const write: Scenario = {
           atLeast(`${CONCURRENT}, corral / kysely`, 0.7, ratioOf(concurrent, 'corral') ?? 0),
         ],
       }
-    } finally {
-      await place.close()
-    }
-  },
+    }),
 }
