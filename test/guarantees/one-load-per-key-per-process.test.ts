@@ -2,11 +2,26 @@ import { describe, expect, it } from 'vitest'
 import { SourceError } from '../../src/core/errors.js'
 import { Fleet } from '../support/fleet.js'
 import { expectNothingLeft } from '../support/nothing-left.js'
+import type { ProcessModel } from '../support/process-model.js'
+import type { LoadPoint } from '../support/table-model.js'
 
 describe('one load per key per process', () => {
   expectNothingLeft()
 
   const READERS = 100
+
+  /** One reader loads, and the others come one after the other while its load stands at this point. */
+  async function readWhileLoading(fleet: Fleet, process: ProcessModel, point: LoadPoint): Promise<void> {
+    const select = fleet.table.pause(point)
+    const readings = [process.read('42')]
+    await select.reached
+    for (let i = 0; i < READERS; i++) {
+      readings.push(process.read('42'))
+      await fleet.clock.advance(1)
+    }
+    select.resume()
+    await Promise.all(readings)
+  }
 
   it('for readers of one tick', async () => {
     const fleet = new Fleet()
@@ -21,15 +36,7 @@ describe('one load per key per process', () => {
     const fleet = new Fleet()
     const process = fleet.start()
     fleet.table.put('42', 1)
-    const select = fleet.table.pause('after load')
-    const readings = [process.read('42')]
-    await select.reached
-    for (let i = 0; i < READERS; i++) {
-      readings.push(process.read('42'))
-      await fleet.clock.advance(1)
-    }
-    select.resume()
-    await Promise.all(readings)
+    await readWhileLoading(fleet, process, 'after load')
     expect(fleet.table.loads).toEqual(['42'])
   })
 
@@ -47,15 +54,7 @@ describe('one load per key per process', () => {
     const process = fleet.start()
     fleet.table.put('42', 1)
     process.cache.breakAlways('fail')
-    const select = fleet.table.pause('before load')
-    const readings = [process.read('42')]
-    await select.reached
-    for (let i = 0; i < READERS; i++) {
-      readings.push(process.read('42'))
-      await fleet.clock.advance(1)
-    }
-    select.resume()
-    await Promise.all(readings)
+    await readWhileLoading(fleet, process, 'before load')
     expect(fleet.table.loads).toEqual(['42', '42'])
     expect(fleet.table.overlapping).toEqual([])
   })

@@ -231,31 +231,30 @@ describe('QueryReader', () => {
       expect(process.events.of('fill').map(({ outcome }) => outcome)).toEqual(['fenced', 'filled'])
     })
 
-    it('lets nobody have its result who came after a write it may have missed', async () => {
+    /** What a read shows whose load is under way while `change` takes place, and one that comes afterwards. */
+    async function shownAround(change: (fleet: QueryFleet, process: QueryProcess) => Promise<unknown>) {
       const fleet = new QueryFleet()
       const process = new QueryProcess(fleet)
       const release = process.holdLoads()
       const early = process.read()
       await settle()
-      await fleet.write(2)
+      await change(fleet, process)
       const late = process.read()
       await settle()
       release()
-      expect([await early, await late]).toEqual([1, 2])
+      return [await early, await late]
+    }
+
+    it('lets nobody have its result who came after a write it may have missed', async () => {
+      expect(await shownAround((fleet) => fleet.write(2))).toEqual([1, 2])
     })
 
     it('gives its result to nobody who comes after an own write whose fence is pending', async () => {
-      const fleet = new QueryFleet()
-      const process = new QueryProcess(fleet)
-      const release = process.holdLoads()
-      const early = process.read()
-      await settle()
-      fleet.database.stars = 2
-      process.pending.add(TABLE)
-      const late = process.read()
-      await settle()
-      release()
-      expect([await early, await late]).toEqual([1, 2])
+      const shown = await shownAround(async (fleet, process) => {
+        fleet.database.stars = 2
+        process.pending.add(TABLE)
+      })
+      expect(shown).toEqual([1, 2])
     })
 
     it('waits for that of another process, and loads itself if a write came in between', async () => {
