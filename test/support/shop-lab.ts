@@ -26,7 +26,7 @@ export interface ShopDatabase {
 }
 
 /** A machine that runs other tests as well must not look like a cache that does not answer. */
-const PATIENT = { deadlineMs: 1_000 }
+const PATIENT = { deadlineMs: 1_000, fenceDeadlineMs: 2_000 }
 
 /** One instance of Corral, as one process of an application has it. */
 export interface ShopProcess {
