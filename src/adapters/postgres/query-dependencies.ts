@@ -15,6 +15,7 @@ import {
 import { type Constraint, constraintsOf, type Source } from './constrained-columns.js'
 import { aliasNameOf, childrenOf, rawTable, type TableName, tableNameOf } from './operation-tree.js'
 import { readRawSql } from './raw-sql.js'
+import { isCurrentTime } from './sql-functions.js'
 
 /** One place at which a query reads a table. */
 export interface TableUse {
@@ -65,7 +66,6 @@ const WRITES: Record<string, string> = {
   MergeQueryNode: 'MERGE',
 }
 const PLAIN_FUNCTION = /^[a-z_][\w$]*(?:\.[a-z_][\w$]*)?$/i
-const CHANGING_TEXTS = new Set(['now', 'today', 'tomorrow', 'yesterday'])
 
 /**
  * Reads a query's dependencies off its operation tree, as `compile().query` gives it: transformed by all plugins, so the names
@@ -192,7 +192,7 @@ class Reading {
   #visitCast(node: OperationNode): void {
     for (const child of childrenOf(node)) {
       if (!ValueNode.is(child) || typeof child.value !== 'string') continue
-      if (!CHANGING_TEXTS.has(child.value.trim().toLowerCase())) continue
+      if (!isCurrentTime(child.value)) continue
       this.#changing ??= `it casts '${child.value.trim()}', which depends on the time`
     }
   }

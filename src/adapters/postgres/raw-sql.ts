@@ -1,6 +1,6 @@
 import { AliasNode, type OperationNode, type RawNode, TableNode } from 'kysely'
 import { isSubquery } from './operation-tree.js'
-import { SESSION_WORDS } from './sql-functions.js'
+import { isCurrentTime, SESSION_WORDS } from './sql-functions.js'
 import { type Token, tokensOf } from './sql-tokens.js'
 
 /** What raw SQL inside a query does, as far as its text tells. */
@@ -18,8 +18,6 @@ export interface RawFindings {
 /** Functions whose arguments are separated by key words, `from` among them. */
 const FROM_IN_ARGUMENTS = new Set(['extract', 'substring', 'trim', 'overlay', 'position'])
 const WRITING = new Set(['insert', 'update', 'delete', 'merge', 'truncate', 'into'])
-/** Spellings of times that Postgres reads as the current one when it casts them. */
-const CHANGING_TEXTS = new Set(['now', 'today', 'tomorrow', 'yesterday'])
 
 /** Reads raw SQL word by word. What is not surely harmless is reported; nothing is executed. */
 export function readRawSql(raw: RawNode): RawFindings {
@@ -68,7 +66,7 @@ class RawReading {
     /** The word in front of each open parenthesis. */
     const openers: (string | undefined)[] = []
     this.#tokens.forEach((token, at) => {
-      if (token.kind === 'text' && CHANGING_TEXTS.has(token.text.trim().toLowerCase())) {
+      if (token.kind === 'text' && isCurrentTime(token.text)) {
         this.#changing ??= `raw SQL contains '${token.text}', which depends on the time`
       }
       if (token.kind === 'sign' && token.text === '(') openers.push(wordAt(this.#tokens, at - 1))

@@ -9,6 +9,17 @@ export const SESSION_WORDS: ReadonlySet<string> = new Set([
   ...['current_user', 'session_user', 'current_role', 'user', 'current_catalog', 'current_schema', 'system_user'],
 ])
 
+const CURRENT_DAYS: ReadonlySet<string> = new Set(['now', 'today', 'tomorrow', 'yesterday'])
+/** What may stand beside one of them: a time of the day, a zone by its distance. */
+const TIME_OF_DAY = /^(?:[\d:.+-]+(?:am|pm|z)?|am|pm|allballs|z|utc|gmt)$/
+
+/** Whether Postgres makes another time of this text each time, where it is read as one. */
+export function isCurrentTime(text: string): boolean {
+  const words = text.trim().toLowerCase().split(/\s+/)
+  const days = words.filter((word) => CURRENT_DAYS.has(word))
+  return days.length > 0 && words.every((word) => CURRENT_DAYS.has(word) || TIME_OF_DAY.test(word))
+}
+
 /**
  * Functions whose result differs from call to call, from session to session or with time, though the catalog may call them
  * stable. No statement of tables makes a result of theirs fit to be kept.

@@ -114,7 +114,8 @@ const waits = new WeakMap<RedisConnection, Promise<void>>()
 /** Resolves once the connection can take commands; rejects when it will not do so by itself. The caller bounds the wait. */
 export function whenReady(connection: RedisConnection): Promise<void> {
   if (connection.status === 'ready') return Promise.resolve()
-  if (connection.status === 'end') return Promise.reject(new CacheUnavailableError('connection is closed'))
+  if (connection.status === 'end')
+    return Promise.reject(new CacheUnavailableError('connect', 'the connection is closed'))
   const current = waits.get(connection)
   if (current) return current
   const wait = new Promise<void>((resolve, reject) => {
@@ -126,7 +127,7 @@ export function whenReady(connection: RedisConnection): Promise<void> {
       act()
     }
     const onReady = settle(resolve)
-    const onEnd = settle(() => reject(new CacheUnavailableError('connection was lost')))
+    const onEnd = settle(() => reject(new CacheUnavailableError('connect', 'the connection was lost')))
     connection.on('ready', onReady)
     connection.on('end', onEnd)
     connection.on('close', onEnd)

@@ -16,7 +16,9 @@ export function explainCommand(frame: CommandFrame): Command {
         const choice = chooseRepository(inside, name)
         const explanation = await choice.repository.explain(idFrom(choice, id))
         const drifted = [explanation.l2, ...explanation.copies.map(({ entry }) => entry)].some(isDrift)
-        return { json: explanation, text: explanationText(explanation), exit: drifted ? 'found' : 'done' }
+        const isAway = explanation.l2.state === 'unavailable'
+        const exit = drifted ? 'found' : isAway ? 'unavailable' : 'done'
+        return { json: explanation, text: explanationText(explanation), exit }
       }),
     )
 }
@@ -31,8 +33,13 @@ export function explanationText(explanation: Explanation): string {
   const rows = [
     ['row', database.exists ? `version ${database.version ?? 'none'}` : 'does not exist'],
     ['cache', entryText(l2)],
-    ['fence', fence ?? 'none'],
-    ['lease', lease ? `held for another ${lease.remainingMs} ms` : 'none'],
+    // Of a cache that does not answer nobody knows.
+    ...(l2.state === 'unavailable'
+      ? []
+      : [
+          ['fence', fence ?? 'none'],
+          ['lease', lease ? `held for another ${lease.remainingMs} ms` : 'none'],
+        ]),
     ...(failure === null ? [] : [['last load', `failed with ${failure}`]]),
     ...(floor === null ? [] : [['floor', floor.version]]),
     ...copies.map((copy, at) => [`copy ${at}`, entryText(copy.entry)]),

@@ -36,6 +36,14 @@ describe('corral explain', () => {
     expect(drifted.out).toMatch(/^cache .*DIFFERS FROM THE ROW$/m)
   })
 
+  it('says nothing of a cache that does not answer, and fails', async () => {
+    const { corral } = shop.start({ redisUrl: 'redis://127.0.0.1:1' })
+    const { exitCode, out } = await runCli(corral, ['explain', 'products', '5'])
+    expect(exitCode).toBe(4)
+    expect(out).toMatch(/^cache {2}does not answer$/m)
+    expect(out).not.toMatch(/^(fence|lease)/m)
+  })
+
   it.each([
     [['explain', 'orders', '1'], 'no repository orders: there are products'],
     [
