@@ -33,7 +33,10 @@ export class CorralError extends Error {
 /** An option, a table or a connection is not what Corral needs. Thrown at start, or by the first call on a table. */
 export class ConfigError extends CorralError {
   constructor(option: string, expected: string, found: unknown) {
-    super('CONFIG_INVALID', `option \`${option}\`: expected ${expected}, found ${describe(found)}`)
+    super(
+      'CONFIG_INVALID',
+      `option \`${option}\`: expected ${expected}, found ${isSecret(found) ? 'a connection string' : describe(found)}`,
+    )
   }
 }
 
@@ -126,6 +129,11 @@ function reasonOf(cause: unknown): string {
   // Where a host has several addresses Node tries each, and leaves it to the errors inside to say why none was reached.
   const [first] = cause instanceof AggregateError ? cause.errors : []
   return cause.message || (first instanceof Error ? first.message : cause.name)
+}
+
+/** Whether an option was given what says where a server is and, often, with which password: a URL, or what libpq takes. */
+function isSecret(found: unknown): boolean {
+  return typeof found === 'string' && /^[a-z][a-z0-9+.-]*:\/\/|\bpassword\s*=/i.test(found)
 }
 
 /** Says what was found without ever printing more than its type and a short form. */

@@ -16,10 +16,7 @@ const create = (options: object) => createCorral({ db, namespace: 'shop', ...opt
 describe('createCorral', () => {
   it.each([
     [{ db: undefined }, 'option `db`: expected a Kysely instance for Postgres, found undefined'],
-    [
-      { db: 'postgres://localhost' },
-      'option `db`: expected a Kysely instance for Postgres, found "postgres://localhost"',
-    ],
+    [{ db: 'postgres://localhost' }, 'option `db`: expected a Kysely instance for Postgres, found a connection string'],
     [
       { namespace: undefined },
       'option `namespace`: expected 1 to 64 letters, digits, `_`, `.` or `-`, found undefined',
@@ -27,7 +24,7 @@ describe('createCorral', () => {
     [{ namespace: 'a:b' }, 'option `namespace`: expected 1 to 64 letters, digits, `_`, `.` or `-`, found "a:b"'],
     [
       { redis: 'redis://localhost' },
-      'option `redis`: expected an ioredis `Redis` or `Cluster` instance, found "redis://localhost"',
+      'option `redis`: expected an ioredis `Redis` or `Cluster` instance, found a connection string',
     ],
     [{ redis: {} }, 'option `redis`: expected an ioredis `Redis` or `Cluster` instance, found an object (Object)'],
     [

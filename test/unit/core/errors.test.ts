@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { SourceError } from '../../../src/core/errors.js'
+import { ConfigError, SourceError } from '../../../src/core/errors.js'
 
 it.each([
   ['an error', new Error('no route to host'), 'no route to host'],
@@ -14,4 +14,14 @@ it.each([
   const error = new SourceError('load of public.products', cause)
   expect(error.message).toBe(`load of public.products failed at the database: ${reason}`)
   expect(error.cause).toBe(cause)
+})
+
+it.each([
+  'postgres://app:hunter2@db.internal/shop',
+  'rediss://:hunter2@cache.internal:6379',
+  'host=db.internal password=hunter2',
+])('an option that was given a connection string does not repeat it', (found) => {
+  expect(new ConfigError('db', 'a Kysely instance', found).message).toBe(
+    'option `db`: expected a Kysely instance, found a connection string',
+  )
 })
