@@ -111,7 +111,15 @@ export class OutboxSource implements ChangeSource {
 
   async prune(keepMs: number): Promise<void> {
     const prune = sql.raw(`${CORRAL_SCHEMA}.prune_outbox`)
-    await this.#database.run('pruning the outbox', sql`select ${prune}(${keepMs} * interval '1 millisecond')`)
+    const call = sql`select ${prune}(${keepMs} * interval '1 millisecond')`
+    // The database's default may be another level.
+    await this.#database.run('pruning the outbox', {
+      execute: (db) =>
+        db
+          .transaction()
+          .setIsolationLevel('read committed')
+          .execute((tx) => call.execute(tx)),
+    })
   }
 
   describe(entity: string, columns: readonly string[]): Promise<ChangedTable> {

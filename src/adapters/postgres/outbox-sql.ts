@@ -122,6 +122,9 @@ function createPruneFunction(): string {
       if keep < interval '1 minute' then
         raise exception 'corral: what was relayed in the last minutes may have to be relayed again: keep % is less than a minute', keep;
       end if;
+      if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'corral: prune_outbox must see what was committed while it waited: call it in a transaction that is read committed';
+      end if;
       -- Two at a time could both end the turn, and its ids would be drawn twice.
       if not pg_try_advisory_xact_lock(${PRUNE_LOCK}) then
         return 0;

@@ -394,6 +394,15 @@ describe('pruning', () => {
     expect(await rowsIn(0)).toBe(0)
   })
 
+  it('is only done where what was committed meanwhile is seen: a writer may commit between its two looks', async () => {
+    const session = await lab.session()
+    for (const level of ['repeatable read', 'serializable']) {
+      await session.run(`begin isolation level ${level}`)
+      await expect(session.run('select corral.prune_outbox()'), level).rejects.toThrow('read committed')
+      await session.run('rollback')
+    }
+  })
+
   it('waits for no writer', async () => {
     await writeOld()
     const writer = await lab.session()
