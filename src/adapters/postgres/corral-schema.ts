@@ -45,9 +45,18 @@ export function triggerFunction(
     returns trigger language plpgsql ${attributes} as ${dollarQuote(body)}`
 }
 
+/** Hex digits of the digest in a function's name. */
+const DIGEST_DIGITS = 8
+
+/** An SQL condition: the function of this name was made for the table that is called so, and not for one that was renamed since. */
+export function isFunctionOf(entity: string, functionNamed: string): string {
+  const digest = `left(encode(sha256(convert_to(${entity}, 'UTF8')), 'hex'), ${DIGEST_DIGITS})`
+  return `right(${functionNamed}, ${DIGEST_DIGITS + 1}) = '_' || ${digest}`
+}
+
 /** One function for each table, so that its columns are named in plain SQL. The digest tells apart names that had to be cut. */
 export function functionName(schema: string, table: string, role: string): string {
-  const digest = createHash('sha256').update(`${schema}.${table}`).digest('hex').slice(0, 8)
+  const digest = createHash('sha256').update(`${schema}.${table}`).digest('hex').slice(0, DIGEST_DIGITS)
   let start = table
   while (Buffer.byteLength(`${start}_${role}_${digest}`) > LONGEST_NAME) start = [...start].slice(0, -1).join('')
   return name(`${start}_${role}_${digest}`)

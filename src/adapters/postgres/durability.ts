@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { ConfigError, SourceError } from '../../core/errors.js'
 import type { AnyDatabase } from './catalog-query.js'
+import { isFunctionOf } from './corral-schema.js'
 import { CORRAL_SCHEMA, OUTBOX_TRIGGER } from './outbox-sql.js'
 import { PUBLICATION } from './slot-sql.js'
 
@@ -12,8 +13,8 @@ export type Durability = 'outbox' | 'slot' | 'ttl-only'
 
 /**
  * Looks whether a relay is told of the table: its outbox triggers are there and always fire, or it is published to the slot. Where the
- * namespace's relay has said which of the two it reads, only that counts. An UNLOGGED table counts as not told of: a crash of the server empties
- * it, and fires no trigger. @throws SourceError
+ * namespace's relay has said which of the two it reads, only that counts. Not told of are also an UNLOGGED table, which a crash of the server empties
+ * without firing a trigger, and one that was renamed, of which its triggers tell under the former name. @throws SourceError
  */
 export async function readDurability(db: AnyDatabase, namespace: string, entity: string): Promise<Durability> {
   const [found] = await readEach(db, namespace, [entity])
@@ -40,14 +41,17 @@ async function readEach(
   // The publication's tables as the catalog has them: a role that reads the cache need not read anything of the relay's.
   const rows = await run<{ triggers: string; published: string; alone: string }>(
     db,
-    sql`select (select count(*) from pg_trigger g where g.tgrelid = c.oid and g.tgenabled = 'A'
-          and g.tgname in (${`${OUTBOX_TRIGGER}_row`}, ${`${OUTBOX_TRIGGER}_truncate`}))::text as triggers,
+    sql`select (select count(*) from pg_trigger g join pg_proc p on p.oid = g.tgfoid where g.tgrelid = c.oid and g.tgenabled = 'A'
+          and g.tgname in (${`${OUTBOX_TRIGGER}_row`}, ${`${OUTBOX_TRIGGER}_truncate`})
+          and ${sql.raw(isFunctionOf('whole.entity', 'p.proname'))})::text as triggers,
         (select count(*) from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
           where p.pubname = ${PUBLICATION} and r.prrelid = c.oid)::text as published,
         coalesce(c.relkind = 'p' or c.relkind = 'r' and not c.relhassubclass, false)::text as alone
       from json_array_elements_text(${names}::json) as wanted(entity)
         left join (pg_class c join pg_namespace n on n.oid = c.relnamespace)
-          on n.nspname || '.' || c.relname = wanted.entity and c.relpersistence = 'p'`,
+          on n.nspname || '.' || c.relname = wanted.entity and c.relpersistence = 'p'
+        left join lateral (select s.nspname || '.' || r.relname as entity from pg_class r join pg_namespace s on s.oid = r.relnamespace
+          where r.oid = coalesce(pg_partition_root(c.oid), c.oid)) whole on true`,
   )
   return rows.map(({ triggers, published, alone }) => {
     if (heirs === 'alone' && alone !== 'true') return 'ttl-only'

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
-import { readDurability } from '../../../src/adapters/postgres/durability.js'
+import { areRelayed, readDurability } from '../../../src/adapters/postgres/durability.js'
 import {
   type OutboxTableOptions,
   outboxTable,
@@ -238,6 +238,7 @@ describe('the outbox of a partitioned table', () => {
     expect((await told()).map((line) => line.slice(0, 5)).sort()).toEqual(['d 2|1', 'u 9|1'])
     await lab.run('truncate products_1')
     expect(await told()).toEqual(['t'])
+    expect(await areRelayed(lab.db, 'shop', ['public.products', 'public.products_1'])).toBe(true)
     await lab.run(
       'create table products_3 partition of products for values in (3); insert into products_3 values (7, 3)',
     )
@@ -250,6 +251,17 @@ it('is not relied on for an unlogged table, which a crash empties without a word
   expect(await readDurability(lab.db, 'shop', 'public.products')).toBe('outbox')
   await lab.run('alter table products set unlogged')
   expect(await readDurability(lab.db, 'shop', 'public.products')).toBe('ttl-only')
+})
+
+it('is not relied on for a table that was renamed, of which its triggers tell under the former name', async () => {
+  await watch()
+  for (const rename of ['products rename to goods', 'goods set schema sales']) {
+    await lab.run(`create schema if not exists sales; alter table ${rename}`)
+    const entity = rename.startsWith('goods') ? 'sales.goods' : 'public.goods'
+    expect(await readDurability(lab.db, 'shop', entity), rename).toBe('ttl-only')
+  }
+  await lab.run(`alter table sales.goods set schema public; alter table goods rename to products`)
+  expect(await readDurability(lab.db, 'shop', 'public.products')).toBe('outbox')
 })
 
 describe('up and down', () => {
