@@ -71,7 +71,7 @@ export class SlotTables {
     }
   }
 
-  /** `foreign`: not one of ours. `unknown`: nobody can say any more, because it is gone. */
+  /** `foreign`: not one of ours any more. `unknown`: it is gone, or is published under a name that no migration has written down. */
   async find(relation: SlotRelation): Promise<SlotTable | 'unknown' | 'foreign'> {
     const known = this.#known.get(relation)
     if (known !== undefined) return known
@@ -93,7 +93,9 @@ export class SlotTables {
               where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped))::text
           from pg_class c join pg_namespace n on n.oid = c.relnamespace join ${tables} t on t.entity = n.nspname || '.' || c.relname
           where c.oid = coalesce(pg_partition_root(${oid}::oid::regclass), ${oid}::oid)),
-        (select 'foreign' from pg_class where oid = ${oid}::oid)) as answer`,
+        (select case when exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+            where p.pubname = ${PUBLICATION} and r.prrelid = coalesce(pg_partition_root(${oid}::oid::regclass), ${oid}::oid)) then 'unknown' else 'foreign' end
+          from pg_class where oid = ${oid}::oid)) as answer`,
     )
     const answer = row?.answer ?? 'unknown'
     if (answer === 'unknown' || answer === 'foreign') return answer

@@ -105,6 +105,17 @@ describe('what the slot tells', () => {
     })
   })
 
+  it('of a table that was renamed is one event: under its former name nobody would look for it', async () => {
+    await leading(lab.feed(), async (source) => {
+      await lab.run('alter table products rename to goods')
+      await lab.run('insert into goods (id) values (1)')
+      expect(told(await readAll(source))).toEqual(['bulk public.goods'])
+      await lab.run('alter table goods rename to products')
+      await lab.run('insert into products (id) values (2)')
+      expect(told(await readAll(source))).toHaveLength(1)
+    })
+  })
+
   it('comes in pages', async () => {
     await leading(lab.feed({ pageRows: 10 }), async (source) => {
       await readAll(source)
