@@ -99,8 +99,8 @@ export interface Assembly {
   leastDurability(): Durability
   /** Has to be waited for before the first read: what the database alone knows of the cache. @throws SourceError */
   ready(): Promise<void>
-  /** A table was opened. @throws SourceError */
-  opened(entity: string): Promise<void>
+  /** A table was opened, to be looked up by these lists of columns. @throws SourceError */
+  opened(entity: string, lookups: readonly string[]): Promise<void>
   /** How far behind the database the cache is at most; undefined: nobody has asked lately, or nobody can say. */
   watermarkAgeMs(): number | undefined
   /** Makes everything stored until now a miss. @throws SourceError, ConfigError */
@@ -240,9 +240,12 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       )
       return ready
     },
-    async opened(entity) {
-      const found = await readDurability(db, namespace, entity)
-      if (durability.get(entity) !== found) emit({ type: 'durability', entity, durability: found })
+    async opened(entity, lookups) {
+      const found = await readDurability(db, namespace, entity, lookups)
+      const known = durability.get(entity)
+      // Another repository of the table may be looked up by more.
+      if (known === found || known === 'ttl-only') return
+      emit({ type: 'durability', entity, durability: found })
       durability.set(entity, found)
     },
     watermarkAgeMs() {

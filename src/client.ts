@@ -256,7 +256,11 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
         await assembly.ready()
         const opened = await CachedTable.open(assembly.table, tableOptions)
         if (tableOptions.loadFrom === 'replica') assembly.table.replica?.start()
-        await assembly.opened(opened.facts.entity)
+        const { entity, unique: lookups } = opened.facts
+        await assembly.opened(
+          entity,
+          lookups.map((columns) => columns.map(({ column }) => column).join(',')),
+        )
         return opened
       }
       const opener = openOnce(open, assertOpen)

@@ -14,10 +14,18 @@ export type Durability = 'outbox' | 'slot' | 'ttl-only'
 /**
  * Looks whether a relay is told of the table: its outbox triggers are there and always fire, or it is published to the slot. Where the
  * namespace's relay has said which of the two it reads, only that counts. Not told of are also an UNLOGGED table, which a crash of the server empties
- * without firing a trigger, and one that was renamed, of which its triggers tell under the former name. @throws SourceError
+ * without firing a trigger, and one that was renamed, of which its triggers tell under the former name.
+ *
+ * @param lookups column lists by which rows are looked up, each joined by commas: triggers that do not tell of one leave its absences in the cache.
+ * @throws SourceError
  */
-export async function readDurability(db: AnyDatabase, namespace: string, entity: string): Promise<Durability> {
-  const [found] = await readEach(db, namespace, [entity])
+export async function readDurability(
+  db: AnyDatabase,
+  namespace: string,
+  entity: string,
+  lookups: readonly string[] = [],
+): Promise<Durability> {
+  const [found] = await readEach(db, namespace, [entity], { lookups })
   return found ?? 'ttl-only'
 }
 
@@ -26,7 +34,7 @@ export async function readDurability(db: AnyDatabase, namespace: string, entity:
  * by their own triggers or publication, or not at all (partitions are with their table). @throws SourceError
  */
 export async function areRelayed(db: AnyDatabase, namespace: string, entities: readonly string[]): Promise<boolean> {
-  const found = new Set(await readEach(db, namespace, entities, 'alone'))
+  const found = new Set(await readEach(db, namespace, entities, { heirs: 'alone' }))
   return found.size <= 1 && !found.has('ttl-only')
 }
 
@@ -34,7 +42,7 @@ async function readEach(
   db: AnyDatabase,
   namespace: string,
   entities: readonly string[],
-  heirs: 'any' | 'alone' = 'any',
+  { heirs = 'any', lookups = [] }: { readonly heirs?: 'any' | 'alone'; readonly lookups?: readonly string[] },
 ): Promise<Durability[]> {
   const names = JSON.stringify(entities)
   const source = await readSource(db, namespace)
@@ -43,7 +51,10 @@ async function readEach(
     db,
     sql`select (select count(*) from pg_trigger g join pg_proc p on p.oid = g.tgfoid where g.tgrelid = c.oid and g.tgenabled = 'A'
           and g.tgname in (${`${OUTBOX_TRIGGER}_row`}, ${`${OUTBOX_TRIGGER}_truncate`})
-          and ${sql.raw(isFunctionOf('whole.entity', 'p.proname'))})::text as triggers,
+          and ${sql.raw(isFunctionOf('whole.entity', 'p.proname'))}
+          and (g.tgname <> ${`${OUTBOX_TRIGGER}_row`} or not exists (
+            select from json_array_elements_text(${JSON.stringify(lookups)}::json) as lookup(columns)
+            where strpos(p.prosrc, 'json_build_array(' || quote_literal(columns) || ',') = 0)))::text as triggers,
         (select count(*) from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
           where p.pubname = ${PUBLICATION} and r.prrelid = c.oid)::text as published,
         coalesce(c.relkind = 'p' or c.relkind = 'r' and not c.relhassubclass, false)::text as alone

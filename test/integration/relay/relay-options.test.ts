@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { pruneTombstones } from '../../../src/adapters/postgres/prune-tombstones.js'
 import { isCorralError } from '../../../src/core/errors.js'
 import { guardKey } from '../../../src/core/key.js'
+import { outboxTable } from '../../../src/migrations.js'
 import { startRelay } from '../../../src/relay-process.js'
 import { startRedis } from '../../support/servers/redis.js'
 import { waitUntil } from '../../support/servers/wait.js'
@@ -53,6 +54,22 @@ describe('bounded reads', () => {
     for (let reads = 0; reads < 3; reads++) await cheap(undefined, BOUND)
     expect(reader.events.count('load')).toBe(6)
     expect(reader.events.count('hit')).toBe(0)
+  })
+
+  it('of a table whose triggers do not tell of its lookups are answered by the database', async () => {
+    const other = await openRelayedShop()
+    const db = openShopDatabase(other.databaseUrl, 1)
+    onTestFinished(() => db.destroy())
+    await outboxTable({ table: 'products', key: 'id', unique: ['slug'] }).up(db)
+    await untilLeads(other.start({ relay: { pollMs: 20 } }))
+    await untilCaughtUp(other)
+    const reader = other.start()
+    for (let reads = 0; reads < 3; reads++) {
+      await reader.products.findBy({ slug_key: 'nobody' }, BOUND)
+      await reader.products.findBy({ slug_key: 'nobody' })
+    }
+    expect(reader.corral.stats().durability).toBe('ttl-only')
+    expect(reader.events.of('miss').filter(({ reason }) => reason === 'unproven').length).toBeGreaterThanOrEqual(2)
   })
 
   it.each([
