@@ -6,6 +6,7 @@ import { MemoryLockHints } from './adapters/memory/lock-hints.js'
 import { MemoryStore } from './adapters/memory/memory-store.js'
 import { OtelTelemetry } from './adapters/otel/otel-telemetry.js'
 import { resolveTelemetry, type TelemetryOptions } from './adapters/otel/telemetry-options.js'
+import type { TableFacts } from './adapters/postgres/catalog.js'
 import { type Durability, raiseEpoch, readDurability, readEpoch } from './adapters/postgres/durability.js'
 import { PostgresLockTokens } from './adapters/postgres/lock-tokens.js'
 import { OutboxFeed } from './adapters/postgres/outbox-feed.js'
@@ -99,8 +100,8 @@ export interface Assembly {
   leastDurability(): Durability
   /** Has to be waited for before the first read: what the database alone knows of the cache. @throws SourceError */
   ready(): Promise<void>
-  /** A table was opened, to be looked up by these lists of columns. @throws SourceError */
-  opened(entity: string, lookups: readonly string[]): Promise<void>
+  /** A table was opened. @throws SourceError */
+  opened(facts: TableFacts): Promise<void>
   /** How far behind the database the cache is at most; undefined: nobody has asked lately, or nobody can say. */
   watermarkAgeMs(): number | undefined
   /** Makes everything stored until now a miss. @throws SourceError, ConfigError */
@@ -240,10 +241,11 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       )
       return ready
     },
-    async opened(entity, lookups) {
-      const found = await readDurability(db, namespace, entity, lookups)
+    async opened(facts) {
+      const { entity } = facts
+      const found = await readDurability(db, namespace, facts)
       const known = durability.get(entity)
-      // Another repository of the table may be looked up by more.
+      // Another repository of the table may know it by more.
       if (known === found || known === 'ttl-only') return
       emit({ type: 'durability', entity, durability: found })
       durability.set(entity, found)

@@ -256,11 +256,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
         await assembly.ready()
         const opened = await CachedTable.open(assembly.table, tableOptions)
         if (tableOptions.loadFrom === 'replica') assembly.table.replica?.start()
-        const { entity, unique: lookups } = opened.facts
-        await assembly.opened(
-          entity,
-          lookups.map((columns) => columns.map(({ column }) => column).join(',')),
-        )
+        await assembly.opened(opened.facts)
         return opened
       }
       const opener = openOnce(open, assertOpen)

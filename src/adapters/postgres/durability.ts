@@ -1,8 +1,11 @@
 import { sql } from 'kysely'
 import { ConfigError, SourceError } from '../../core/errors.js'
+import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { isFunctionOf } from './corral-schema.js'
+import type { KeyColumn } from './key-column.js'
 import { CORRAL_SCHEMA, OUTBOX_TRIGGER } from './outbox-sql.js'
+import { tellingOf } from './outbox-triggers-sql.js'
 import { PUBLICATION } from './slot-sql.js'
 
 /**
@@ -14,20 +17,19 @@ export type Durability = 'outbox' | 'slot' | 'ttl-only'
 /**
  * Looks whether a relay is told of the table: its outbox triggers are there and always fire, or it is published to the slot. Where the
  * namespace's relay has said which of the two it reads, only that counts. Not told of are also an UNLOGGED table, which a crash of the server empties
- * without firing a trigger, and one that was renamed, of which its triggers tell under the former name.
- *
- * @param lookups column lists by which rows are looked up, each joined by commas: triggers that do not tell of one leave its absences in the cache.
- * @throws SourceError
+ * without firing a trigger, one that was renamed, of which its triggers tell under the former name, and one whose triggers know its rows by another
+ * key, version or lookups than the repository does. @throws SourceError
  */
-export async function readDurability(
-  db: AnyDatabase,
-  namespace: string,
-  entity: string,
-  lookups: readonly string[] = [],
-): Promise<Durability> {
-  const [found] = await readEach(db, namespace, [entity], { lookups })
+export async function readDurability(db: AnyDatabase, namespace: string, table: ToldTable): Promise<Durability> {
+  const { entity, key, version, unique = [] } = table
+  const namesOf = (columns: readonly KeyColumn[]) => columns.map(({ column }) => column)
+  const known = key && { key: namesOf(key), version: version?.column, unique: unique.map(namesOf) }
+  const [found] = await readEach(db, namespace, [entity], { told: known ? tellingOf(known) : [] })
   return found ?? 'ttl-only'
 }
+
+/** A table as a repository knows it. Without a key: whatever it is known by. */
+export type ToldTable = Pick<TableFacts, 'entity'> & Partial<Pick<TableFacts, 'key' | 'version' | 'unique'>>
 
 /**
  * Whether every change of all these reaches the cache by one and the same way: they are tables, and none has heirs, which are told of
@@ -42,7 +44,7 @@ async function readEach(
   db: AnyDatabase,
   namespace: string,
   entities: readonly string[],
-  { heirs = 'any', lookups = [] }: { readonly heirs?: 'any' | 'alone'; readonly lookups?: readonly string[] },
+  { heirs = 'any', told = [] }: { readonly heirs?: 'any' | 'alone'; readonly told?: readonly string[][] },
 ): Promise<Durability[]> {
   const names = JSON.stringify(entities)
   const source = await readSource(db, namespace)
@@ -53,8 +55,8 @@ async function readEach(
           and g.tgname in (${`${OUTBOX_TRIGGER}_row`}, ${`${OUTBOX_TRIGGER}_truncate`})
           and ${sql.raw(isFunctionOf('whole.entity', 'p.proname'))}
           and (g.tgname <> ${`${OUTBOX_TRIGGER}_row`} or not exists (
-            select from json_array_elements_text(${JSON.stringify(lookups)}::json) as lookup(columns)
-            where strpos(p.prosrc, 'json_build_array(' || quote_literal(columns) || ',') = 0)))::text as triggers,
+            select from json_array_elements(${JSON.stringify(told)}::json) as list(pieces) where not exists (
+              select from json_array_elements_text(pieces) as one(piece) where strpos(p.prosrc, piece) > 0))))::text as triggers,
         (select count(*) from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
           where p.pubname = ${PUBLICATION} and r.prrelid = c.oid)::text as published,
         coalesce(c.relkind = 'p' or c.relkind = 'r' and not c.relhassubclass, false)::text as alone

@@ -115,6 +115,19 @@ function createRowFunction(table: OutboxTable): string {
   return triggerFunction({ ...table, corralSchema: CORRAL_SCHEMA }, 'outbox', 'security definer', body)
 }
 
+/**
+ * Pieces of the body that a row's trigger has if it tells of rows as they are known to somebody: of each list one of them. A version that is not
+ * told ends every entry of the row, so that does, too.
+ */
+export function tellingOf(known: Pick<OutboxTable, 'key' | 'version' | 'unique'>): string[][] {
+  const key = keyOf(known, 'NEW')
+  const withVersion = (version: string | undefined) => `${key}, ${versionOf({ version }, 'NEW', false)}`
+  return [
+    known.version === undefined ? [key] : [withVersion(known.version), withVersion(undefined)],
+    ...known.unique.map((columns) => [named(columns, 'NEW')]),
+  ]
+}
+
 function createTruncateFunction(table: OutboxTable): string {
   const body = `
     declare
@@ -208,12 +221,12 @@ function text(row: string, column: string): string {
   return `${row}.${name(column)}::pg_catalog.text collate pg_catalog."C"`
 }
 
-function keyOf({ key }: OutboxTable, row: string): string {
+function keyOf({ key }: Pick<OutboxTable, 'key'>, row: string): string {
   return `array[${key.map((part) => text(row, part)).join(', ')}]`
 }
 
 /** After a delete: the least stamp a row will have that comes back under the key. */
-function versionOf({ version }: OutboxTable, row: string, gone: boolean): string {
+function versionOf({ version }: Pick<OutboxTable, 'version'>, row: string, gone: boolean): string {
   if (version === undefined) return 'null'
   return `${row}.${name(version)}::pg_catalog.int8${gone ? ' operator(pg_catalog.+) 1' : ''}`
 }

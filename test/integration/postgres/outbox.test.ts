@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { readTable } from '../../../src/adapters/postgres/catalog.js'
 import { areRelayed, readDurability } from '../../../src/adapters/postgres/durability.js'
 import {
   type OutboxTableOptions,
@@ -248,9 +249,9 @@ describe('the outbox of a partitioned table', () => {
 
 it('is not relied on for an unlogged table, which a crash empties without a word', async () => {
   await watch()
-  expect(await readDurability(lab.db, 'shop', 'public.products')).toBe('outbox')
+  expect(await readDurability(lab.db, 'shop', { entity: 'public.products' })).toBe('outbox')
   await lab.run('alter table products set unlogged')
-  expect(await readDurability(lab.db, 'shop', 'public.products')).toBe('ttl-only')
+  expect(await readDurability(lab.db, 'shop', { entity: 'public.products' })).toBe('ttl-only')
 })
 
 it('is not relied on for a table that was renamed, of which its triggers tell under the former name', async () => {
@@ -258,10 +259,28 @@ it('is not relied on for a table that was renamed, of which its triggers tell un
   for (const rename of ['products rename to goods', 'goods set schema sales']) {
     await lab.run(`create schema if not exists sales; alter table ${rename}`)
     const entity = rename.startsWith('goods') ? 'sales.goods' : 'public.goods'
-    expect(await readDurability(lab.db, 'shop', entity), rename).toBe('ttl-only')
+    expect(await readDurability(lab.db, 'shop', { entity }), rename).toBe('ttl-only')
   }
   await lab.run(`alter table sales.goods set schema public; alter table goods rename to products`)
-  expect(await readDurability(lab.db, 'shop', 'public.products')).toBe('outbox')
+  expect(await readDurability(lab.db, 'shop', { entity: 'public.products' })).toBe('outbox')
+})
+
+it.each<[string, Partial<OutboxTableOptions>, 'outbox' | 'ttl-only']>([
+  ['as the repository', {}, 'outbox'],
+  ['by a key in another order', { key: ['shop', 'id'] }, 'ttl-only'],
+  ['by a part of the key', { key: 'id' }, 'ttl-only'],
+  ['by a version of its own', { version: 'price' }, 'ttl-only'],
+  ['by no version, which ends every entry of a row', { version: false }, 'outbox'],
+  ['without one of the lookups', { unique: ['slug'] }, 'ttl-only'],
+  ['with a lookup in another order', { unique: ['slug', ['price', 'slug']] }, 'ttl-only'],
+  ['with more lookups', { unique: ['slug', ['slug', 'price'], 'price'] }, 'outbox'],
+])('is relied on for triggers that know rows %s (%o): %s', async (_, other, durability) => {
+  await lab.run('alter table products drop constraint products_pkey; alter table products add primary key (id, shop)')
+  await lab.run('create unique index on products (slug, price)')
+  const options = { key: ['id', 'shop'], unique: ['slug', ['slug', 'price']] }
+  await watch({ ...options, ...other })
+  const facts = await readTable(lab.db, { table: 'products', ...options })
+  expect(await readDurability(lab.db, 'shop', facts)).toBe(durability)
 })
 
 describe('up and down', () => {

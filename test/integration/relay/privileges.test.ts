@@ -17,7 +17,7 @@ const ROLES = ['owner', 'clerk', 'app', 'relay'] as const
 type Role = (typeof ROLES)[number]
 const nameOf = (role: Role) => `corral_${role}_${process.pid}`
 
-const PRODUCTS = { table: 'products', key: 'id', unique: ['slug'], columns: ['price'] } as const
+const PRODUCTS = { table: 'products', key: 'id', unique: ['slug', 'slug_key'], columns: ['price'] } as const
 
 let databaseUrl: string
 let shop: ShopLab
