@@ -2,6 +2,7 @@ import { trace } from '@opentelemetry/api'
 import type { FillSpan } from '../../core/telemetry.js'
 import { errorType, named } from './attributes.js'
 import type { Instruments } from './instruments.js'
+import { quietly } from './quietly.js'
 import type { TimedSpan } from './timed-span.js'
 
 export interface OtelFillSpanOptions {
@@ -22,7 +23,7 @@ export class OtelFillSpan implements FillSpan {
 
   constructor(options: OtelFillSpanOptions) {
     this.#options = options
-    this.#parentId = trace.getActiveSpan()?.spanContext().spanId
+    this.#parentId = quietly(() => trace.getActiveSpan()?.spanContext().spanId)
     this.#span = options.open()
   }
 

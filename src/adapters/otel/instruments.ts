@@ -8,6 +8,7 @@ import {
   type Observable,
 } from '@opentelemetry/api'
 import { DURATION_BUCKETS, METRICS, type MetricDefinition, type MetricKey, SCOPE } from './names.js'
+import { quietly } from './quietly.js'
 
 type KeysOfKind<Kind extends MetricDefinition['kind']> = {
   [Key in MetricKey]: (typeof METRICS)[Key]['kind'] extends Kind ? Key : never
@@ -78,11 +79,11 @@ export class Instruments {
   }
 
   record(metric: HistogramKey, value: number, attributes: Attributes): void {
-    this.#histograms.get(metric)?.record(value, attributes)
+    quietly(() => this.#histograms.get(metric)?.record(value, attributes))
   }
 
   add(metric: CounterKey, value: number, attributes: Attributes): void {
-    this.#counters.get(metric)?.add(value, attributes)
+    quietly(() => this.#counters.get(metric)?.add(value, attributes))
   }
 
   /** `observed` is asked whenever metrics are collected, until the function that is returned is called. */

@@ -21,6 +21,7 @@ import { EventMetrics } from './event-metrics.js'
 import { OtelFillSpan } from './fill-span.js'
 import { Instruments, type Observation, type ObservedKey } from './instruments.js'
 import { SCOPE, SPANS, type SpanDefinition } from './names.js'
+import { quietly } from './quietly.js'
 import { OtelReadSpan } from './read-span.js'
 import { RequestCounts } from './request-counts.js'
 import type { TelemetryOptions } from './telemetry-options.js'
@@ -141,7 +142,7 @@ export class OtelTelemetry implements Telemetry {
     if (this.#tracer !== undefined) return this.#tracer
     const provider = this.#options.tracerProvider ?? trace.getTracerProvider()
     const isProxy = provider instanceof ProxyTracerProvider
-    this.#tracer = isProxy ? provider.getDelegateTracer(SCOPE) : provider.getTracer(SCOPE)
+    this.#tracer = quietly(() => (isProxy ? provider.getDelegateTracer(SCOPE) : provider.getTracer(SCOPE)))
     return this.#tracer
   }
 

@@ -12,6 +12,7 @@ import {
 } from '@opentelemetry/api'
 import type { Clock } from '../../core/clock.js'
 import { errorType, named } from './attributes.js'
+import { quietly } from './quietly.js'
 
 export interface TimedSpanOptions {
   /** Undefined: nobody traces. */
@@ -33,10 +34,11 @@ export class TimedSpan {
   #ended = false
 
   constructor({ tracer, clock, name, attributes, root = false }: TimedSpanOptions) {
-    const span = tracer?.startSpan(name, { kind: SpanKind.INTERNAL, attributes, root })
+    const span = tracer && quietly(() => tracer.startSpan(name, { kind: SpanKind.INTERNAL, attributes, root }))
     this.#span = span
     // Also of a trace that is not sampled: what begins inside must not begin one of its own.
-    const isTraced = span !== undefined && isSpanContextValid(span.spanContext())
+    const own = this.context
+    const isTraced = span !== undefined && own !== undefined && isSpanContextValid(own)
     this.#inside = isTraced ? trace.setSpan(context.active(), span) : undefined
     this.#clock = clock
     this.#startedMs = clock.monotonicMs()
@@ -47,7 +49,8 @@ export class TimedSpan {
   }
 
   get context(): SpanContext | undefined {
-    return this.#span?.spanContext()
+    const span = this.#span
+    return span && quietly(() => span.spanContext())
   }
 
   /** Runs `work` inside, and what it begins, as far as a context manager can follow it. */
@@ -77,11 +80,13 @@ export class TimedSpan {
   }
 
   set(attributes: Attributes): void {
-    this.#span?.setAttributes(attributes)
+    const span = this.#span
+    if (span) quietly(() => span.setAttributes(attributes))
   }
 
   link(to: SpanContext | undefined): void {
-    if (to !== undefined && isSpanContextValid(to)) this.#span?.addLink({ context: to })
+    const span = this.#span
+    if (span && to !== undefined && isSpanContextValid(to)) quietly(() => span.addLink({ context: to }))
   }
 
   /** Ends it and returns how many seconds it took; undefined when it had ended before. Attributes are only asked for where somebody traces. */
@@ -90,14 +95,16 @@ export class TimedSpan {
     this.#ended = true
     const seconds = (this.#clock.monotonicMs() - this.#startedMs) / 1_000
     if (this.#inside === undefined) return seconds
-    this.#span?.setAttributes(attributes())
-    this.#span?.end()
+    this.set(attributes())
+    const span = this.#span
+    if (span) quietly(() => span.end())
     return seconds
   }
 
   /** The same for work that failed. The error's message stays out of it: it may quote values. */
   fail(error: unknown, attributes: () => Attributes): number | undefined {
-    if (!this.#ended) this.#span?.setStatus({ code: SpanStatusCode.ERROR })
+    const span = this.#span
+    if (span && !this.#ended) quietly(() => span.setStatus({ code: SpanStatusCode.ERROR }))
     return this.end(() => ({ ...attributes(), ...named({ errorType: errorType(error) }) }))
   }
 }

@@ -1,11 +1,13 @@
-import { trace } from '@opentelemetry/api'
-import { expect, it, onTestFinished } from 'vitest'
+import { type MeterProvider, type TracerProvider, trace } from '@opentelemetry/api'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { OtelTelemetry } from '../../../../src/adapters/otel/otel-telemetry.js'
+import { cacheKey, keyPrefix } from '../../../../src/core/key.js'
 import { ANSWERED, NO_TELEMETRY } from '../../../../src/core/telemetry.js'
 import { ManualClock } from '../../../support/manual-clock.js'
 import { TelemetryLab } from '../../../support/telemetry-lab.js'
 
 const TABLE = 'public.products'
+const KEY = cacheKey(keyPrefix('shop', 'row', TABLE), ['1'])
 
 function open(sdk?: Pick<TelemetryLab, 'meterProvider'>): OtelTelemetry {
   return new OtelTelemetry({
@@ -55,6 +57,49 @@ it('a failure is told by its kind, whether it is thrown or rejected', async () =
   }
   expect(() => telemetry.read('find', TABLE).run(thrown)).toThrow(error)
   expect(await sdk.sum('cache.operation.duration', { 'cache.result': 'error', 'error.type': '23505' })).toBe(2)
+})
+
+describe('a provider that throws fails nothing that it watches', () => {
+  const broken = () => {
+    throw new Error('of the application')
+  }
+  const spanContext = () => ({ traceId: '1'.repeat(32), spanId: '1'.repeat(16), traceFlags: 1 })
+  const span = { setAttributes: broken, setStatus: broken, addLink: broken, end: broken, spanContext }
+  const meter = {
+    ...{ createHistogram: () => ({ record: broken }), createCounter: () => ({ add: broken }) },
+    ...{ createObservableCounter: () => ({}), createObservableUpDownCounter: () => ({}) },
+    ...{ createObservableGauge: () => ({}), addBatchObservableCallback: () => {} },
+  }
+  const meterProvider = { getMeter: () => meter } as unknown as MeterProvider
+
+  it.each<[string, () => unknown]>([
+    ['a processor that will not take a span that ends', () => ({ startSpan: () => span })],
+    ['a sampler that does not decide', () => ({ startSpan: broken })],
+    ['a provider without a tracer', broken],
+  ])('%s', async (_, getTracer) => {
+    const tracerProvider = { getTracer } as unknown as TracerProvider
+    const options = { clock: new ManualClock(), namespace: 'shop', secret: undefined, meterProvider, tracerProvider }
+    const telemetry = new OtelTelemetry(options)
+    const written = { fence: 'fenced' }
+    expect(await telemetry.write('update', TABLE).run(async () => written), 'a committed write').toBe(written)
+    const error = new Error('of the database')
+    await expect(telemetry.write('update', TABLE).run(() => Promise.reject(error))).rejects.toBe(error)
+    const read = telemetry.read('find', TABLE)
+    const fill = telemetry.fill(TABLE, KEY, 'miss')
+    const reading = read.run(async () => {
+      const row = await fill.within(async () => 'row')
+      fill.end('filled')
+      read.answered(ANSWERED.missed, fill)
+      return row
+    })
+    expect(await reading).toBe('row')
+    telemetry.load(TABLE, KEY).failed(error)
+    expect(await telemetry.fence(1).run(async () => 'fenced')).toBe('fenced')
+    telemetry.waitForLease(TABLE)('answered')
+    telemetry.busDelay(1)
+    telemetry.onEvent({ type: 'fence', outcome: 'fenced', keys: 1, replaced: 0, durationMs: 1 })
+    telemetry.close()
+  })
 })
 
 it('watches what this process holds for as long as it is open', async () => {
