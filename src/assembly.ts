@@ -304,6 +304,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       // A connection may be half open, and a question on it never answered. That must not keep fences from their last try.
       const inTime = (work: Promise<unknown>) =>
         endsWithinMs(clock, Math.max(LEAST_FAREWELL_MS, untilMs - clock.monotonicMs()), work)
+      locks.close()
       await calls.idle(clock, settings.load.hardTimeoutMs)
       if (relay) await inTime(relay.close())
       watermark.close()

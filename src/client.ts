@@ -172,8 +172,8 @@ export interface Corral<DB> {
    * Runs `work` while holding the lock of that name. The lock saves effort; what protects is its token, which the protected statement or transaction asks for:
    * see `FencedLock`. Needs the migration `fencedLocks`, and never runs `work` without the database. Redis may be away.
    *
-   * @throws ConfigError for a bad name or option; LockBusyError when somebody else holds it for longer than `waitMs`; SourceError when the database gives no
-   * token; whatever `work` throws.
+   * @throws ConfigError for a bad name or option; LockBusyError when somebody else holds it for longer than `waitMs`; ClosedError when this instance is closed
+   * before it is given; SourceError when the database gives no token; whatever `work` throws.
    */
   withFencedLock<Value>(name: string, work: (lock: FencedLock) => Promise<Value>, options?: LockOptions): Promise<Value>
   stats(): CorralStats

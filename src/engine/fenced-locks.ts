@@ -1,5 +1,5 @@
 import type { Chance, Clock } from '../core/clock.js'
-import { LockBusyError, LockLostError } from '../core/errors.js'
+import { ClosedError, LockBusyError, LockLostError } from '../core/errors.js'
 import type { EmitEvent } from '../core/events.js'
 import type { LockHints, LockTokens } from '../core/lock-ports.js'
 
@@ -37,6 +37,7 @@ export class FencedLocks {
   readonly #deadlineMs: number
   readonly #emit: EmitEvent
   #held = 0
+  #isClosed = false
 
   constructor(options: {
     tokens: LockTokens
@@ -63,7 +64,8 @@ export class FencedLocks {
   /**
    * Runs `work` as the newest holder of `name`.
    *
-   * @throws LockBusyError when it is held and stays so; SourceError when the database issues no token: then `work` is not run; whatever `work` throws.
+   * @throws LockBusyError when it is held and stays so, ClosedError when this process closes meanwhile, SourceError when the database issues no
+   * token: then `work` is not run; whatever `work` throws.
    */
   async run<Value>(name: string, times: LockTimes, work: (held: HeldToken) => Promise<Value>): Promise<Value> {
     const startedMs = this.#clock.monotonicMs()
@@ -77,6 +79,14 @@ export class FencedLocks {
     } finally {
       await this.#bounded(this.#hints.release(name, holder))
     }
+  }
+
+  /**
+   * Who still waits gives up. With the hints gone it would be let in although somebody is at work. Holders go on to their end: their tokens are
+   * in the database, which is not ours to close.
+   */
+  close(): void {
+    this.#isClosed = true
   }
 
   async #hold<Value>(
@@ -115,6 +125,7 @@ export class FencedLocks {
   ): Promise<'taken' | 'unavailable'> {
     for (;;) {
       const taken = await this.#bounded(this.#hints.take(name, holder, ttlMs))
+      if (this.#isClosed) throw new ClosedError()
       if (taken === undefined) return 'unavailable'
       if (taken) return 'taken'
       const leftMs = waitMs - (this.#clock.monotonicMs() - startedMs)
@@ -134,8 +145,11 @@ export class FencedLocks {
       cancel = this.#clock.after(ttlMs / RENEWALS, async () => {
         const renewed = await this.#bounded(this.#hints.renew(name, holder, ttlMs))
         if (stopped) return
-        if (renewed === false && (await this.#bounded(this.#hints.take(name, holder, ttlMs))) === false) return onLost()
-        if (!stopped) next()
+        const isLost = renewed === false && (await this.#bounded(this.#hints.take(name, holder, ttlMs))) === false
+        // The work has ended meanwhile, and with it what there was to lose.
+        if (stopped) return
+        if (isLost) onLost()
+        else next()
       })
     }
     next()

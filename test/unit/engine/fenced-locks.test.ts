@@ -109,6 +109,28 @@ describe('FencedLocks', () => {
     expect(tokens.newest).toBe(1)
   })
 
+  it('lets nobody in who still waits when its process closes, though the hints go with that', async () => {
+    const { clock, hints, join, tokens } = lab()
+    hold(join())
+    await clock.advance(0)
+    let isUp = true
+    const closing = join({
+      ...{ renew: (...call) => hints.renew(...call), release: (...call) => hints.release(...call) },
+      take: (...call) => (isUp ? hints.take(...call) : Promise.reject(new Error('the connection is closed'))),
+    })
+    const waiting = hold(closing)
+    let refusal: unknown
+    waiting.done.catch((error) => {
+      refusal = error
+    })
+    await clock.advance(100)
+    closing.close()
+    isUp = false
+    await clock.advance(100)
+    expect(isCorralError(refusal, 'CLOSED')).toBe(true)
+    expect(tokens.newest, 'nobody else was given one').toBe(1)
+  })
+
   it('stays with a holder who takes longer than the ttl, by renewing', async () => {
     const { clock, join } = lab()
     const first = hold(join())
