@@ -239,7 +239,7 @@ export class Filler<Id, Value> {
     span: FillSpan,
     progress?: FlightProgress,
   ): Promise<Value | undefined> {
-    const { key, id, token, reason } = fill
+    const { key, id, reason } = fill
     const { background, clock, floors } = this.#parts
     const startedMs = clock.monotonicMs()
     const before = floors.get(key)
@@ -252,13 +252,13 @@ export class Filler<Id, Value> {
     } catch (error) {
       span.failed(error)
       this.#cost.recordFailure()
-      background.run('release', () => this.#parts.store.release({ key, token, failure: failureCode(error) }))
+      background.run('release', () => this.#giveBack(fill, failureCode(error)))
       throw error
     }
     if (loaded.loadedFrom !== 'primary') {
       span.failed(inRecovery(this.#source.entity))
       // A primary that was demoted, or has not been promoted yet: nobody knows how far behind it is.
-      background.run('release', () => this.#parts.store.release({ key, token, failure: null }))
+      background.run('release', () => this.#giveBack(fill))
       return this.#acceptance.accept({ key, id, fromPrimary }, loaded, before)
     }
     // The caller has what it asked for; storing it is not its business. The fill leaves before any later read of this
@@ -279,19 +279,25 @@ export class Filler<Id, Value> {
       } catch (error) {
         span.failed(error)
         // It never came to a fill. Those who wait for this lease must not wait for its end.
-        await this.#parts.store.release({ key, token, failure: null })
+        await this.#giveBack(fill)
         throw error
       }
     })
     return this.#acceptance.accept({ key, id, fromPrimary }, loaded, before)
   }
 
+  /** Gives a lease back that nothing is stored under. Where the cache does not hear of it, the lease ends by itself. */
+  async #giveBack({ key, token }: LeasedFill<Id>, failure: string | null = null): Promise<void> {
+    await this.#parts.store.release({ key, token, failure }).catch(() => {})
+  }
+
   /** What was stored; undefined when it was not. */
   async #store(
-    { key, token, useless, reason }: LeasedFill<Id>,
+    fill: LeasedFill<Id>,
     loaded: LoadedValue<Value> & { readonly epoch: string; readonly ageMs: number; readonly isRefresh: boolean },
     span: FillSpan,
   ): Promise<FreshValue<Value> | undefined> {
+    const { key, token, useless, reason } = fill
     const { store, emit, clock } = this.#parts
     const { entity } = this.#source
     const made = this.#sealer.seal({ key, ...loaded })
@@ -300,7 +306,7 @@ export class Filler<Id, Value> {
       emit({ type: 'fill', entity, key, reason, outcome: 'uncacheable' })
       span.end('uncacheable')
       if (made.refused === 'uncacheable') this.#source.doubtShape()
-      await store.release({ key, token, failure: null })
+      await this.#giveBack(fill)
       return undefined
     }
     const { snapshot } = loaded
@@ -311,7 +317,7 @@ export class Filler<Id, Value> {
     emit({ type: 'fill', entity, key, reason, outcome })
     span.end(outcome)
     // A fill that was lost has left its lease behind, for which others would wait. One that is only late finds it gone.
-    if (outcome === 'unavailable') await store.release({ key, token, failure: null }).catch(() => {})
+    if (outcome === 'unavailable') await this.#giveBack(fill)
     if (outcome !== 'filled') return undefined
     // The entry may have landed right after it was sent, however late this process hears of it.
     const remainingMs = freshMs - (clock.monotonicMs() - sentMs)

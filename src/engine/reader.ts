@@ -195,7 +195,9 @@ export class Reader<Id, Value> {
     background.run('refresh', async () => {
       try {
         const generation = this.#tier?.generation(id)
-        const bytes = await store.read(key)
+        const bytes = await store.read(key).catch(() => undefined)
+        // That the cache is away has been told, and the next reader will find out what that means for it.
+        if (bytes === undefined) return
         const held = this.inspect(key, bytes)
         if (!held.usable) return
         const isYounger = remainingOf(held.entry, store.nowMs()) > remainingMs + YOUNGER_BY_MS

@@ -129,7 +129,7 @@ export class Warmer<Id, Value> {
     const made = this.#sealer.seal({ key, ...loaded, epoch, ageMs: clock.monotonicMs() - askedMs })
     if ('refused' in made) {
       emit(refusalEvent(entity, key, made))
-      await store.release({ key, token, failure: null })
+      await store.release({ key, token, failure: null }).catch(() => {})
       return 'uncacheable'
     }
     const { sealed, version, keepMs } = made

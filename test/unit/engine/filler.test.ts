@@ -74,6 +74,17 @@ describe('Filler', () => {
     expect(await fleet.store.read([process.keyOf('42')])).toEqual([null])
   })
 
+  it('is told of once when a load fails and the cache is not to be told that either', async () => {
+    const fleet = new Fleet()
+    const process = fleet.start()
+    fleet.table.failLoads(new Error('down'))
+    process.cache.breakNext('release', 'fail')
+    await expect(process.read('42')).rejects.toThrow('down')
+    await settle()
+    expect(process.events.of('load')).toHaveLength(1)
+    expect(process.events.count('background.failed')).toBe(0)
+  })
+
   it('gives entries that were filled together different lifetimes', async () => {
     const fleet = new Fleet({
       freshMs: 10_000,

@@ -235,6 +235,15 @@ describe('Reader', () => {
       expect(fleet.table.loads).toHaveLength(2)
     })
 
+    it('leaves it to the next reader when the cache is away, which is told once', async () => {
+      const { process } = await nearlyOver()
+      process.cache.breakNext('read', 'fail')
+      process.refreshBehind('42', 100)
+      await settle()
+      expect(process.events.of('cache.unavailable')).toHaveLength(1)
+      expect(process.events.count('background.failed')).toBe(0)
+    })
+
     it('leaves it to the next reader when there is nothing to replace', async () => {
       const { fleet, process } = await nearlyOver()
       await fleet.evictEntries()
