@@ -7,6 +7,7 @@ import { assemble, type Seams } from './assembly.js'
 import { type L1Options, type OptionGroups, resolveSettings, type TtlOptions } from './config.js'
 import { ClosedError, ConfigError, isCorralError } from './core/errors.js'
 import type { CorralEvent, EmitEvent } from './core/events.js'
+import { withinHardTimeout } from './engine/deadline.js'
 import type { FenceState } from './engine/fencer.js'
 import type { HotKey } from './engine/hot-keys.js'
 import { OpenTables } from './engine/open-tables.js'
@@ -259,7 +260,8 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
         await assembly.opened(opened.facts)
         return opened
       }
-      const opener = openOnce(open, assertOpen)
+      const { hardTimeoutMs } = tableOptions.read
+      const opener = openOnce(open, assertOpen, (opening) => withinHardTimeout(clock, table, hardTimeoutMs, opening))
       tables.add({ name: table, ...opener })
       const repository = new TableRepository({ db, fencer, watch, calls, unique, clock, telemetry, ...opener })
       repositories.push({ table, options: tableOptions, repository, open: opener.table })
@@ -274,11 +276,10 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     },
     query(name, build, queryOptions = {}) {
       assertOpen()
-      const run = openQuery(watch, settings, name, build as never, queryOptions)
+      const run = openQuery({ ...watch, ready: () => assembly.ready() }, settings, name, build as never, queryOptions)
       const runWhenReady = async (...call: Parameters<typeof run>) => {
         // Within a transaction it belongs to a call that is waited for, and needs nothing that is closed.
         if (call[1]?.tx === undefined) assertOpen()
-        await assembly.ready()
         return run(...call)
       }
       return ((...call: Parameters<typeof run>) => calls.count(runWhenReady(...call))) as never

@@ -9,6 +9,7 @@ import { resolveSettings, type Settings, type TtlOptions } from './config.js'
 import type { Clock } from './core/clock.js'
 import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from './core/errors.js'
 import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
+import { withinHardTimeout } from './engine/deadline.js'
 import type { OpenTables } from './engine/open-tables.js'
 import { type LoadedRows, QueryReader } from './engine/query-reader.js'
 import { withSignal } from './engine/with-signal.js'
@@ -69,6 +70,8 @@ export type CachedQuery<DB, Params, Row> = (
 
 export interface QueryParts extends TableParts {
   readonly tables: OpenTables<CachedTable>
+  /** See `Assembly`. */
+  ready(): Promise<void>
 }
 
 const OPTION_NAMES = ['ttl', 'dependsOn', 'maxRows', 'schemaVersion']
@@ -107,7 +110,10 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
   const fixed = [String(FORMAT), schemaVersion, Intl.DateTimeFormat().resolvedOptions().timeZone]
 
   const plans = new RecentPlans(parts.clock)
+  /** Catalog and epoch are asked on the reader's behalf, who does not wait for them longer than for a load. */
+  const inTime = <Answer>(answer: Promise<Answer>) => withinHardTimeout(parts.clock, name, hardTimeoutMs, answer)
   const makePlan = async (statement: CompiledQuery): Promise<KeyedPlan> => {
+    await parts.ready()
     const dependsOn = options.dependsOn?.map((table) => realTable(parts.db, table))
     const plan = await planQuery(parts, { name, tree: statement.query, dependsOn })
     return {
@@ -124,7 +130,8 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     if (read.tx) return freezeList(await execute(build(read.tx, params), read.tx))
     const statement = compile(name, build(parts.db, params), parts.db)
     const identity = statementIdentity(statement, fixed)
-    const plan = plans.get(identity) ?? plans.keep(identity, await makePlan(statement))
+    const planned = plans.get(identity)
+    const plan = planned ?? plans.keep(identity, await withSignal(read.signal, inTime(makePlan(statement))))
     const { key, dependencies, marks } = plan
     const run = () =>
       load(parts.db, name, (db) => {
@@ -141,7 +148,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     const mustLoad = session !== undefined && marks.some((mark) => session.demandOf(mark) !== undefined)
     const consistency = mustLoad && asksCache(asked) ? 'primary' : asked
     const isBounded = typeof consistency === 'object'
-    const provenBy = isBounded && (await isRelayed(parts, plan)) ? marks : undefined
+    const provenBy = isBounded && (await withSignal(read.signal, inTime(isRelayed(parts, plan)))) ? marks : undefined
     const call = { key, dependencies, run, provenBy }
     const span = parts.telemetry.read('query', name)
     const answer = () => reader.read(call, isBounded ? consistency.maxStaleMs : consistency, span)

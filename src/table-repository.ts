@@ -77,7 +77,7 @@ export class TableRepository {
 
   async #find(id: unknown, options: ReadOptions): Promise<object | undefined> {
     const { consistency, session } = readChoice('find', options)
-    const table = await this.#parts.table()
+    const table = await withSignal(options.signal, this.#parts.tableToRead())
     const canonical = table.idOf(id)
     if (canonical === undefined) return undefined
     const span = this.#parts.telemetry.read('find', table.facts.entity)
@@ -98,7 +98,7 @@ export class TableRepository {
   async #findMany(ids: readonly unknown[], options?: ReadOptions): Promise<(object | undefined)[]> {
     checkIds('findMany', ids)
     const choice = options === undefined ? undefined : readChoice('findMany', options)
-    const table = this.#parts.opened() ?? (await this.#parts.table())
+    const table = this.#parts.opened() ?? (await withSignal(options?.signal, this.#parts.tableToRead()))
     const begin = () => this.#parts.telemetry.read('findMany', table.facts.entity, ids.length)
     if (choice === undefined) return table.readMany(ids, begin)
     const { consistency, session } = choice
@@ -124,7 +124,7 @@ export class TableRepository {
   async #findBy(lookup: object, options: ReadOptions): Promise<object | undefined> {
     const at = this.#lookupAt(lookup)
     const { consistency, session } = readChoice('findBy', options)
-    const table = await this.#parts.table()
+    const table = await withSignal(options.signal, this.#parts.tableToRead())
     const span = this.#parts.telemetry.read('findBy', table.facts.entity)
     return span.run(() => withSignal(options.signal, table.readBy(at, lookup, consistency, session, span)))
   }

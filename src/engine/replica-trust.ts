@@ -75,7 +75,7 @@ export class ReplicaTrust implements Holder {
 
   /** Looks at the primary from now on, in the background, some four times within the age a horizon may have. */
   start(): void {
-    if (this.#isStarted) return
+    if (this.#isStarted || this.#isClosed) return
     this.#isStarted = true
     this.#look()
   }

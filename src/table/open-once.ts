@@ -9,11 +9,18 @@ export interface OpenedOnce {
    * ClosedError after `close()`.
    */
   table(): Promise<CachedTable>
+  /** The same for a read, which waits for it no longer than for a load: rejects with FillTimeoutError then. It goes on being opened. */
+  tableToRead(): Promise<CachedTable>
   /** The same for a call that began before `close()`, which waits for it. */
   tableUnderWay(): Promise<CachedTable>
 }
 
-export function openOnce(open: () => Promise<CachedTable>, assertOpen: () => void): OpenedOnce {
+/** @param inTime bounds a reader's wait. */
+export function openOnce(
+  open: () => Promise<CachedTable>,
+  assertOpen: () => void,
+  inTime: (opening: Promise<CachedTable>) => Promise<CachedTable>,
+): OpenedOnce {
   let opening: Promise<CachedTable> | undefined
   let opened: CachedTable | undefined
   const tableUnderWay = async () => {
@@ -24,15 +31,17 @@ export function openOnce(open: () => Promise<CachedTable>, assertOpen: () => voi
     opened = await opening
     return opened
   }
+  const table = async () => {
+    assertOpen()
+    return tableUnderWay()
+  }
   return {
     opened: () => {
       assertOpen()
       return opened
     },
-    table: async () => {
-      assertOpen()
-      return tableUnderWay()
-    },
+    table,
+    tableToRead: () => inTime(table()),
     tableUnderWay,
   }
 }

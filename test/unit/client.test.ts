@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { createCorral } from '../../src/client.js'
+import { createCorral, createWithSeams } from '../../src/client.js'
 import { isCorralError } from '../../src/core/errors.js'
 import type { CorralEvent } from '../../src/core/events.js'
-import { noDatabase } from '../support/no-database.js'
+import { ManualClock, settle } from '../support/manual-clock.js'
+import { noDatabase, silentDatabase } from '../support/no-database.js'
 import { refusalOf } from '../support/refusal.js'
 
 interface Database {
@@ -183,5 +184,45 @@ describe('a call', () => {
     ['a number of hot keys that is none', () => any.hotKeys(Number.NaN), '`hotKeys.limit`'],
   ])('refuses %s', (_, call, message) => {
     expect(refusalOf(call)).toContain(message)
+  })
+})
+
+describe('a read of a table that has not been opened, over a database that does not answer,', () => {
+  function open() {
+    const clock = new ManualClock()
+    const corral = createWithSeams({ db: silentDatabase<Database>(), namespace: 'shop' }, { clock })
+    const products = corral.repository('products', { key: 'id', unique: ['slug'], version: false })
+    const all = corral.query('all', (on) => on.selectFrom('products').selectAll())
+    const reads = (signal?: AbortSignal): Promise<unknown>[] => {
+      const options = signal && { signal }
+      return [
+        products.find(1, options),
+        products.findMany([1], options),
+        products.findBy({ slug: 'tea' }, options),
+        all(undefined, options),
+      ]
+    }
+    return { clock, reads }
+  }
+
+  async function outcomes(reads: readonly Promise<unknown>[], until: () => unknown) {
+    const settled: unknown[] = []
+    for (const read of reads) void read.catch((error) => settled.push(error))
+    await until()
+    await settle()
+    return settled
+  }
+
+  it('ends in time', async () => {
+    const { clock, reads } = open()
+    const found = await outcomes(reads(), () => clock.advance(10_000))
+    expect(found.map((error) => (error as { code?: string }).code)).toEqual(Array(4).fill('FILL_TIMEOUT'))
+  })
+
+  it('ends with its signal', async () => {
+    const { reads } = open()
+    const controller = new AbortController()
+    const reason = new Error('the client has gone')
+    expect(await outcomes(reads(controller.signal), () => controller.abort(reason))).toEqual(Array(4).fill(reason))
   })
 })

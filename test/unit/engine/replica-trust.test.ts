@@ -156,6 +156,13 @@ describe('ReplicaTrust', () => {
     expect(trust.isUsable()).toBe(true)
   })
 
+  it('begins nothing when it is closed, also for a table that was being opened just then', async () => {
+    trust.close()
+    trust.start()
+    await clock.advance(60_000)
+    expect([asked, clock.timers]).toEqual([0, 0])
+  })
+
   it('asks no more when it is closed', async () => {
     trust.start()
     await clock.advance(0)
