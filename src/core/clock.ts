@@ -12,9 +12,9 @@ export interface Clock {
   monotonicMs(): number
   /** Milliseconds since the Unix epoch. Only for values that leave the process; never for deadlines. */
   wallMs(): number
-  /** Resolves after `ms`. Rejects with `signal.reason` if the signal aborts first. */
+  /** Resolves after `ms`, at once if that is not more than 0. Rejects with `signal.reason` if the signal aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
-  /** Calls `act` once after `ms` and returns a function that cancels it. Never keeps the process alive. */
+  /** Calls `act` once after `ms`, which may be over already, and returns a function that cancels it. Never keeps the process alive. */
   after(ms: number, act: () => void): () => void
   /** Calls `act` when everything that is already runnable in this tick has run, so that a tick's work can travel together. */
   endOfTick(act: () => void): void
@@ -46,7 +46,7 @@ export const systemClock: Clock = {
       const timer = setTimeout(() => {
         signal?.removeEventListener('abort', onAbort)
         resolve()
-      }, ms)
+      }, fromNow(ms))
       signal?.addEventListener('abort', onAbort, { once: true })
     }),
   after: (ms, act) => {
@@ -55,7 +55,7 @@ export const systemClock: Clock = {
       // One look at the network in between: what has arrived in time counts, though the timer is seen first.
       // It is not unreferenced: the process would sleep until something else happens, with the immediate still to run.
       immediate = setImmediate(act)
-    }, ms)
+    }, fromNow(ms))
     timer.unref()
     return () => {
       clearTimeout(timer)
@@ -65,6 +65,11 @@ export const systemClock: Clock = {
   // A tick queued from a promise job runs after all promise jobs that are ready, so readers that
   // were woken by one network reply all get to ask their next question before the batch leaves.
   endOfTick: (act) => void settled.then(() => process.nextTick(act)),
+}
+
+/** Of what is over by now Node 22 warns, on the application's terminal. */
+function fromNow(ms: number): number {
+  return Math.max(0, ms)
 }
 
 const settled = Promise.resolve()

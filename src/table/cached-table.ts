@@ -120,7 +120,7 @@ export class CachedTable {
 
   /** The answer this process holds for an id as the caller spells it, if it may be trusted now. Undefined: ask `read`. */
   recall(id: unknown): Promise<object | undefined> | undefined {
-    return typeof id === 'number' || typeof id === 'string' ? this.#tier?.recall(id) : undefined
+    return this.#tier?.recallGiven(id)
   }
 
   /** The row this process holds, without waiting for anything. Undefined also when it holds that there is none. */
@@ -132,7 +132,7 @@ export class CachedTable {
 
   /** The row through the cache. */
   read(id: CanonicalId, span: ReadSpan): Promise<object | undefined> {
-    const held = this.#tier && this.recall(this.#tier.slotOf(id))
+    const held = this.#tier?.recall(this.#tier.slotOf(id))
     return held ?? (this.#hot ?? this.#rows).read(this.#changes.rowKey(id), id, span)
   }
 

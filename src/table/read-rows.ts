@@ -30,8 +30,7 @@ export function readRows(
   const asked: CanonicalId[] = []
   for (let at = 0; at < ids.length; at++) {
     const given = ids[at]
-    // As the caller spells it, which is nearly always the canonical form.
-    const value = tier && (typeof given === 'number' || typeof given === 'string') ? tier.recallValue(given) : NOT_HELD
+    const value = tier ? tier.recallGivenValue(given) : NOT_HELD
     if (value !== NOT_HELD) {
       rows[at] = value
       continue

@@ -37,6 +37,8 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
   readonly #takeOver: TakeOver | undefined
   readonly #onHit: ((id: CanonicalId) => void) | undefined
   readonly #isNumeric: boolean
+  /** The key is one column: then what callers give may be a slot as it is. A text for several is no id, whatever it looks like. */
+  readonly #isSingle: boolean
   #hits = 0
 
   constructor(options: {
@@ -65,6 +67,7 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
     this.#takeOver = options.takeOver
     this.#onHit = options.onHit
     const [only, ...others] = options.key
+    this.#isSingle = others.length === 0
     this.#isNumeric = others.length === 0 && ['smallint', 'integer', 'bigint'].includes(only?.type.name ?? '')
   }
 
@@ -75,6 +78,16 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
   /** The inverse of `slotOf`. */
   idOf(slot: L1Slot): CanonicalId {
     return typeof slot === 'number' ? [String(slot)] : slot.split(SEPARATOR)
+  }
+
+  /** `recall` for an id as a caller spells it, which is nearly always the canonical form. */
+  recallGiven(id: unknown): Promise<object | undefined> | undefined {
+    return this.#isSlot(id) ? this.recall(id) : undefined
+  }
+
+  /** `recallValue` for the same. */
+  recallGivenValue(id: unknown): object | undefined | typeof NOT_HELD {
+    return this.#isSlot(id) ? this.recallValue(id) : NOT_HELD
   }
 
   /** The answer that is held, if it may be trusted now: asked at every read, because a process may have been stopped since the last. */
@@ -174,6 +187,10 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
 
   clear(): void {
     this.#l1.clear()
+  }
+
+  #isSlot(id: unknown): id is L1Slot {
+    return this.#isSingle && (typeof id === 'number' || typeof id === 'string')
   }
 
   #hit(slot: L1Slot): void {

@@ -6,6 +6,7 @@ import { KeyColumn, type KeyType } from '../../../src/adapters/postgres/key-colu
 import { type CacheKey, cacheKey, keyPrefix } from '../../../src/core/key.js'
 import type { CanonicalId } from '../../../src/core/ports.js'
 import type { Version } from '../../../src/core/version.js'
+import { NOT_HELD } from '../../../src/engine/l1.js'
 import { RowTier } from '../../../src/table/row-tier.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
@@ -147,5 +148,26 @@ describe('RowTier', () => {
     hold(tier, ['1'], freezeRow({ version: '5', bytes: Buffer.from('x') }))
     hold(tier, ['2'], freezeRow({ version: '5', text: 'x' }))
     expect([isHeld(tier, ['1']), isHeld(tier, ['2'])]).toEqual([false, true])
+  })
+})
+
+describe('RowTier with ids as callers spell them', () => {
+  it('finds a key of one column by its text or its number', async () => {
+    const tier = open('integer')
+    hold(tier, ['42'])
+    expect(await tier.recallGiven(42)).toEqual({ version: '5' })
+    expect(tier.recallGivenValue(42)).toEqual({ version: '5' })
+    expect([tier.recallGiven(42n), tier.recallGiven({ k0: 42 }), tier.recallGiven(undefined)]).toEqual(
+      Array(3).fill(undefined),
+    )
+  })
+
+  it('finds none of several columns by a text, which is no such id', () => {
+    const tier = open('text', 'text')
+    hold(tier, ['a', 'b'])
+    const slot = tier.slotOf(['a', 'b'])
+    expect(tier.recallValue(slot)).toEqual({ version: '5' })
+    expect(tier.recallGiven(slot)).toBeUndefined()
+    expect(tier.recallGivenValue(slot)).toBe(NOT_HELD)
   })
 })
