@@ -183,12 +183,15 @@ function changesWithin(table: CachedTable, write: DoneWrite): Change[] {
   return (idsWithin(table, write) ?? []).flatMap((id) => table.unknownChanges(id, {}))
 }
 
-/** The ids a write's own conditions hold its rows to; undefined when they do not. */
+/** What conditions on several columns may multiply to. Of a statement with more than that, no row is told. */
+const MOST_MULTIPLIED = 10_000
+
+/** The ids a write's own conditions hold its rows to; undefined when they do not, or to very many. */
 function idsWithin(table: CachedTable, { bounds }: Write): CanonicalId[] | undefined {
   let ids: string[][] = [[]]
   for (const { column } of table.facts.key) {
     const bound = bounds.find((each) => each.column === column && each.direct)
-    if (bound === undefined) return undefined
+    if (bound === undefined || (ids.length > 1 && ids.length * bound.values.length > MOST_MULTIPLIED)) return undefined
     ids = ids.flatMap((id) => bound.values.map((value) => [...id, value as string]))
   }
   try {
