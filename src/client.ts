@@ -42,9 +42,9 @@ export interface CorralOptions<DB> extends Omit<OptionGroups, 'relay'> {
    * Left out: the same protocol runs on a store in this process, which is right for one process only.
    */
   readonly redis?: RedisClient
-  /** First part of every key. Everything that shares a namespace shares its entries, so it must share the database. */
+  /** First part of every key: 1 to 64 of `A-Z a-z 0-9 _ . -`. Everything that shares a namespace shares its entries, so it must share the database. */
   readonly namespace: string
-  /** Shared by all processes of the namespace; messages between them without its signature are refused. Default: unsigned. */
+  /** 16 characters or more, shared by all processes of the namespace: messages between them without its signature are refused. Default: unsigned. */
   readonly secret?: string
   /** Payloads of entries, and rows on their way to other processes, are encrypted with AES-256-GCM. The same keys in all processes. Default: none. */
   readonly encryption?: EncryptionOptions
@@ -64,7 +64,7 @@ export interface CorralOptions<DB> extends Omit<OptionGroups, 'relay'> {
 export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique> {
   /** The primary key, or another unique key that never is null: a column, or a list of columns. */
   readonly key: Key
-  /** Unique columns (or lists of columns) to look rows up by. */
+  /** Unique columns (or lists of columns) to look rows up by. Default: none. */
   readonly unique?: Unique
   /**
    * The row's version stamp: a column that grows with every write of the row. Default `corral_version`, which the migration of
@@ -84,7 +84,7 @@ export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique> {
   readonly onWrite?: 'drop' | 'publish'
   /**
    * Columns that cached queries hold to a value (`where product_id = $1`): a write then drops only the results for the values of its
-   * row. All processes that write the table should declare the same ones; where they do not, results are dropped by table.
+   * row. All processes that write the table should declare the same ones; where they do not, results are dropped by table. Default: none.
    */
   readonly queryBy?: readonly LookupColumn<DB[T]>[]
   /**
@@ -92,7 +92,7 @@ export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique> {
    * told; otherwise, and for `verified`, `primary`, `refresh` and lookups, from `db`. Default `primary`.
    */
   readonly loadFrom?: 'primary' | 'replica'
-  /** Part of the entries' shape. Change it when the values of a row change though its columns do not, such as other type parsers. */
+  /** Part of the entries' shape. Change it when the values of a row change though its columns do not, such as other type parsers. Default: empty. */
   readonly schemaVersion?: string
 }
 

@@ -1,3 +1,4 @@
+import { ConfigError } from './core/errors.js'
 import type { CorralEvent } from './core/events.js'
 
 /** A logger as pino, bunyan or the console is one: fields first, then a message. */
@@ -7,13 +8,19 @@ export type EventLogger = {
 
 export type EventLevel = 'debug' | 'info' | 'warn' | 'error'
 
+const LEVELS: readonly EventLevel[] = ['debug', 'info', 'warn', 'error']
+
 /**
  * An `onEvent` that logs every event on a level of its own: `createCorral({ …, onEvent: logEvents(logger) })`. The message is the
  * event's type, its other properties are the fields. Of an error only class and code are logged: drivers quote values in messages.
  *
  * Hits, misses, loads and what else belongs to normal reading and writing are on `debug`. What the logger throws is dropped.
+ *
+ * @throws ConfigError for a logger that lacks a level: it would lose what is on it, and nobody would know.
  */
 export function logEvents(logger: EventLogger): (event: CorralEvent) => void {
+  const missing = LEVELS.find((level) => typeof (logger as Partial<EventLogger> | undefined)?.[level] !== 'function')
+  if (missing) throw new ConfigError('logEvents logger', `a logger with ${LEVELS.join(', ')}`, `none with ${missing}`)
   return (event) => {
     const { type, ...fields } = event
     const failure = 'error' in fields ? { error: errorFields(fields.error) } : {}

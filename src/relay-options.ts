@@ -61,7 +61,7 @@ function resolveSlot(slot: SlotOptions | undefined): ResolvedSlot {
     // Its value may hold a password.
     throw new ConfigError('relay.slot.connection', 'an object of options for `new Client()` of pg', typeof connection)
   }
-  if (name !== undefined && !SLOT_NAME.test(String(name))) {
+  if (name !== undefined && !(typeof name === 'string' && SLOT_NAME.test(name))) {
     throw new ConfigError('relay.slot.name', '1 to 63 of `a-z`, `0-9` and `_`', name)
   }
   return {

@@ -11,7 +11,9 @@ import { type Session, type SessionLog, sessionLog } from './session.js'
 import { TableWatch, type UnseenWrite, type WatchedLog, type WatchParts } from './table/write-watch.js'
 
 export interface TransactionOptions {
+  /** Default: the database's own, which is `read committed` unless it was told otherwise. */
   readonly isolationLevel?: IsolationLevel
+  /** Default: `read write`. */
   readonly accessMode?: AccessMode
   /** Learns what the transaction wrote, if it commits or may have committed. */
   readonly session?: Session

@@ -35,6 +35,10 @@ describe('createCorral', () => {
     [{ onEvent: 5 }, 'option `onEvent`: expected a function, found number 5'],
     [{ secret: 'short' }, 'option `secret`: expected a string of at least 16 characters'],
     [{ reddis: 1 }, 'option `reddis`: expected one of `db`, `redis`, `namespace`'],
+    [
+      { relay: { source: 'slot', slot: { connection: {}, name: 5 } } },
+      'option `relay.slot.name`: expected 1 to 63 of `a-z`, `0-9` and `_`, found number 5',
+    ],
     [{ ttl: { freshMs: 0 } }, 'option `ttl.freshMs`: expected a number from 1 to 9999999999, found number 0'],
   ])('refuses %o', (options, message) => {
     expect(refusalOf(() => create(options))).toContain(message)

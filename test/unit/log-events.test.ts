@@ -45,3 +45,12 @@ it('of an error logs class and code, and nothing it says', () => {
   })
   expect(JSON.stringify(fields)).not.toContain('a@b.c')
 })
+
+it.each([
+  [undefined, 'none with debug'],
+  [{ debug() {}, info() {}, error() {} }, 'none with warn'],
+])('refuses %o, which would lose events', (logger, found) => {
+  expect(() => logEvents(logger as unknown as EventLogger)).toThrow(
+    `option \`logEvents logger\`: expected a logger with debug, info, warn, error, found "${found}"`,
+  )
+})
