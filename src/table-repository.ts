@@ -216,9 +216,10 @@ export class TableRepository {
   }
 
   in(tx: AnyTransaction) {
-    const log = writeLogOf(tx)
+    const { fencer } = this.#parts
+    const log = writeLogOf(tx, fencer)
     const table = () => {
-      writeLogOf(tx)
+      writeLogOf(tx, fencer)
       return this.#parts.tableUnderWay()
     }
     const record = async (details: ChangeDetails, write: (table: CachedTable) => Promise<Written | undefined>) => {

@@ -67,12 +67,18 @@ interface WriteMark {
 
 /** What a transaction has written so far. Nothing of it leaves before the outermost commit. */
 export class WriteLog implements WatchedLog {
+  /** Who tells the cache of it. */
+  readonly fencer: Fencer | undefined
   #changes: Change[] = []
   #unseen: UnseenWrite[] = []
   #xid: string | null = null
   #isTold = false
   #failure: unknown
   #ended = false
+
+  constructor(fencer?: Fencer) {
+    this.fencer = fencer
+  }
 
   get changes(): readonly Change[] {
     return this.#changes
@@ -139,12 +145,16 @@ const logs = new WeakMap<object, WriteLog>()
 /**
  * The log of a transaction that `corral.transaction` opened.
  *
- * @throws ConfigError for any other transaction, and for one that has ended.
+ * @param fencer of the instance that asks.
+ * @throws ConfigError for any other transaction, for one of another instance, and for one that has ended.
  */
-export function writeLogOf(tx: object): WriteLog {
+export function writeLogOf(tx: object, fencer: Fencer): WriteLog {
   const log = logs.get(tx)
   if (log === undefined)
     throw new ConfigError('tx', 'the transaction given to the callback of corral.transaction()', tx)
+  // What is written would be told to the other one's cache.
+  if (log.fencer !== fencer)
+    throw new ConfigError('tx', 'a transaction of the same instance', 'one of another instance')
   if (log.ended) throw new ConfigError('tx', 'a transaction that is still running', 'one that has ended')
   return log
 }
@@ -171,7 +181,7 @@ async function run<DB, Value>(
   options: TransactionOptions,
   work: (tx: CorralTransaction<DB>) => Promise<Value>,
 ): Promise<TransactionResult<Value>> {
-  const log = new WriteLog()
+  const log = new WriteLog(fencer)
   // Before the transaction holds a connection: with a pool of one there is no other to open tables on.
   await watch.tables.openAll()
   const session = sessionLog(options.session)

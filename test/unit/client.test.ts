@@ -191,6 +191,14 @@ describe('a call', () => {
   })
 })
 
+it('a repository refuses a transaction of another instance, whose cache would be told of its writes', async () => {
+  const [one, other] = [create({}), create({ namespace: 'elsewhere' })]
+  const products = other.repository('products', { key: 'id' })
+  await expect(one.transaction(async (tx) => products.in(tx))).rejects.toThrow(
+    'option `tx`: expected a transaction of the same instance, found "one of another instance"',
+  )
+})
+
 describe('a read of a table that has not been opened, over a database that does not answer,', () => {
   function open() {
     const clock = new ManualClock()
