@@ -158,11 +158,10 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const onArrived = (fences: readonly FenceRequest[]) => floors.haveFenced(fences, store.nowMs())
   const pending = new PendingFences({ store, clock, maxKeys, emit, announce, onArrived, shardOf })
   const hotKeys = new HotKeys({ clock, rules: settings.hotKeys, token: chance.token() })
-  const { copiesOf } = hotKeys
   const rememberAlways = options.replica !== undefined
-  const behind = {
-    ...{ clock, invalidation, pending, background, keepMs, emit, announce, copiesOf, rememberAlways, telemetry },
-  }
+  const { copiesOf } = hotKeys
+  const written = { clock, invalidation, pending, background, keepMs, emit, announce }
+  const behind = { ...written, copiesOf, rememberAlways, telemetry }
   const fencer = new Fencer({ store, shardOf, onArrived, announcesBehind: channel?.keepsOrder ?? false, ...behind })
   const lookEveryMs = settings.bus.heartbeatMs
   const epoch = new Epoch({ namespace, store, clock, invalidation, flights, lookEveryMs, emit, announce })
