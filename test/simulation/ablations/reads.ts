@@ -74,7 +74,11 @@ export const READS = {
   sessionRaisesFloor: {
     says: 'a session raises the floor of the process that reads under it',
     edits: [
-      { file: 'session.ts', replace: "  if (typeof demand === 'object') read.heed(demand)\n", by: '' },
+      {
+        file: 'session.ts',
+        replace: "  if (typeof demand === 'object' && !demand.isUnordered) read.heed(demand)\n",
+        by: '',
+      },
       {
         file: 'session.ts',
         replace: "typeof demand === 'object' && !satisfies(demand, found, read) ? await read.primary() : found",
