@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { readTable } from '../../../src/adapters/postgres/catalog.js'
+import { readDurability } from '../../../src/adapters/postgres/durability.js'
 import { SlotStream } from '../../../src/adapters/postgres/slot-stream.js'
 import { systemClock } from '../../../src/core/clock.js'
 import { isCorralError } from '../../../src/core/errors.js'
@@ -19,6 +21,25 @@ beforeEach(async () => {
   await stampTable({ table: 'products', key: 'id' }).up(db)
   await slotTables().up(db)
   await slotTable(PRODUCTS).up(db)
+})
+
+it('is relied on where its migration knows rows as the repository does', async () => {
+  const db = lab.connect()
+  const facts = await readTable(db, PRODUCTS)
+  const durability = () => readDurability(db, 'shop', facts)
+  expect(await durability()).toBe('slot')
+  for (const [other, found] of [
+    [{ unique: [] }, 'ttl-only'],
+    [{ unique: [['price'], ['slug']] }, 'slot'],
+    [{ key: ['id', 'shop'] }, 'ttl-only'],
+    [{ version: 'price' }, 'ttl-only'],
+    [{ version: false }, 'slot'],
+  ] as const) {
+    await slotTable({ ...PRODUCTS, ...other }).up(db)
+    expect(await durability(), JSON.stringify(other)).toBe(found)
+  }
+  await lab.run('alter table products rename to goods')
+  expect(await readDurability(db, 'shop', await readTable(db, { ...PRODUCTS, table: 'goods' }))).toBe('ttl-only')
 })
 
 describe('what the slot tells', () => {
