@@ -3,6 +3,7 @@ import { extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Corral } from '../client.js'
 import { type Inside, insideOf, operate } from '../inside.js'
+import { reasonOf } from './reason-of.js'
 
 /** The config cannot be found, loaded or used. */
 export class ConfigFileError extends Error {
@@ -44,15 +45,16 @@ export async function loadConfig(cwd: string, given: string | undefined): Promis
       ? importTypeScript(file)
       : importNative(file))) as typeof exported
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
-    throw new ConfigFileError(`${file} failed: ${reason}`, error)
+    throw failed(file, error)
   }
   for (const candidate of [
     exported.default,
     exported.corral,
     (exported.default as typeof exported | undefined)?.corral,
   ]) {
-    const instance = await candidate
+    const instance = await Promise.resolve(candidate).catch((error: unknown) => {
+      throw failed(file, error)
+    })
     const inside = insideOf(instance)
     if (inside) return { file, corral: instance as AnyCorral, inside }
   }
@@ -60,6 +62,10 @@ export async function loadConfig(cwd: string, given: string | undefined): Promis
   throw new ConfigFileError(
     `${file}: expected the instance that createCorral made as the default export or as \`corral\`, found ${names === '' ? 'no export' : `exports ${names}`}`,
   )
+}
+
+function failed(file: string, error: unknown): ConfigFileError {
+  return new ConfigFileError(`${file} failed: ${reasonOf(error)}`, error)
 }
 
 function findConfig(cwd: string): string {

@@ -50,6 +50,13 @@ const CONFIGS: readonly [project: string, type: string, files: Readonly<Record<s
   ['commonjs', 'commonjs', { 'corral.config.js': `${REQUIRES}${setUp('', 'module.exports = { corral }')}` }],
   ['another', 'module', { 'corral.config.js': 'export const nothing = 1' }],
   ['throwing', 'module', { 'corral.config.mts': `throw new Error('no secret')` }],
+  [
+    'rejecting',
+    'module',
+    {
+      'corral.config.mjs': `export default new Promise((_, reject) => setTimeout(reject, 50, new Error('no secret', { cause: new Error('no vault') })))`,
+    },
+  ],
   ['none', 'module', {}],
 ]
 
@@ -104,6 +111,7 @@ test.each([
     'expected the instance that createCorral made as the default export or as `corral`, found exports nothing',
   ],
   ['throwing', 'corral.config.mts failed: no secret'],
+  ['rejecting', 'corral.config.mjs failed: no secret: no vault'],
 ])('says what is wrong with the config of project %s', (project, message) => {
   const { status, stderr } = corral(project, 'explain', 'products', '1')
   expect(status).toBe(3)
