@@ -8,11 +8,6 @@ export interface Uncacheable {
   readonly found: string
 }
 
-/** Tells an encoder's two answers apart. */
-export function isUncacheable(answer: Uint8Array | Uncacheable): answer is Uncacheable {
-  return 'uncacheable' in answer
-}
-
 /** A value inside a column that has no form on the wire. Travels up to the column, which knows its property. */
 export class Refusal {
   readonly found: string

@@ -4,14 +4,13 @@ import { describe, expect, it } from 'vitest'
 import { IntervalClass } from '../../../src/adapters/codec/interval-class.js'
 import { createListCodec } from '../../../src/adapters/codec/list-codec.js'
 import { handOut } from '../../../src/adapters/codec/read-only.js'
-import { isUncacheable } from '../../../src/adapters/codec/uncacheable.js'
 import { isSame, objectOf, row } from './row-arbitrary.js'
 
 const codecOf = (intervals = new IntervalClass()) => createListCodec({ schemaVersion: '', intervals })
 
 function encoded(codec: ReturnType<typeof codecOf>, rows: readonly object[]): Uint8Array {
   const payload = codec.encode(rows)
-  if (isUncacheable(payload)) throw new Error(`uncacheable: ${JSON.stringify(payload)}`)
+  if ('uncacheable' in payload) throw new Error(`uncacheable: ${JSON.stringify(payload)}`)
   return payload
 }
 

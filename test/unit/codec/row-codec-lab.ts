@@ -1,6 +1,5 @@
 import { IntervalClass } from '../../../src/adapters/codec/interval-class.js'
 import { createRowCodec, type RowCodec } from '../../../src/adapters/codec/row-codec.js'
-import { isUncacheable } from '../../../src/adapters/codec/uncacheable.js'
 
 /** The codec of a table with these columns. */
 export function codecOf(
@@ -18,6 +17,6 @@ export function codecOf(
 /** @throws Error for a row that cannot be cached. */
 export function encoded(codec: RowCodec, value: object): Uint8Array {
   const payload = codec.encode(value)
-  if (isUncacheable(payload)) throw new Error(`uncacheable: ${JSON.stringify(payload)}`)
+  if ('uncacheable' in payload) throw new Error(`uncacheable: ${JSON.stringify(payload)}`)
   return payload
 }
