@@ -130,7 +130,8 @@ export interface CorralStats {
 
 export interface Corral<DB> {
   /**
-   * A repository for one table. Nothing is read until it is first used; then the table is checked once.
+   * A repository for one table. Nothing is read until it is first used; then the table is checked once. Make it once: what it learns and holds in
+   * memory lives with it, and with the instance.
    *
    * @throws ConfigError for bad options. The table's own faults reject the first call.
    */
@@ -159,7 +160,8 @@ export interface Corral<DB> {
   /**
    * A cached query. `build` makes it from a Kysely instance and the parameters of a call; it may run more than once a call, and
    * must make the same statement each time. The tables it depends on are read off the statement, joins, subqueries and WITH
-   * included; a committed write to one of them through a repository or `corral.transaction` makes the result old.
+   * included; a committed write to one of them through a repository or `corral.transaction` makes the result old. Make it once, and not for each
+   * call: it lives as long as the instance.
    *
    * @param name part of the key and of events. What it names is the statement: two queries may share a name.
    * @throws ConfigError for bad options. What cannot be cached rejects the first call with `QUERY_UNCACHEABLE`.

@@ -118,7 +118,7 @@ export type CorralEvent =
       readonly replaced: number
       readonly durationMs: number
     }
-  /** A pending fence was delivered after all, or given up because too many are pending. */
+  /** Pending fences were delivered after all, or given up: too many are pending, or the process ends and the cache does not answer. */
   | { readonly type: 'fence.settled'; readonly keys: number; readonly outcome: 'fenced' | 'dropped' }
   /** Of one shard: `redis` on a single server, `host:port` of a primary in a cluster. One that leaves the cluster is forgotten without an event. */
   | { readonly type: 'breaker'; readonly shard: string; readonly state: 'closed' | 'open' | 'half-open' }

@@ -86,12 +86,22 @@ export class PendingFences {
     return this.#flushing
   }
 
-  /** Stops retrying. What is still pending is forgotten with this process. */
+  /** Tries everything a last time, and stops. */
+  async finish(): Promise<void> {
+    // What came while a try was under way is not part of that one.
+    await this.#flushing
+    if (this.#fences.size > 0) await this.flush()
+    this.stop()
+  }
+
+  /** Stops retrying. What is still pending is given up. */
   stop(): void {
     this.#stopped = true
     this.#cancelRetry?.()
     this.#cancelRetry = undefined
+    const keys = this.#fences.size
     this.#fences.clear()
+    if (keys > 0) this.#emit({ type: 'fence.settled', keys, outcome: 'dropped' })
   }
 
   async #flush(): Promise<void> {

@@ -135,12 +135,28 @@ describe('PendingFences', () => {
     expect(pending.size).toBe(0)
   })
 
+  it('finish with a last try, also of those that came while another one was under way', async () => {
+    const { pending, cache, clock, events, sent } = open()
+    const pause = cache.pause('before fence')
+    pending.add([fence('a')])
+    const trying = pending.flush()
+    await pause.reached
+    pending.add([fence('b')])
+    const finishing = pending.finish()
+    pause.resume()
+    await Promise.all([trying, finishing])
+    expect(sent.flat().map(({ key }) => key)).toEqual(['a', 'b'])
+    expect(events.of('fence.settled').map(({ outcome }) => outcome)).toEqual(['fenced', 'fenced'])
+    expect(clock.timers).toBe(0)
+  })
+
   it('stop for good: nothing is sent and no timer is left, also by a write that ends later', async () => {
-    const { pending, cache, clock } = open()
+    const { pending, cache, clock, events } = open()
     cache.breakAlways('fail')
     pending.add([fence('a')])
     pending.stop()
     expect(pending.size).toBe(0)
+    expect(events.of('fence.settled'), 'given up, and told').toMatchObject([{ keys: 1, outcome: 'dropped' }])
     pending.add([fence('b')])
     await clock.advance(10_000)
     await settle()
