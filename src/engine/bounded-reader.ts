@@ -144,7 +144,7 @@ export class BoundedReader<Id, Value> implements Holder {
     const within = <Answer>(answer: Promise<Answer>) =>
       withinHardTimeout(parts.clock, entity, hardTimeoutMs, answer, endsAtMs - this.#nowMs())
     for (let joined = 0; joined < MAX_JOINED; joined++) {
-      const current = this.#flights.current(key)
+      const current = this.#flights.current(key, this.#nowMs())
       if (current === undefined) break
       parts.emit({ type: 'coalesced', entity, scope: 'process', waitedMs: 0 })
       const { value, provenAtMs } = await within(current.value)
@@ -153,7 +153,7 @@ export class BoundedReader<Id, Value> implements Holder {
       const isCurrent = !isLate || (await current.landed)
       if (provenAtMs >= leastMs && isCurrent) return reader.share(value, isLate)
     }
-    const { value } = await within(this.#flights.start(key, act).value)
+    const { value } = await within(this.#flights.start(key, act, this.#nowMs() + hardTimeoutMs).value)
     return reader.share(value)
   }
 

@@ -263,10 +263,11 @@ export class Reader<Id, Value> {
     readers: Readers,
     fill: (progress: FlightProgress) => Promise<Value | undefined>,
   ): Promise<Answer<Value>> {
-    const current = this.#flights.current(key)
+    const nowMs = this.#parts.clock.monotonicMs()
+    const current = this.#flights.current(key, nowMs)
     const coalesced = { type: 'coalesced', entity: this.#source.entity, scope: 'process', waitedMs: 0 } as const
     this.#tell(current ? readers : { count: readers.count - 1 }, coalesced)
-    const flight = current ?? this.#flights.start(key, fill)
+    const flight = current ?? this.#flights.start(key, fill, nowMs + this.#settings.hardTimeoutMs)
     const value = await flight.value
     readers.fill = flight.span
     const isLate = current !== undefined && readers.startedAt >= flight.askedAt

@@ -16,6 +16,8 @@ export interface Flight<Value> {
   readonly askedAt: number
   /** What is traced of it, once there is something. */
   readonly span: FillSpan | undefined
+  /** Until then it may be joined, by the clock of whoever starts and joins. */
+  readonly untilMs: number
 }
 
 /** What a fill reports about itself while it is under way. */
@@ -31,7 +33,8 @@ export interface FlightProgress {
  * Lets concurrent readers of one key share one fill.
  *
  * Guarantee: at most one fill per key is running that a new reader may join, also while loads are failing: a failure
- * reaches everyone who joined, and only then may the next fill start.
+ * reaches everyone who joined, and only then may the next fill start. One that takes longer than anybody waits is not joined any more: its
+ * question may never be answered, as over a connection that is half open.
  */
 export class Singleflight<Value> {
   readonly #flights = new Map<CacheKey, Flight<Value>>()
@@ -43,12 +46,21 @@ export class Singleflight<Value> {
   }
 
   /** The fill in flight for this key, if a new reader may join it. */
-  current(key: CacheKey): Flight<Value> | undefined {
-    return this.#flights.get(key)
+  current(key: CacheKey, nowMs = Number.NEGATIVE_INFINITY): Flight<Value> | undefined {
+    const flight = this.#flights.get(key)
+    return flight && nowMs < flight.untilMs ? flight : undefined
   }
 
-  /** Starts a fill. The caller has made sure that there is none to join. */
-  start(key: CacheKey, fill: (progress: FlightProgress) => Promise<Value>): Flight<Value> {
+  /**
+   * Starts a fill. The caller has made sure that there is none to join.
+   *
+   * @param untilMs see `Flight`. Default: until it ends.
+   */
+  start(
+    key: CacheKey,
+    fill: (progress: FlightProgress) => Promise<Value>,
+    untilMs = Number.POSITIVE_INFINITY,
+  ): Flight<Value> {
     let askedAt = Number.POSITIVE_INFINITY
     const asks = () => {
       askedAt = this.now()
@@ -67,6 +79,7 @@ export class Singleflight<Value> {
       get span() {
         return progress.span
       },
+      untilMs,
     }
     this.#flights.set(key, flight)
     // Compare before deleting: after forget() this place may belong to a newer flight.

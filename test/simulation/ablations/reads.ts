@@ -92,7 +92,7 @@ export const READS = {
     edits: [
       {
         file: 'engine/reader.ts',
-        replace: 'const current = this.#flights.current(key)',
+        replace: 'const current = this.#flights.current(key, nowMs)',
         by: 'const current = undefined as never',
       },
     ],

@@ -253,6 +253,33 @@ describe('Reader', () => {
     })
   })
 
+  it('asks anew where a load has not been answered for as long as anybody waits', async () => {
+    const fleet = new Fleet()
+    const process = fleet.start()
+    fleet.table.put('42', 1)
+    // As over a connection that is half open: others are not.
+    const lost = fleet.table.pause('before load')
+    const outcomes: unknown[] = []
+    const read = () =>
+      process.read('42').then(
+        (row) => outcomes.push(row?.price),
+        (error) => outcomes.push(error.code),
+      )
+    const reading = [read()]
+    await lost.reached
+    await fleet.clock.advance(9_999)
+    reading.push(read())
+    await fleet.clock.advance(1)
+    reading.push(read())
+    await settle()
+    expect(outcomes).toEqual(['FILL_TIMEOUT', 1])
+    expect(fleet.table.loads, 'and those who had joined wait for no third').toEqual(['42', '42'])
+    await fleet.clock.advance(9_999)
+    await Promise.all(reading)
+    expect(outcomes).toEqual(['FILL_TIMEOUT', 1, 'FILL_TIMEOUT'])
+    lost.resume()
+  })
+
   it('gives up after the hard timeout, while the load goes on for the next', async () => {
     const fleet = new Fleet()
     const process = fleet.start()
