@@ -99,7 +99,10 @@ async function cut(proxies: readonly TcpProxy[]): Promise<void> {
   }
 }
 
-describe('a near tier is never stale past its trust', () => {
+/** Each wait in them has a limit of its own. */
+const BUSY_MS = 60_000
+
+describe('a near tier is never stale past its trust', { timeout: BUSY_MS }, () => {
   it('when the buses of readers are cut without a word: up, down and both', async () => {
     const fleet = new TierFleet()
     const writer = fleet.start('writer')

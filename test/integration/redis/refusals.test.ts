@@ -159,7 +159,7 @@ describe('what one Redis may refuse', () => {
   it('NOAUTH: it wants a password that this client has not', async () => {
     await survives(
       start(),
-      /NOAUTH|no answer within|[Cc]onnection|Stream/,
+      /NOAUTH|no answer within|[Cc]onnect|Stream/,
       async () => {
         await ask('CONFIG', 'SET', 'requirepass', 'secret')
         await redisCommandAs(redis.port, 'secret', 'CLIENT', 'KILL', 'TYPE', 'normal')
