@@ -82,6 +82,16 @@ export class Looks<Id, Answer> {
     return look
   }
 
+  /** Joins a look that the caller has in hand. False: it has left, or its key must not be looked up now. */
+  rejoin(look: Look<Id, Answer>): boolean {
+    const { store, isPending } = this.#options.parts
+    const isOpen = this.#departures === store.departures && this.#open.get(look.key) === look
+    if (!isOpen || isPending(look.key)) return false
+    look.startedAt = this.#options.now()
+    look.count++
+    return true
+  }
+
   /** Begins a look for one reader who may have joined another one too late. */
   alone(key: CacheKey, id: Id, startedAt: number): Look<Id, Answer> {
     if (this.#options.parts.isPending(key)) return new Look<Id, Answer>(key, id, startedAt, undefined)

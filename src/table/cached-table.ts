@@ -5,7 +5,7 @@ import { type AnyDatabase, RowWriter, type Written } from '../adapters/postgres/
 import type { Change } from '../core/change.js'
 import type { CacheKey } from '../core/key.js'
 import type { CanonicalId, LoadedRow } from '../core/ports.js'
-import { ANSWERED, type ReadSpan } from '../core/telemetry.js'
+import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import { compareVersions, toVersion, type Version } from '../core/version.js'
 import type { BoundedReader } from '../engine/bounded-reader.js'
 import { withinHardTimeout } from '../engine/deadline.js'
@@ -31,6 +31,7 @@ import type { Consistency } from './repository-types.js'
 import { RowLookups } from './row-lookups.js'
 import { RowOffers } from './row-offers.js'
 import { nearHits, RowTier } from './row-tier.js'
+import { SharedReads } from './shared-reads.js'
 import { lookupSource, planOf, rowSource, type SourceParts, type TablePlan, versionProbe } from './sources.js'
 
 /** An altered table is looked at again, but a flood of foreign shapes must not become a flood of catalog queries. */
@@ -45,6 +46,7 @@ export class CachedTable {
   readonly #bounded: BoundedReader<CanonicalId, object>
   /** Where the repository has asked for it: counts its reads, and leads those of hot keys to copies. */
   readonly #hot: HotCopies<CanonicalId, object> | undefined
+  readonly shared: SharedReads | undefined
   readonly #offers: RowOffers | undefined
   readonly #warmer: Warmer<CanonicalId, object>
   readonly #lookups: readonly RowLookups[]
@@ -83,6 +85,7 @@ export class CachedTable {
     const { hotKeys, fill } = options
     const rows = { parts, facts, prefix: this.#changes.rowPrefix, fill, reader: this.#rows, tier: this.#tier }
     this.#hot = hotKeys && openHotRows({ ...rows, hotKeys })
+    this.shared = this.#hot ? undefined : SharedReads.of(facts.columns, this.#rows)
     const cost = this.#cost
     const sealer = new Sealer({ parts, source, settings: fill, cost })
     this.#warmer = new Warmer({ parts, source, sealer, cost, lease: fill.lease, demands: () => this.#rows.demands() })
@@ -133,7 +136,8 @@ export class CachedTable {
   /** The row through the cache. */
   read(id: CanonicalId, span: ReadSpan): Promise<object | undefined> {
     const held = this.#tier?.recall(this.#tier.slotOf(id))
-    return held ?? (this.#hot ?? this.#rows).read(this.#changes.rowKey(id), id, span)
+    const reads = (span === UNTOLD ? this.shared : undefined) ?? this.#hot ?? this.#rows
+    return held ?? reads.read(this.#changes.rowKey(id), id, span)
   }
 
   /** See `readRows`. Ids are as the caller gave them. */
@@ -229,8 +233,6 @@ export class CachedTable {
   explain(id: CanonicalId): Promise<Explanation> {
     const { store, db, isLive, clock } = this.#parts
     const nothing = { trusted: isLive(clock.monotonicMs()), held: false, value: undefined, freshForMs: undefined }
-    const tier = this.#tier
-    const slot = tier?.slotOf(id)
     return explain(
       {
         engine: this.#parts,
@@ -239,7 +241,7 @@ export class CachedTable {
         inspect: (key) => store.inspect(key),
         copies: this.#parts.hotKeys.copiesOf(this.#changes.rowKey(id)),
         load: async () => (await new PostgresRowSource({ db, facts: this.facts }).load([id])).rows[0] as LoadedRow,
-        near: () => (tier && slot !== undefined ? { ...tier.look(slot), freshForMs: tier.freshForMs(slot) } : nothing),
+        near: () => this.#tier?.lookFor(id) ?? nothing,
         versionOf: (row) => this.#versionIn(row),
       },
       this.#changes.rowKey(id),
@@ -303,8 +305,7 @@ export class CachedTable {
 
   #openTier(): RowTier {
     const { clock, invalidation, isLive } = this.#parts
-    const { facts } = this.#plan
-    const { read } = this.#options
+    const [{ facts }, { read }] = [this.#plan, this.#options]
     const floors = facts.version && this.#parts.floors
     const record = (id: CanonicalId) => this.#hot?.recordNear(this.#changes.rowKey(id))
     const l1 = {

@@ -131,6 +131,12 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
     }
   }
 
+  /** The same of an id, and how long it counts as fresh. */
+  lookFor(id: CanonicalId) {
+    const slot = this.slotOf(id)
+    return { ...this.look(slot), freshForMs: this.freshForMs(slot) }
+  }
+
   freshForMs(slot: L1Slot): number | undefined {
     return this.#l1.freshForMs(slot, this.#clock.monotonicMs())
   }

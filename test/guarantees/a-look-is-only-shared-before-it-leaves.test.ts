@@ -5,13 +5,14 @@ import { expectNothingLeft } from '../support/nothing-left.js'
 
 /** Readers of one key who begin in one tick look at the cache together. None of them may be shown less than if it had looked alone. */
 describe.each([
-  ['with versions', true],
-  ['without versions', false],
-])('a look is only shared before it leaves, %s', (_, hasVersions) => {
+  ['with versions', { hasVersions: true }],
+  ['without versions', { hasVersions: false }],
+  ['by one promise for all', { readsShared: true }],
+])('a look is only shared before it leaves, %s', (_, settings) => {
   expectNothingLeft()
 
   async function cached() {
-    const fleet = new Fleet({ hasVersions })
+    const fleet = new Fleet(settings)
     const [process, writer] = [fleet.start(), fleet.start()]
     fleet.table.put('42', 1)
     await process.read('42')
@@ -69,11 +70,14 @@ describe.each([
   })
 })
 
-describe('a look that is shared', () => {
+describe.each([
+  ['by a promise for each', false],
+  ['by one promise for all', true],
+])('a look that is shared %s', (_, readsShared) => {
   expectNothingLeft()
 
   it('is held against what any of its readers has to be shown', async () => {
-    const fleet = new Fleet()
+    const fleet = new Fleet({ readsShared })
     const process = fleet.start()
     fleet.table.put('42', 1)
     await process.read('42')
@@ -87,7 +91,7 @@ describe('a look that is shared', () => {
   })
 
   it('fails for all of them, and only for them', async () => {
-    const fleet = new Fleet()
+    const fleet = new Fleet({ readsShared })
     const process = fleet.start()
     fleet.table.put('42', 1)
     process.cache.breakNext('read', 'fail')

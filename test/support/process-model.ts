@@ -22,6 +22,7 @@ import { ShardBreakers } from '../../src/engine/shard-breakers.js'
 import { Singleflight } from '../../src/engine/singleflight.js'
 import { Warmer, type WarmOutcome } from '../../src/engine/warmer.js'
 import { LoadCost } from '../../src/policy/load-cost.js'
+import { SharedReads } from '../../src/table/shared-reads.js'
 import { PausableStore } from './pausable-store.js'
 import { Recorder } from './recorder.js'
 import { plainChance } from './seeded-chance.js'
@@ -45,6 +46,8 @@ export interface ProcessSettings {
   readonly hasVersions: boolean
   /** How much is kept to recognize entries by. */
   readonly knownBytes: number
+  /** Readers who ask for the row that was asked for last get the promise that is there already. */
+  readonly readsShared: boolean
   /** Copies of hot keys. Here a key is hot when it was read in the second before. */
   readonly hot: { readonly copies: number; readonly copyTtlMs: number }
 }
@@ -66,6 +69,7 @@ const DEFAULTS: ProcessSettings = {
   epoch: '00000000',
   hasVersions: true,
   knownBytes: 100_000,
+  readsShared: false,
   hot: { copies: 0, copyTtlMs: 5_000 },
 }
 
@@ -88,6 +92,7 @@ export class ProcessModel {
   readonly #reader: Reader<string, ModelRow>
   readonly #warmer: Warmer<string, ModelRow>
   readonly #reads: Pick<Reader<string, ModelRow>, 'read' | 'readMany'>
+  readonly #shared: SharedReads | undefined
   readonly hotKeys: HotKeys
   /** Payloads decoded so far. */
   decoded = 0
@@ -156,6 +161,8 @@ export class ProcessModel {
     const { lease } = settings.fill
     this.#warmer = new Warmer({ parts, source, sealer, cost, lease, demands: () => this.#reader.demands() })
     this.#reads = settings.hot.copies > 0 ? this.#hotCopies(parts, settings) : this.#reader
+    const readShared = (key: CacheKey, [id]: readonly string[]) => this.#reader.readShared(key, id as string)
+    this.#shared = settings.readsShared ? new SharedReads({ readShared }) : undefined
     ProcessModel.#alive.add(this)
   }
 
@@ -176,7 +183,8 @@ export class ProcessModel {
   }
 
   read(id: string): Promise<ModelRow | undefined> {
-    return this.#reads.read(this.keyOf(id), id)
+    const shared = this.#shared && (this.#shared.join(id) ?? this.#shared.read(this.keyOf(id), [id]))
+    return (shared as Promise<ModelRow | undefined> | undefined) ?? this.#reads.read(this.keyOf(id), id)
   }
 
   readMany(ids: readonly string[]): Promise<(ModelRow | undefined)[]> {

@@ -84,4 +84,20 @@ describe('Looks', () => {
     expect(asked, 'the cache is not asked for them').toEqual([KEY])
     expect(await Promise.all(meanwhile.map(answer))).toEqual(['an id: not asked (1)', 'an id: not asked (2)'])
   })
+
+  it('are joined once more by whoever has them in hand, as if they had been asked for by their key', () => {
+    const { store, pending, looks, join } = open()
+    const look = join(KEY)
+    join(OTHER)
+    expect(looks.rejoin(look)).toBe(true)
+    expect([look.startedAt, look.count], 'began when the last one did').toEqual([3, 2])
+    pending.add(KEY)
+    expect(looks.rejoin(look), 'the cache may hold what this process has overwritten').toBe(false)
+    pending.delete(KEY)
+    store.departures++
+    expect(looks.rejoin(look), 'it has left').toBe(false)
+    const next = join(KEY)
+    expect([looks.rejoin(look), looks.rejoin(next)]).toEqual([false, true])
+    expect(look.count).toBe(2)
+  })
 })
