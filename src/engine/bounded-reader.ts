@@ -127,6 +127,7 @@ export class BoundedReader<Id, Value> implements Holder {
       if (held.verdict === 'stale') return { bytes, useless: false }
       // Somebody else has filled: what was proven of the shard when the key was looked at holds for what it shows later.
       provenAtMs = lookProvenAtMs
+      this.#options.tier?.outdate(id, held.entry.version ?? null)
       return { value: held.value }
     }
     const value = await filler.fill(key, id, { ...seen, fromPrimary: true }, judge, progress)

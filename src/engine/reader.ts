@@ -116,7 +116,7 @@ export class Reader<Id, Value> {
     let landed = 0
     const mayLag = this.#source.loadFromReplica !== undefined
     const judge: Judge<Value> = (found) =>
-      found !== null && (mayLag || ++landed === 1) ? { bytes: found, useless: true } : this.#admit(key, found)
+      found !== null && (mayLag || ++landed === 1) ? { bytes: found, useless: true } : this.#admit(key, id, found)
     const readers: Readers = { startedAt: this.#flights.now(), count: 1 }
     const fill = this.#fill(key, id, { bytes, useless: true, fromPrimary: true }, readers, judge)
     const answer = await this.#withinHardTimeout(fill, readers)
@@ -249,15 +249,17 @@ export class Reader<Id, Value> {
     id: Id,
     seen: Seen,
     readers: Readers,
-    judge: Judge<Value> = (found) => this.#admit(key, found),
+    judge: Judge<Value> = (found) => this.#admit(key, id, found),
   ): Promise<Answer<Value>> {
     return this.#join(key, readers, (progress) => this.#filler.fill(key, id, seen, judge, progress))
   }
 
-  #admit(key: CacheKey, bytes: StoredBytes | null): ReturnType<Judge<Value>> {
+  #admit(key: CacheKey, id: Id, bytes: StoredBytes | null): ReturnType<Judge<Value>> {
     const held = this.inspect(key, bytes)
-    if (!held.usable) return held.seen
-    return held.verdict === 'stale' ? { bytes, useless: false } : { value: held.value }
+    if (!held.usable || held.verdict === 'stale') return held.usable ? { bytes, useless: false } : held.seen
+    // It is not kept: nobody knows what was invalidated while it was waited for. But memory may hold an older one by now.
+    this.#tier?.outdate(id, held.entry.version ?? null)
+    return { value: held.value }
   }
 
   /**
@@ -318,6 +320,7 @@ export class Reader<Id, Value> {
     if (this.#inspection.judge(held.entry, floors.get(key)) !== 'stale') return this.#withinHardTimeout(fill, readers)
     // The fill goes on behind; its failure is reported by the load.
     readers.answered = ANSWERED.stale
+    this.#tier?.outdate(id, held.entry.version ?? null)
     return held.value
   }
 
@@ -326,7 +329,6 @@ export class Reader<Id, Value> {
     return this.#inspection.inspect(key, bytes, at)
   }
 
-  /** See `Inspection`. */
   demands(): Demands {
     return this.#inspection.demands()
   }

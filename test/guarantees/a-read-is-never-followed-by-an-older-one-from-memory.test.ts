@@ -56,6 +56,31 @@ describe('a read is never followed by an older one from memory', () => {
     expect((await process.read('42'))?.price).toBe(2)
   })
 
+  /** Found by a fault run, under ten times the load. */
+  it('after a read that waited for the load of another process, while its own copy was not trusted', async () => {
+    const fleet = new NearFleet()
+    const [process, other] = [fleet.start(), fleet.start()]
+    await fleet.warm('42', 1, process)
+    process.clock.stop()
+    process.channel?.holdIncoming()
+    await fleet.clock.advance(3_000)
+    fleet.table.put('42', 2)
+    const gone = { version: null, xid: null, keepMs: 1_000, rememberAlways: false, replacement: null }
+    await fleet.store.fence([{ key: process.keyOf('42'), ...gone }])
+    const fill = other.cache.pause('before fill')
+    const loading = other.read('42')
+    await fill.reached
+    const waiting = process.read('42')
+    await settle()
+    fill.resume()
+    await loading
+    process.clock.goOn()
+    process.channel?.releaseIncoming()
+    await fleet.clock.advance(1_000)
+    expect((await waiting)?.price).toBe(2)
+    expect((await process.read('42'))?.price).toBe(2)
+  })
+
   it('after a load that began earlier, and is stored and answered later', async () => {
     const fleet = new NearFleet()
     const process = fleet.start()
