@@ -128,6 +128,8 @@ export function openCorralSide(
     },
     session: (token) => corral.session(token),
     async cacheAtRest() {
+      // A cluster names its nodes once it is connected, and nobody else has use for this client.
+      if (redis.status === 'wait') await redis.connect()
       const { records } = await compareAtRest({
         ...{ db, namespace, tables: [restTable] },
         redis: redis as unknown as ScannableRedis,

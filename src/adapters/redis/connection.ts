@@ -44,6 +44,7 @@ export interface RedisConnection {
 
 /** Longest time a connection is waited for that owes an answer. Longer than Redis ever blocks in good health. */
 const SILENCE_MS = 5_000
+const LONGEST_RETRY_MS = 250
 /** A connection that is given up is destroyed when it has not closed by itself after this long. */
 const DISCONNECT_MS = 100
 
@@ -52,7 +53,8 @@ const DISCONNECT_MS = 100
  * - no offline queue and no resending: a command either runs now or not at all. A fill or a fence that ran minutes
  *   later, after a reconnect, would act on a world that has moved on;
  * - no retries per request: the caller has a deadline and the database to fall back on;
- * - reconnecting never gives up, and is never slower than once a second;
+ * - reconnecting never gives up, and is never slower than four times a second: what a try costs a server that is back is little, and until then
+ *   all reads are the database's;
  * - a connection that owes an answer for 5 s is replaced: a half-open one reports no error, and TCP itself notices after
  *   a quarter of an hour.
  */
@@ -65,7 +67,7 @@ const SETTINGS = {
   disableClientInfo: true,
   socketTimeout: SILENCE_MS,
   disconnectTimeout: DISCONNECT_MS,
-  retryStrategy: (attempt: number) => Math.min(50 * attempt, 1_000),
+  retryStrategy: (attempt: number) => Math.min(50 * attempt, LONGEST_RETRY_MS),
 } as const
 
 /** Opens a connection like `client`, with the settings above. Errors are left to the commands that meet them. */
@@ -110,6 +112,17 @@ export function assertRedisClient(client: RedisClient): void {
 
 /** One wait for each connection, shared by all calls: many may come in the moments a connection takes. */
 const waits = new WeakMap<RedisConnection, Promise<void>>()
+
+/**
+ * The same for whoever has somebody else to ask: a connection that was lost, and is yet to be made anew, is not waited for. Until there has been one it
+ * is, so that a process which starts does not begin with a load for each of its reads.
+ */
+export function whenConnected(connection: RedisConnection): Promise<void> {
+  const isLost = connection.status === 'reconnecting' || connection.status === 'close'
+  return isLost
+    ? Promise.reject(new CacheUnavailableError('connect', 'the connection was lost'))
+    : whenReady(connection)
+}
 
 /** Resolves once the connection can take commands; rejects when it will not do so by itself. The caller bounds the wait. */
 export function whenReady(connection: RedisConnection): Promise<void> {

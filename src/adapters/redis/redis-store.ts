@@ -17,7 +17,7 @@ import type {
 import { VERSION_DIGITS } from '../../core/version.js'
 import { SEEN_BYTES } from '../../core/wire.js'
 import { keySlot } from '../../policy/slot-copies.js'
-import { openConnection, type RedisClient, type RedisConnection, whenReady } from './connection.js'
+import { openConnection, type RedisClient, type RedisConnection, whenConnected, whenReady } from './connection.js'
 import { FenceScript } from './fence-script.js'
 import { RedisShards } from './redis-shards.js'
 import { SCRIPTS, type ScriptName } from './scripts.js'
@@ -55,7 +55,7 @@ export class RedisStore implements CacheStore {
   }
 
   async read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
-    await whenReady(this.#connection)
+    await whenConnected(this.#connection)
     if (!this.#connection.isCluster) return this.#connection.mgetBuffer(keys)
     return this.#readFromNodes(keys)
   }
@@ -156,7 +156,7 @@ export class RedisStore implements CacheStore {
   }
 
   async #each<Request, Reply>(requests: readonly Request[], act: (request: Request) => Promise<Reply>) {
-    await whenReady(this.#connection)
+    await whenConnected(this.#connection)
     return Promise.all(requests.map(act))
   }
 

@@ -28,7 +28,8 @@ it('a bounded read that is shown what another process has filled leaves no older
     },
     // Waits for the lease of another process, and hands on what that has stored.
     filler: {
-      fill: async (...[, , , judge]: never[]) => (judge as (bytes: Buffer) => { value: string })(Buffer.of(1)).value,
+      fill: async (_key: unknown, _id: unknown, _seen: unknown, judge: (bytes: Buffer) => { value: string }) =>
+        judge(Buffer.of(1)).value,
     },
     tier: {
       recallProven: () => undefined,
