@@ -10,6 +10,7 @@ import type { Clock } from './core/clock.js'
 import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from './core/errors.js'
 import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
 import { withinHardTimeout } from './engine/deadline.js'
+import { keepLast } from './engine/keep-last.js'
 import type { OpenTables } from './engine/open-tables.js'
 import { type LoadedRows, QueryReader } from './engine/query-reader.js'
 import { withSignal } from './engine/with-signal.js'
@@ -189,9 +190,7 @@ class RecentPlans {
   }
 
   keep(identity: string, plan: KeyedPlan): KeyedPlan {
-    this.#plans.delete(identity)
-    this.#plans.set(identity, { plan, madeAtMs: this.#clock.monotonicMs() })
-    if (this.#plans.size > MAX_PLANS) this.#plans.delete(this.#plans.keys().next().value as string)
+    keepLast(this.#plans, identity, { plan, madeAtMs: this.#clock.monotonicMs() }, MAX_PLANS)
     return plan
   }
 }

@@ -1,6 +1,7 @@
 import type { CacheKey } from '../core/key.js'
 import { compareVersions, successor, type Version } from '../core/version.js'
 import { CLOCK_TOLERANCE_MS, type Floor } from '../policy/verdict.js'
+import { keepLast } from './keep-last.js'
 
 /** Whether a load shows less than a reader of this process may be shown. */
 export function isBelowFloor(
@@ -183,10 +184,3 @@ export class Floors {
 }
 
 const UNORDERED: Floor = { version: '0' as Version, absent: true, isUnordered: true }
-
-/** As the last of at most `max`. */
-function keepLast<Value>(kept: Map<CacheKey, Value>, key: CacheKey, value: Value, max: number): void {
-  kept.delete(key)
-  kept.set(key, value)
-  if (kept.size > max) kept.delete(kept.keys().next().value as CacheKey)
-}

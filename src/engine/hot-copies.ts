@@ -4,6 +4,7 @@ import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import { jittered } from '../policy/jitter.js'
 import type { EngineParts, NearTier, Seen } from './filler.js'
 import type { HotKeys } from './hot-keys.js'
+import { keepLast } from './keep-last.js'
 import { type Look, Looks } from './looks.js'
 import type { Reply } from './read-batch.js'
 import { type Reader, remainingOf } from './reader.js'
@@ -178,10 +179,6 @@ export class HotCopies<Id, Value> {
   }
 
   #noteAbsence(key: CacheKey): void {
-    this.#absentUntilMs.delete(key)
-    this.#absentUntilMs.set(key, this.#parts.clock.monotonicMs() + this.#settings.copyTtlMs)
-    if (this.#absentUntilMs.size > MAX_ABSENT) {
-      this.#absentUntilMs.delete(this.#absentUntilMs.keys().next().value as CacheKey)
-    }
+    keepLast(this.#absentUntilMs, key, this.#parts.clock.monotonicMs() + this.#settings.copyTtlMs, MAX_ABSENT)
   }
 }

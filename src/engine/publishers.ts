@@ -1,4 +1,5 @@
 import type { BusMessage } from './bus-message.js'
+import { keepLast } from './keep-last.js'
 
 /** Other processes whose numbering is remembered. */
 const MAX_PUBLISHERS = 10_000
@@ -19,9 +20,7 @@ export class Publishers {
   hear({ publisher, number, leaves }: BusMessage, nowMs: number): 'next' | 'gap' | 'replayed' {
     const last = this.#heard.get(publisher)?.number ?? 0
     if (number <= last) return 'replayed'
-    this.#heard.delete(publisher)
-    this.#heard.set(publisher, { number, atMs: leaves ? Number.POSITIVE_INFINITY : nowMs })
-    if (this.#heard.size > MAX_PUBLISHERS) this.#heard.delete(this.#heard.keys().next().value as string)
+    keepLast(this.#heard, publisher, { number, atMs: leaves ? Number.POSITIVE_INFINITY : nowMs }, MAX_PUBLISHERS)
     return number === last + 1 ? 'next' : 'gap'
   }
 

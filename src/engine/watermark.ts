@@ -5,6 +5,7 @@ import type { CacheKey } from '../core/key.js'
 import type { CacheStore, StoredBytes } from '../core/ports.js'
 import { readTick, type Tick } from '../core/tick.js'
 import { withinMs } from './deadline.js'
+import { keepLast } from './keep-last.js'
 
 /** Nothing is proven, however long ago. */
 export const NEVER = Number.NEGATIVE_INFINITY
@@ -200,11 +201,7 @@ export class Watermark {
     if (last?.number === number) last.sentMs = sentMs
     else if (last === undefined || last.number < number) sights.push({ number, sentMs })
     if (sights.length > SIGHTS) sights.shift()
-    this.#sights.delete(chain)
-    this.#sights.set(chain, sights)
-    if (this.#sights.size > this.#shards.size + SPARE_CHAINS) {
-      this.#sights.delete(this.#sights.keys().next().value as string)
-    }
+    keepLast(this.#sights, chain, sights, this.#shards.size + SPARE_CHAINS)
   }
 }
 
