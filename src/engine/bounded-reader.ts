@@ -4,6 +4,7 @@ import type { StoredBytes } from '../core/ports.js'
 import { ANSWERED, type ReadSpan, UNTOLD } from '../core/telemetry.js'
 import { withinHardTimeout } from './deadline.js'
 import type { EngineParts, Filler, NearTier, ReadSource, Seen } from './filler.js'
+import { admitted } from './inspection.js'
 import type { Holder } from './invalidation.js'
 import type { Reader } from './reader.js'
 import { type FlightProgress, Singleflight } from './singleflight.js'
@@ -122,13 +123,10 @@ export class BoundedReader<Id, Value> implements Holder {
     const { filler, reader } = this.#options
     let provenAtMs = this.#nowMs()
     const judge = (bytes: StoredBytes | null) => {
-      const held = reader.inspect(key, bytes)
-      if (!held.usable) return held.seen
-      if (held.verdict === 'stale') return { bytes, useless: false }
+      const judged = admitted(reader.inspect(key, bytes), bytes)
       // Somebody else has filled: what was proven of the shard when the key was looked at holds for what it shows later.
-      provenAtMs = lookProvenAtMs
-      this.#options.tier?.outdate(id, held.entry.version ?? null)
-      return { value: held.value }
+      if ('value' in judged) provenAtMs = lookProvenAtMs
+      return judged
     }
     const value = await filler.fill(key, id, { ...seen, fromPrimary: true }, judge, progress)
     return { value, provenAtMs }

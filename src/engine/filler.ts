@@ -31,8 +31,10 @@ export interface Seen {
   readonly fromPrimary?: boolean
 }
 
-/** Judges what somebody else stored meanwhile: its value if it may be served, or what there is to replace. */
-export type Judge<Value> = (bytes: StoredBytes | null) => { readonly value: Value | undefined } | Seen
+/** Judges what somebody else stored meanwhile: its value if it may be served, and what orders that (null: nothing), or what there is to replace. */
+export type Judge<Value> = (
+  bytes: StoredBytes | null,
+) => { readonly value: Value | undefined; readonly version: Version | null } | Seen
 
 /** The in-process copies of a source's entries, as the fill sees them. Implementation: `engine/l1`. */
 export interface NearTier<Id, Value> {
@@ -121,6 +123,8 @@ export class Filler<Id, Value> {
             const waitedMs = clock.monotonicMs() - startedMs
             if (polls === 1) this.#learnFromWait(key, reply.bytes, waitedMs)
             if (polls > 0) emit({ type: 'coalesced', entity: this.#source.entity, scope: 'fleet', waitedMs })
+            // It is not kept: nobody knows what was invalidated while it was waited for. But memory may hold an older one by now.
+            this.#tier?.outdate(id, judged.version)
             return judged.value
           }
           // Gone, expired or not for us: compete again for what is there now.

@@ -3,7 +3,7 @@ import type { MissReason } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { StoredBytes, UnreadableReason } from '../core/ports.js'
 import { type Demands, type Floor, judge, type Verdict } from '../policy/verdict.js'
-import type { Seen } from './filler.js'
+import type { Judge, Seen } from './filler.js'
 import { KnownEntries } from './known-entries.js'
 import type { EngineParts, ReadSource } from './read-source.js'
 
@@ -25,6 +25,13 @@ export interface InspectionSettings {
   readonly maxEarliness: number
   /** Longest head start of a refresh, in load times. Undefined: as long as the draw gives. */
   readonly maxLoads?: number
+}
+
+/** Whether somebody who waits for a fill may be shown what another process has stored. Not what has expired: that only helps out. */
+export function admitted<Value>(held: Held<Value>, bytes: StoredBytes | null): ReturnType<Judge<Value>> {
+  if (!held.usable) return held.seen
+  if (held.verdict === 'stale') return { bytes, useless: false }
+  return { value: held.value, version: held.entry.version ?? null }
 }
 
 /** Opens what the cache holds, which nobody vouches for, and says whether a reader of this source may have it. */

@@ -7,7 +7,7 @@ import type { Version } from '../core/version.js'
 import type { Demands } from '../policy/verdict.js'
 import { withinHardTimeout } from './deadline.js'
 import type { EngineParts, Filler, Judge, NearTier, ReadSource, Seen } from './filler.js'
-import { type Held, Inspection, type InspectionSettings } from './inspection.js'
+import { admitted, type Held, Inspection, type InspectionSettings } from './inspection.js'
 import { type Look, Looks, type Readers } from './looks.js'
 import type { Reply } from './read-batch.js'
 import type { FlightProgress, Singleflight } from './singleflight.js'
@@ -116,7 +116,7 @@ export class Reader<Id, Value> {
     let landed = 0
     const mayLag = this.#source.loadFromReplica !== undefined
     const judge: Judge<Value> = (found) =>
-      found !== null && (mayLag || ++landed === 1) ? { bytes: found, useless: true } : this.#admit(key, id, found)
+      found !== null && (mayLag || ++landed === 1) ? { bytes: found, useless: true } : this.#admit(key, found)
     const readers: Readers = { startedAt: this.#flights.now(), count: 1 }
     const fill = this.#fill(key, id, { bytes, useless: true, fromPrimary: true }, readers, judge)
     const answer = await this.#withinHardTimeout(fill, readers)
@@ -249,17 +249,13 @@ export class Reader<Id, Value> {
     id: Id,
     seen: Seen,
     readers: Readers,
-    judge: Judge<Value> = (found) => this.#admit(key, id, found),
+    judge: Judge<Value> = (found) => this.#admit(key, found),
   ): Promise<Answer<Value>> {
     return this.#join(key, readers, (progress) => this.#filler.fill(key, id, seen, judge, progress))
   }
 
-  #admit(key: CacheKey, id: Id, bytes: StoredBytes | null): ReturnType<Judge<Value>> {
-    const held = this.inspect(key, bytes)
-    if (!held.usable || held.verdict === 'stale') return held.usable ? { bytes, useless: false } : held.seen
-    // It is not kept: nobody knows what was invalidated while it was waited for. But memory may hold an older one by now.
-    this.#tier?.outdate(id, held.entry.version ?? null)
-    return { value: held.value }
+  #admit(key: CacheKey, found: StoredBytes | null): ReturnType<Judge<Value>> {
+    return admitted(this.inspect(key, found), found)
   }
 
   /**
