@@ -85,11 +85,15 @@ export class Reader<Id, Value> {
       : this.#looks.shared(look).then((value) => this.#handOut(look, value, span))
   }
 
-  /** One answer for all readers of a look, of whom nobody wants to know one by one. `join`: false when it has left, and must not be joined. */
-  readShared(key: CacheKey, id: Id): { readonly answer: Promise<Value | undefined>; readonly join: () => boolean } {
+  /** One answer for all readers of a look, of whom nobody wants to know one by one. */
+  readShared(key: CacheKey, id: Id) {
     const look = this.#looks.join(key, id)
-    const answer = look.replies.then((replies) => this.#show(look, replies, UNTOLD))
-    return { answer, join: () => this.#looks.rejoin(look) }
+    return { look, answer: look.replies.then((replies) => this.#show(look, replies, UNTOLD)) }
+  }
+
+  /** One more reader has the answer of `readShared`. False: its look has left, and must not be joined. */
+  join({ look }: { readonly look: Look<Id, Answer<Value>> }): boolean {
+    return this.#looks.rejoin(look)
   }
 
   /** The same for many keys at once, in order: a list of hits waits for one promise, and not for one a key. */

@@ -3,6 +3,8 @@ import type { CacheKey } from '../core/key.js'
 import type { CanonicalId } from '../core/ports.js'
 import type { Reader } from '../engine/reader.js'
 
+type RowReader = Pick<Reader<CanonicalId, object>, 'readShared' | 'join'>
+
 /** Types, as the database prints them, of whose values drivers make no bytes. What an enum is called, a domain over `bytea` may be called as well. */
 const WITHOUT_BYTES =
   /^(?:smallint|integer|bigint|numeric|real|double precision|boolean|text|character|uuid|date|time|timestamp|interval|jsonb?)\b/
@@ -15,19 +17,17 @@ const WITHOUT_BYTES =
  * still be changed: bytes.
  */
 export class SharedReads {
-  readonly #reader: Pick<Reader<CanonicalId, object>, 'readShared'>
-  #last: ({ readonly id: string } & ReturnType<Reader<CanonicalId, object>['readShared']>) | undefined
+  readonly #reader: RowReader
+  #id: string | undefined
+  #read: ReturnType<RowReader['readShared']> | undefined
   #carriesBytes = false
 
-  constructor(reader: Pick<Reader<CanonicalId, object>, 'readShared'>) {
+  constructor(reader: RowReader) {
     this.#reader = reader
   }
 
   /** Undefined for rows that every reader needs a copy of. */
-  static of(
-    columns: readonly { readonly type: string }[],
-    reader: Pick<Reader<CanonicalId, object>, 'readShared'>,
-  ): SharedReads | undefined {
+  static of(columns: readonly { readonly type: string }[], reader: RowReader): SharedReads | undefined {
     return columns.every(({ type }) => WITHOUT_BYTES.test(type)) ? new SharedReads(reader) : undefined
   }
 
@@ -37,16 +37,17 @@ export class SharedReads {
    * @param id as the caller spells it. In any but the canonical spelling it is not recognized.
    */
   join(id: unknown): Promise<object | undefined> | undefined {
-    const last = this.#last
-    if (last === undefined || last.id !== (typeof id === 'number' ? String(id) : id)) return undefined
-    return last.join() ? last.answer : undefined
+    const read = this.#read
+    if (read === undefined || this.#id !== (typeof id === 'number' ? String(id) : id)) return undefined
+    return this.#reader.join(read) ? read.answer : undefined
   }
 
   read(key: CacheKey, id: CanonicalId): Promise<object | undefined> {
     const read = this.#reader.readShared(key, id)
     if (this.#carriesBytes || id.length > 1) return read.answer
-    this.#last = { id: id[0] as string, ...read }
-    read.answer.then(this.#lookAt, () => {})
+    this.#id = id[0] as string
+    this.#read = read
+    read.answer.then(this.#lookAt, ignore)
     return read.answer
   }
 
@@ -54,6 +55,8 @@ export class SharedReads {
   readonly #lookAt = (row: object | undefined): void => {
     if (row === undefined || handOut(row) === row) return
     this.#carriesBytes = true
-    this.#last = undefined
+    this.#read = undefined
   }
 }
+
+function ignore(): void {}

@@ -162,7 +162,8 @@ export class ProcessModel {
     this.#warmer = new Warmer({ parts, source, sealer, cost, lease, demands: () => this.#reader.demands() })
     this.#reads = settings.hot.copies > 0 ? this.#hotCopies(parts, settings) : this.#reader
     const readShared = (key: CacheKey, [id]: readonly string[]) => this.#reader.readShared(key, id as string)
-    this.#shared = settings.readsShared ? new SharedReads({ readShared }) : undefined
+    const join = (read: ReturnType<typeof readShared>) => this.#reader.join(read)
+    this.#shared = settings.readsShared ? new SharedReads({ readShared, join } as never) : undefined
     ProcessModel.#alive.add(this)
   }
 

@@ -9,13 +9,14 @@ function open(row: object = { id: 42 }) {
   const readShared = (_: string, [id = '']: readonly string[]) => {
     const read = { id, hasLeft: false, joined: 0 }
     reads.push(read)
-    const join = () => {
-      if (!read.hasLeft) read.joined++
-      return !read.hasLeft
-    }
-    return { answer: Promise.resolve(freezeRow({ ...row })), join }
+    return { answer: Promise.resolve(freezeRow({ ...row })), look: read as never }
   }
-  const shared = new SharedReads({ readShared })
+  const join = ({ look }: { readonly look: object }) => {
+    const read = look as (typeof reads)[number]
+    if (!read.hasLeft) read.joined++
+    return !read.hasLeft
+  }
+  const shared = new SharedReads({ readShared, join })
   const read = (...id: string[]) => shared.read(cacheKey(keyPrefix('shop', 'row', 'public.products'), id), id)
   return { shared, reads, read }
 }
@@ -50,12 +51,12 @@ describe('SharedReads', () => {
 
   it.each(['integer', 'character varying(80)', 'numeric(10,2)', 'timestamp with time zone', 'jsonb', 'text[]', 'uuid'])(
     'is for rows of %s',
-    (type) => expect(SharedReads.of([{ type: 'bigint' }, { type }], { readShared: null as never })).toBeDefined(),
+    (type) => expect(SharedReads.of([{ type: 'bigint' }, { type }], null as never)).toBeDefined(),
   )
 
   it.each(['bytea', 'bytea[]', 'avatar', 'mood', 'geometry(Point,4326)', '"text"', 'integers', 'textual'])(
     'is not for rows of %s, in which there may be bytes',
-    (type) => expect(SharedReads.of([{ type: 'bigint' }, { type }], { readShared: null as never })).toBeUndefined(),
+    (type) => expect(SharedReads.of([{ type: 'bigint' }, { type }], null as never)).toBeUndefined(),
   )
 
   it('ends for good when bytes turn up all the same', async () => {
