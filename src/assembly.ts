@@ -123,20 +123,22 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const codec = openCodec(options)
   const inner = seams.store ?? openStore(options, clock)
   const { fenceMs: keepMs, maxFloors, maxPendingFences: maxKeys } = settings.cache
+  const breakers = new ShardBreakers({
+    shards: inner.shards,
+    clock,
+    failures: settings.cache.breakerFailures,
+    probeMs: settings.cache.breakerProbeMs,
+    onChange(shard, state) {
+      emit({ type: 'breaker', shard, state })
+      outage.note(shard, state)
+      if (state === 'closed') pending.retryNow()
+    },
+    onVanish: (shard) => outage.vanished(shard),
+  })
   const store: GuardedStore = new GuardedStore({
     store: inner,
     clock,
-    breakers: new ShardBreakers({
-      shards: inner.shards,
-      clock,
-      failures: settings.cache.breakerFailures,
-      probeMs: settings.cache.breakerProbeMs,
-      onChange(shard, state) {
-        emit({ type: 'breaker', shard, state })
-        outage.note(shard, state)
-      },
-      onVanish: (shard) => outage.vanished(shard),
-    }),
+    breakers,
     limits: settings.cache,
     emit,
     isDoubtful: (key) => outage.covers(key),
@@ -157,6 +159,10 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const shardOf = (key: CacheKey) => inner.shards.of(key)
   const onArrived = (fences: readonly FenceRequest[]) => floors.haveFenced(fences, store.nowMs())
   const pending = new PendingFences({ store, clock, maxKeys, emit, announce, onArrived, shardOf })
+  inner.onConnected?.(() => {
+    breakers.tryNow()
+    pending.retryNow()
+  })
   const hotKeys = new HotKeys({ clock, rules: settings.hotKeys, token: chance.token() })
   const rememberAlways = options.replica !== undefined
   const { copiesOf } = hotKeys

@@ -37,6 +37,8 @@ export interface CacheStore {
   readonly shards: StoreShards
   /** The store's own clock, as well as this process knows it: milliseconds since the Unix epoch. */
   nowMs(): number
+  /** Calls `listener` whenever a connection was made: what has failed before may succeed from then on. Left out: there are no connections. */
+  onConnected?(listener: () => void): void
   /** Releases what the store itself opened; never a client it was given. */
   close(): Promise<void>
 }

@@ -48,6 +48,11 @@ export class CircuitBreaker {
     }
   }
 
+  /** There is reason to think that the next call succeeds: an open breaker lets it through, whenever that comes. */
+  tryNow(): void {
+    if (this.#state.name === 'open') this.#state = { ...this.#state, probeAtMs: this.#clock.monotonicMs() }
+  }
+
   succeeded(): void {
     if (this.#state.name === 'closed' && this.#state.failures === 0) return
     this.#become({ name: 'closed', failures: 0 })

@@ -27,6 +27,8 @@ export class PendingFences {
   #retryMs = FIRST_RETRY_MS
   #cancelRetry: (() => void) | undefined
   #flushing: Promise<void> | undefined
+  /** What is under way began before there was reason to try again. */
+  #isTriedAgain = false
   #stopped = false
 
   constructor(options: {
@@ -81,9 +83,20 @@ export class PendingFences {
   flush(): Promise<void> {
     this.#flushing ??= this.#flush().finally(() => {
       this.#flushing = undefined
-      this.#schedule()
+      if (this.#isTriedAgain) this.retryNow()
+      else this.#schedule()
     })
     return this.#flushing
+  }
+
+  /** There is reason to think that the cache takes them now: it has answered, or a connection was made. They do not wait for their turn. */
+  retryNow(): void {
+    this.#isTriedAgain = this.#flushing !== undefined
+    if (this.#isTriedAgain) return
+    this.#cancelRetry?.()
+    this.#cancelRetry = undefined
+    this.#retryMs = FIRST_RETRY_MS
+    if (this.#fences.size > 0) void this.flush()
   }
 
   /** Tries everything a last time, and stops. */

@@ -47,6 +47,11 @@ export class ShardBreakers {
     return breaker
   }
 
+  /** A connection was made anew, to whichever shard: of each that is left alone the next call is let through. */
+  tryNow(): void {
+    for (const breaker of this.#breakers.values()) breaker.tryNow()
+  }
+
   /** The worst of them: `open` if the breaker of any shard is. */
   get state(): BreakerState {
     this.names()

@@ -64,6 +64,29 @@ describe('a cache that is lost while many read', () => {
     expect(process.corral.stats()).toMatchObject({ breaker: 'closed', loads: { running: 0, waiting: 0 } })
   }, 40_000)
 
+  it('it is used again as soon as there is a connection, however long it was to be left alone', async () => {
+    await redis.restart()
+    const process = shop.start({ redisUrl: redis.url, cache: { breakerProbeMs: 60_000 }, l1: { maxEntries: 0 } })
+    const [id = 0] = await rows(1)
+    const isHit = async () => {
+      const before = process.events.count('hit')
+      await process.products.find(id)
+      return process.events.count('hit') > before
+    }
+    await waitUntil('Redis holds the row', 10_000, isHit)
+    await redis.kill()
+    await waitUntil('it is left alone', 10_000, async () => {
+      await process.products.find(id)
+      return process.corral.stats().breaker === 'open'
+    })
+    expect((await process.products.update(id, { price: 2 }))?.fence).toBe('pending')
+    await redis.restart()
+    // Nobody reads meanwhile.
+    await waitUntil('what waited has arrived', 10_000, () => process.corral.stats().pendingFences === 0)
+    await waitUntil('it answers', 10_000, isHit)
+    expect((await process.products.find(id))?.price).toBe(2)
+  }, 40_000)
+
   /** Answers with the SELECTs on the products that somebody waits for now. */
   async function watchDatabase(): Promise<() => Promise<number>> {
     const client = new pg.Client({ connectionString: shop.databaseUrl })

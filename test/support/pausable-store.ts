@@ -119,6 +119,10 @@ export class PausableStore implements CacheStore {
     return this.#store.nowMs()
   }
 
+  onConnected(listener: () => void): void {
+    this.#store.onConnected?.(listener)
+  }
+
   close(): Promise<void> {
     return this.#store.close()
   }

@@ -113,6 +113,11 @@ export class RedisStore implements CacheStore {
     return parts.length === 1 ? (parts[0] as Promise<FenceOutcome[]>) : (await Promise.all(parts)).flat()
   }
 
+  onConnected(listener: () => void): void {
+    // A cluster is ready once; its nodes come and go.
+    for (const event of ['ready', '+node']) this.#connection.on(event, listener)
+  }
+
   get resends(): number {
     return this.#fences.resends
   }

@@ -72,6 +72,23 @@ describe('CircuitBreaker', () => {
     expect(breaker.admits()).toBe(true)
   })
 
+  it('lets the next call through at once where there is reason to, and waits as long as ever if that fails', async () => {
+    const { breaker, fail, clock, changes } = open()
+    breaker.tryNow()
+    fail(3)
+    await clock.advance(50)
+    breaker.tryNow()
+    expect(breaker.admits()).toBe(true)
+    breaker.tryNow()
+    expect(breaker.admits(), 'one at a time').toBe(false)
+    breaker.failed()
+    await clock.advance(199)
+    expect(breaker.admits()).toBe(false)
+    await clock.advance(1)
+    expect(breaker.admits()).toBe(true)
+    expect(changes).toEqual(['open', 'half-open', 'open', 'half-open'])
+  })
+
   it('takes no notice of failures of calls it admitted before it opened', async () => {
     const { breaker, fail, clock } = open()
     fail(3)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { MemoryStore } from '../../../src/adapters/memory/memory-store.js'
 import type { CacheKey } from '../../../src/core/key.js'
-import type { FenceRequest } from '../../../src/core/ports.js'
+import type { FenceOutcome, FenceRequest } from '../../../src/core/ports.js'
 import type { Version } from '../../../src/core/version.js'
 import { PendingFences } from '../../../src/engine/pending-fences.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
@@ -119,6 +119,48 @@ describe('PendingFences', () => {
     pending.add([fence('a')])
     await Promise.all([pending.flush(), pending.flush()])
     expect(cache.count('fence')).toBe(1)
+  })
+
+  it('are sent at once where there is reason to, and soon again if that fails', async () => {
+    const { pending, cache, clock } = open()
+    pending.retryNow()
+    cache.breakAlways('fail')
+    pending.add([fence('a')])
+    await clock.advance(10_000)
+    const tries = cache.count('fence')
+    pending.retryNow()
+    await settle()
+    expect(cache.count('fence')).toBe(tries + 1)
+    cache.heal()
+    await clock.advance(100)
+    expect(pending.size).toBe(0)
+    expect(clock.timers).toBe(0)
+    pending.retryNow()
+    await settle()
+    expect(cache.count('fence'), 'there is nothing to send').toBe(tries + 2)
+  })
+
+  it('also where a try is under way: it began before there was reason to', async () => {
+    const clock = new ManualClock()
+    const tries: { fail(): void; succeed(): void }[] = []
+    const store = {
+      fence: () =>
+        new Promise<readonly FenceOutcome[]>((resolve, reject) => {
+          tries.push({ fail: () => reject(new Error('away')), succeed: () => resolve(['dropped']) })
+        }),
+    }
+    const pending = new PendingFences({ store, clock, maxKeys: 10, emit: () => {}, announce: () => {} })
+    pending.add([fence('a')])
+    void pending.flush()
+    pending.retryNow()
+    await settle()
+    expect(tries.length, 'one at a time').toBe(1)
+    tries[0]?.fail()
+    await settle()
+    tries[1]?.succeed()
+    await settle()
+    expect(pending.size).toBe(0)
+    expect(clock.timers).toBe(0)
   })
 
   it('travel in batches, and those after a failed one wait for the next try', async () => {
