@@ -123,11 +123,9 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const codec = openCodec(options)
   const inner = seams.store ?? openStore(options, clock)
   const { fenceMs: keepMs, maxFloors, maxPendingFences: maxKeys } = settings.cache
+  const { breakerFailures: failures, breakerProbeMs: probeMs } = settings.cache
   const breakers = new ShardBreakers({
-    shards: inner.shards,
-    clock,
-    failures: settings.cache.breakerFailures,
-    probeMs: settings.cache.breakerProbeMs,
+    ...{ shards: inner.shards, clock, failures, probeMs },
     onChange(shard, state) {
       emit({ type: 'breaker', shard, state })
       outage.note(shard, state)
@@ -136,11 +134,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
     onVanish: (shard) => outage.vanished(shard),
   })
   const store: GuardedStore = new GuardedStore({
-    store: inner,
-    clock,
-    breakers,
-    limits: settings.cache,
-    emit,
+    ...{ store: inner, clock, breakers, limits: settings.cache, emit },
     isDoubtful: (key) => outage.covers(key),
   })
   const floors = new Floors(maxFloors)
