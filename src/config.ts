@@ -57,7 +57,7 @@ export interface CacheOptions {
   readonly giveUpMs?: number
   /** Failed calls in a row after which none is tried for a while. Default 5. */
   readonly breakerFailures?: number
-  /** How long until one call is tried again, doubling up to 1 s. Default 100. */
+  /** How long until one call is tried again, doubling up to 1 s. A connection that is made anew is tried at once. Default 100. */
   readonly breakerProbeMs?: number
   /** How long a fence is remembered. Must be longer than any fill can take. Default 60 000. */
   readonly fenceMs?: number
