@@ -32,6 +32,8 @@ export interface ClientOptions {
   readonly startsAtMs: number
   readonly tell: (who: string, what: string) => void
   readonly onRollback: () => void
+  /** The watermark allows a bounded read to be answered by the cache. */
+  readonly onProven: () => void
   /** A read failed for a reason other than the database. */
   readonly onFailedRead: (error: unknown) => void
 }
@@ -125,7 +127,10 @@ export class Client {
         return shown(id, await products.find(id, { consistency: call, ...under }))
       case 'bounded': {
         const maxStaleMs = scheduler.pick(BOUNDS_MS)
-        return `within ${maxStaleMs} ms ${shown(id, await products.find(id, { consistency: { maxStaleMs }, ...under }))}`
+        const row = await products.find(id, { consistency: { maxStaleMs }, ...under })
+        const { watermarkAgeMs = Number.POSITIVE_INFINITY } = process.corral.stats()
+        if (watermarkAgeMs < maxStaleMs) this.#options.onProven()
+        return `within ${maxStaleMs} ms ${shown(id, row)}`
       }
       case 'findMany': {
         const ids = Array.from({ length: profile.ids }, (_, at) => at + 1)

@@ -37,7 +37,8 @@ export class Doubts {
   isPromised(violation: Violation): boolean {
     if (this.#profile.unpromised?.includes(violation.check)) return false
     if (violation.check !== 'acknowledged') return true
-    const { startedMs } = violation.read
-    return !this.#doubts.some(({ fromMs, untilMs }) => startedMs >= fromMs && startedMs < untilMs + this.memoryLagMs)
+    // One that had begun may look, and wait, and look again.
+    const { startedMs, endedMs } = violation.read
+    return !this.#doubts.some(({ fromMs, untilMs }) => endedMs >= fromMs && startedMs < untilMs + this.memoryLagMs)
   }
 }

@@ -6,6 +6,8 @@ import type { Latency } from './wire.js'
 export interface Faults {
   /** A process dies, with all it has in hand. */
   readonly crash: number
+  /** Share of fences after whose arrival the process dies that has sent them. */
+  readonly fencedCrash: number
   /** A process is stopped, for longer than leases and fences last. */
   readonly pause: number
   /** Share of commits after which the process is stopped that is about to hear of it. */
@@ -31,6 +33,8 @@ export interface Faults {
   readonly redisFailover: number
   /** And some processes go on to talk to the server it replaces. */
   readonly splitBrain: number
+  /** Share of failovers after which the former primary follows the new one, behind it, for whoever still talks to it. */
+  readonly formerFollows: number
   /** Share of messages of the bus. */
   readonly messageLost: number
   readonly messageTwice: number

@@ -20,6 +20,8 @@ const SURELY_SEEN = [
   'A35 a message was lost',
   'A47 somebody wrote by SQL',
   'A52 an entry of another shape was met',
+  'a bound was proven',
+  'a former primary followed the server that had replaced it',
   'a relay replayed',
 ] as const
 /** How long a busy machine may take. */

@@ -26,6 +26,9 @@ export interface WeatherOptions {
 /** Longer than a lease and than a fence is remembered. */
 const LONGEST_PAUSE_MS = 1_300
 const LONGEST_STALL_MS = 250
+const LONGEST_ISOLATION_MS = 600
+/** From a server that follows: for longer than that lags behind. */
+const LONGEST_FOLLOWED_MS = 1_500
 /** Longer than a fence is remembered. */
 const LOADED_STALL_MS = 1_500
 const SOON_MS = 5
@@ -106,9 +109,13 @@ export class Weather {
   }
 
   /** Memory pressure strikes where it hurts most. */
-  arrived({ operation, key }: Arrival): void {
-    const { evictFilled = 0, evictFenced = 0 } = this.#faults
+  arrived({ by, operation, key }: Arrival): void {
+    const { evictFilled = 0, evictFenced = 0, fencedCrash = 0 } = this.#faults
     const { scheduler, servers, tell } = this.#options
+    if (!this.#isOver && operation === 'fence' && fencedCrash > 0 && scheduler.happens(fencedCrash)) {
+      // Before it hears of that, and can write again.
+      scheduler.after(scheduler.between(0, 1), () => this.#crash(by))
+    }
     const share = operation === 'fill' ? evictFilled : operation === 'fence' ? evictFenced : 0
     if (this.#isOver || share === 0 || !/[/@]/.test(key) || !scheduler.happens(share)) return
     const server = servers.shard(servers.of(key)).primary
@@ -143,10 +150,11 @@ export class Weather {
     return this.#options.scheduler.pick(this.#options.processes())
   }
 
-  #crash(): void {
+  #crash(name?: string): void {
     const living = this.#options.processes()
+    const mortal = name === undefined ? living : living.filter(({ host }) => host.name === name)
     // One stays to tell the tale, and to relay.
-    const victim = living.length > 1 ? this.#options.scheduler.pick(living) : undefined
+    const victim = living.length > 1 ? this.#options.scheduler.pick(mortal) : undefined
     if (victim === undefined) return
     this.#options.tell(victim.host.name, 'dies')
     this.#options.witnesses.died(victim.host.name)
@@ -243,21 +251,22 @@ export class Weather {
       tell(name, 'its replica takes over')
       onFailover(name)
       this.#options.witnesses.tookOver(cutMs)
-      servers.promote(name, replica)
+      const follows = servers.promote(name, replica)
+      if (follows) this.#options.witnesses.note('a former primary followed the server that had replaced it')
       for (const process of this.#options.processes()) {
-        if (scheduler.happens(this.#faults.splitBrain ?? 0)) this.#isolate(process, name)
+        if (scheduler.happens(this.#faults.splitBrain ?? 0)) this.#isolate(process, name, follows)
         else process.redis.reset(name)
       }
     }
     this.#clearAfter(scheduler.between(5, 150), takeOver)
   }
 
-  #isolate(process: ShopProcess, name: string): void {
+  #isolate(process: ShopProcess, name: string, follows: boolean): void {
     const { scheduler, tell } = this.#options
     tell(process.host.name, `goes on to talk to the former primary of ${name}`)
     this.#options.witnesses.note('A30 a process went on to talk to a server that had been replaced')
     process.redis.isolatedFrom.add(name)
-    this.#clearAfter(scheduler.between(20, 600), () => {
+    this.#clearAfter(scheduler.between(20, follows ? LONGEST_FOLLOWED_MS : LONGEST_ISOLATION_MS), () => {
       process.redis.isolatedFrom.delete(name)
       process.redis.reset(name)
       this.#options.onIsolationEnd(name)

@@ -26,6 +26,8 @@ const STORM_MS = 350
 const CALM_MS = 6_000
 /** How long nothing may be left to do before a run is at rest: messages that were lost are noticed within this time. */
 const QUIET_MS = 450
+/** How far behind a former primary may follow. */
+const FORMER_LAG_MS = 450
 const RESUBSCRIBE_MS = 10
 
 export interface Run {
@@ -100,7 +102,10 @@ class World {
     })
     const serverClock = new Host(scheduler, 'redis', 0).clock
     const { shards, faults } = this.#profile
-    this.#servers = new RedisServers(serverClock, shards, (faults.redisFailover ?? 0) > 0)
+    const { redisFailover = 0, formerFollows = 0 } = faults
+    const formerLagMs = () =>
+      formerFollows > 0 && scheduler.happens(formerFollows) ? scheduler.between(0, FORMER_LAG_MS) : undefined
+    this.#servers = new RedisServers(serverClock, shards, redisFailover > 0, formerLagMs)
     this.#weather = new Weather({
       ...{ profile: this.#profile, scheduler, servers: this.#servers, database: this.#database },
       processes: () => this.#living,
@@ -232,6 +237,7 @@ class World {
       startsAtMs: startsAtMs[home] as number,
       tell: this.#tell,
       onRollback: () => this.#witnesses.note('A5 a transaction thought better of it'),
+      onProven: () => this.#witnesses.note('a bound was proven'),
       onFailedRead: (error) => void this.#faults.push(`a read failed: ${String(error)}`),
     })
   }

@@ -53,7 +53,7 @@ export const READS = {
         by: 'while (false) {',
       },
     ],
-    profiles: ['sessions', 'crowd'],
+    profiles: ['overtaken'],
   },
   joinsOnlyWhatSaw: {
     says: 'who joins a fill that had begun takes its value only if no fence came meanwhile',

@@ -60,6 +60,6 @@ export const RELAYS = {
   tickNamesItsServer: {
     says: 'a look at a tick counts only on the server that the tick was written on',
     edits: [{ file: 'engine/watermark.ts', replace: ' || tick.server !== server', by: '' }],
-    profiles: ['bounds'],
+    profiles: ['followed'],
   },
 } satisfies Record<string, Ablation>

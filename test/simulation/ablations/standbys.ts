@@ -70,6 +70,6 @@ export const STANDBYS = {
         by: '    const remainingMs',
       },
     ],
-    profiles: ['standby'],
+    profiles: ['forgotten'],
   },
 } satisfies Record<string, Ablation>

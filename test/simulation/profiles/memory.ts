@@ -19,13 +19,15 @@ export const MEMORY = {
   },
   resets: {
     ...BASE,
-    about: 'rows in memory, and subscriptions that are lost and come back late',
+    about: 'rows in memory, and subscriptions that are lost and come back when whoever wrote meanwhile has died',
+    processes: 3,
     options: DOUBTFUL,
     resubscribeMs: 120,
-    clients: 4,
-    calls: 10,
-    mix: { find: 14, update: 3 },
-    faults: { busReset: 2 },
+    // One in each process: who dies has nothing in hand but the write that is fenced.
+    clients: 3,
+    calls: 12,
+    mix: { find: 14, update: 2 },
+    faults: { busReset: 4, fencedCrash: 0.6 },
   },
   frozen: {
     ...BASE,

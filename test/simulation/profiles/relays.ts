@@ -1,5 +1,5 @@
 import type { Profile } from '../profile.js'
-import { BASE, LATENCY, NEAR, PATIENT } from './base.js'
+import { BASE, LATENCY, NEAR, OPTIONS, PATIENT } from './base.js'
 
 /** Whatever is read is hot. */
 const HOT = { ...PATIENT, hotKeys: { share: 0, perSecond: 0, copyTtlMs: 30_000, counters: 16 } }
@@ -84,12 +84,17 @@ export const RELAYS = {
     about: 'reads that lack no change older than so long, whatever fails',
     processes: 3,
     relays: 2,
-    options: NEAR,
+    // A bound is proven by some ticks of the relay.
+    stormMs: 800,
+    thinkMs: 25,
+    calls: 14,
+    options: { ...NEAR, relay: { ...NEAR.relay, pollMs: 20 } },
     mix: { bounded: 12, find: 3, update: 3, delete: 1, insert: 1 },
     faults: {
       ...{
         redisFailover: 0.5,
         splitBrain: 0.4,
+        formerFollows: 0.3,
         redisStall: 0.7,
         redisReset: 0.3,
         redisDown: 0.3,
@@ -98,6 +103,21 @@ export const RELAYS = {
       },
       ...{ outsideSql: 2, outsideBulk: 0.2, messageLost: 0.05, busDeaf: 0.3, evictGuard: 1 },
     },
+  },
+  followed: {
+    ...BASE,
+    about:
+      'reads that lack no change older than so long, of processes that talk to a former primary, which follows the new one from afar',
+    processes: 3,
+    relays: 1,
+    stormMs: 2_000,
+    options: { ...OPTIONS, relay: { ...OPTIONS.relay, pollMs: 20 } },
+    clients: 4,
+    calls: 30,
+    thinkMs: 60,
+    mix: { bounded: 8, find: 8, update: 0.2 },
+    // What is published on the new primary nobody hears who listens to the former one.
+    faults: { redisFailover: 1, splitBrain: 0.4, formerFollows: 1, outsideSql: 8, messageLost: 0.8 },
   },
   epochs: {
     ...BASE,

@@ -47,6 +47,23 @@ export const ROWS = {
       postgres: { usualMs: 2, slowShare: 0.3, slowMs: 20 },
     },
   },
+  overtaken: {
+    ...BASE,
+    about:
+      'loads that a write overtakes, whose writer is stopped before it can tell anybody, and readers who look at the database itself',
+    processes: 3,
+    clients: 6,
+    calls: 6,
+    thinkMs: 10,
+    mix: { find: 12, primary: 5, update: 3 },
+    faults: { messageLost: 0.3, committedPause: 0.6, evictFilled: 0.5 },
+    latency: {
+      ...LATENCY,
+      redis: { usualMs: 1, slowShare: 0, slowMs: 1 },
+      postgres: { usualMs: 2, slowShare: 0.1, slowMs: 10 },
+      load: { usualMs: 2, slowShare: 0.5, slowMs: 60 },
+    },
+  },
   weather: {
     ...BASE,
     about: 'connections to the cache stall and break, commands arrive late, a server is away',

@@ -47,6 +47,8 @@ const LATEST_MS = 500
 const LATE_MS = 150
 /** As ioredis says it. */
 const CLOSED = 'Connection is closed.'
+/** As Redis says it. */
+const READONLY = "READONLY You can't write against a read only replica."
 /** Share of calls whose commands do not travel together. */
 const SPLIT_SHARE = 0.1
 
@@ -94,6 +96,7 @@ export class RedisConnection implements CacheStore {
       look: (shard) => this.#ask(shard, async (server) => this.#state(shard, server)),
       tick: (shard, text, name) =>
         this.#ask(shard, async (server) => {
+          if (server.isReadOnly) throw new Error(READONLY)
           if (server.name === name) server.setTick(servers.tickKey(shard), text)
           return this.#state(shard, server)
         }),
@@ -198,6 +201,7 @@ export class RedisConnection implements CacheStore {
       const isSplit = part.length > 1 && this.#scheduler.happens(SPLIT_SHARE)
       for (const batch of isSplit ? part.map((at) => [at]) : [part]) {
         const command = async (server: RedisServer) => {
+          if (server.isReadOnly && operation !== 'read') throw new Error(READONLY)
           for (const at of batch) {
             const request = requests[at] as Request
             replies[at] = await run(request, server)

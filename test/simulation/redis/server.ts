@@ -17,6 +17,10 @@ export class RedisServer {
   /** Does what this one does, as long as the link holds. */
   replica: RedisServer | undefined
   isDown = false
+  /** Does what this one does so much later, and takes no writes of its own. */
+  follower: RedisServer | undefined
+  #followerLagMs = 0
+  isReadOnly = false
   readonly #clock: Clock
   readonly #stores = new Map<CacheKey, MemoryStore>()
 
@@ -29,12 +33,20 @@ export class RedisServer {
   run<Reply>(key: CacheKey, command: (store: MemoryStore) => Promise<Reply>): Promise<Reply> {
     const reply = command(this.#store(key))
     void this.replica?.run(key, command).catch(() => {})
+    this.#pass((server) => void server.run(key, command).catch(() => {}))
     return reply
+  }
+
+  followedBy(server: RedisServer, lagMs: number): void {
+    server.isReadOnly = true
+    this.follower = server
+    this.#followerLagMs = lagMs
   }
 
   setTick(key: CacheKey, text: string): void {
     this.ticks.set(key, text)
     this.replica?.setTick(key, text)
+    this.#pass((server) => server.setTick(key, text))
   }
 
   get keys(): readonly CacheKey[] {
@@ -52,6 +64,11 @@ export class RedisServer {
       const [held = null] = await store.read([FILLER])
       return store.lease([{ ...request, seen: held }])
     })
+  }
+
+  #pass(act: (server: RedisServer) => void): void {
+    const { follower } = this
+    if (follower) this.#clock.after(this.#followerLagMs, () => act(follower))
   }
 
   #store(key: CacheKey): MemoryStore {

@@ -18,14 +18,17 @@ interface Shard {
 export class RedisServers {
   readonly #clock: Clock
   readonly #hasReplicas: boolean
+  readonly #formerLagMs: () => number | undefined
   readonly #shards: Shard[]
   readonly #names = new Map<CacheKey, string>()
 
-  constructor(clock: Clock, shards: number, hasReplicas: boolean) {
+  /** @param formerLagMs how far behind a former primary will follow; undefined: it will not. Asked for each that may become one. */
+  constructor(clock: Clock, shards: number, hasReplicas: boolean, formerLagMs: () => number | undefined) {
     this.#clock = clock
     this.#hasReplicas = hasReplicas
+    this.#formerLagMs = formerLagMs
     this.#shards = Array.from({ length: shards }, (_, nth) => {
-      const name = `shard ${nth + 1}`
+      const name = `shard-${nth + 1}`
       return { name, primary: this.#server(name, 0), former: undefined, generation: 1 }
     })
   }
@@ -68,13 +71,15 @@ export class RedisServers {
     return replica
   }
 
-  promote(name: string, replica: RedisServer): void {
+  /** @returns whether the former primary follows the new one from now on; otherwise it goes on as if nothing had happened. */
+  promote(name: string, replica: RedisServer): boolean {
     const shard = this.shard(name)
-    shard.former = shard.primary
+    shard.former = replica.follower ?? shard.primary
     shard.primary.replica = undefined
     shard.primary = replica
     shard.generation++
     replica.replica = new RedisServer(this.#clock, `${name}.${shard.generation}`)
+    return replica.follower !== undefined
   }
 
   /** All that it held is gone. */
@@ -87,6 +92,9 @@ export class RedisServers {
   #server(shard: string, generation: number): RedisServer {
     const server = new RedisServer(this.#clock, `${shard}.${generation}`)
     if (this.#hasReplicas) server.replica = new RedisServer(this.#clock, `${shard}.${generation + 1}`)
+    const lagMs = this.#formerLagMs()
+    // As if it were another one already: a former primary that follows has all that the new one has, and nothing else.
+    if (lagMs !== undefined) server.replica?.followedBy(new RedisServer(this.#clock, `${server.name}-following`), lagMs)
     return server
   }
 }
