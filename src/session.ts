@@ -3,7 +3,7 @@ import type { Change } from './core/change.js'
 import type { Clock } from './core/clock.js'
 import { ConfigError, CorralError } from './core/errors.js'
 import type { CacheKey } from './core/key.js'
-import { compareVersions, successor, toVersion, type Version } from './core/version.js'
+import { compareVersions, toVersion, type Version } from './core/version.js'
 import type { Floor } from './policy/verdict.js'
 
 /**
@@ -41,7 +41,7 @@ interface Known {
   readonly version: Version | undefined
   readonly absent: boolean
   readonly written: boolean
-  /** An absence, of which no version is known that it came after: seen at this moment of the session. */
+  /** An absence that was seen at this moment of the session. Whatever row was known before, others may have come and gone since: no version orders it. */
   readonly unorderedSince?: number
 }
 
@@ -74,7 +74,8 @@ export class SessionLog implements Session {
   /** The session's holder wrote these keys. */
   wrote(changes: readonly Pick<Change, 'key' | 'version' | 'absent'>[]): void {
     for (const { key, version, absent } of changes) {
-      this.#learn(digestOf(key), { version: version ?? undefined, absent, written: true })
+      const isOrdered = version !== null
+      this.#learn(digestOf(key), { version: version ?? undefined, absent: absent && isOrdered, written: true })
     }
   }
 
@@ -94,10 +95,12 @@ export class SessionLog implements Session {
       return
     }
     const digest = digestOf(key)
-    const { unorderedSince = Number.POSITIVE_INFINITY } = this.#known.get(digest) ?? {}
+    const { unorderedSince = Number.POSITIVE_INFINITY, written = false } = this.#known.get(digest) ?? {}
+    const { version } = row
+    if (unorderedSince > begun) this.saw(key, version)
     // Such a read has asked the database: the row came after the absence.
-    if (unorderedSince <= begun) this.#known.delete(digest)
-    this.saw(key, row.version)
+    else if (version !== undefined || written) this.#keep(digest, { version, absent: false, written })
+    else this.#known.delete(digest)
   }
 
   /** The session's holder was shown this version of a row. */
@@ -109,10 +112,9 @@ export class SessionLog implements Session {
   sawAbsence(key: CacheKey): void {
     const digest = digestOf(key)
     const known = this.#known.get(digest)
-    if (known === undefined || known.unorderedSince !== undefined) this.#learn(digest, unordered(++this.#moment))
-    else if (known.version !== undefined && !known.absent) {
-      this.#learn(digest, { version: successor(known.version), absent: true, written: false })
-    }
+    const isOrdered = known === undefined || known.version !== undefined || known.unorderedSince !== undefined
+    // What nothing orders is read from the database anyway.
+    if (isOrdered) this.#keep(digest, unordered(++this.#moment, known?.written))
   }
 
   /** What a read of `key` must respect. */
@@ -142,9 +144,12 @@ export class SessionLog implements Session {
 
   #learn(digest: string, fresh: Known): void {
     const known = this.#known.get(digest)
-    const merged = known ? merge(known, fresh) : fresh
+    this.#keep(digest, known ? merge(known, fresh) : fresh)
+  }
+
+  #keep(digest: string, known: Known): void {
     this.#known.delete(digest)
-    this.#known.set(digest, merged)
+    this.#known.set(digest, known)
     while (this.#known.size > MAX_SESSION_KEYS) this.#forgetOne()
   }
 
@@ -181,9 +186,10 @@ export class SessionLog implements Session {
       const at = HEADER_BYTES + item * ITEM_BYTES
       const stamp = bytes.readBigUInt64BE(at + 8)
       const version = stamp % ABSENT === 0n ? undefined : toVersion(stamp % ABSENT)
-      const known = { version, absent: stamp >= ABSENT, written: item < writes }
-      const isUnordered = known.absent && !known.written && version === undefined
-      this.#known.set(bytes.toString('latin1', at, at + 8), isUnordered ? unordered(this.#moment) : known)
+      const [absent, written] = [stamp >= ABSENT, item < writes]
+      const isUnordered = absent && version === undefined
+      const known = isUnordered ? unordered(this.#moment, written) : { version, absent, written }
+      this.#known.set(bytes.toString('latin1', at, at + 8), known)
     }
   }
 
@@ -233,14 +239,14 @@ export function sessionLog(session: Session | undefined): SessionLog | undefined
   throw new ConfigError('session', 'a session made by corral.session()', session)
 }
 
-function unordered(since: number): Known {
-  return { version: undefined, absent: true, written: false, unorderedSince: since }
+function unordered(since: number, written = false): Known {
+  return { version: undefined, absent: true, written, unorderedSince: since }
 }
 
 function merge(known: Known, fresh: Known): Known {
   const written = known.written || fresh.written
   // Its own write came after what it had seen. Of a row that it is shown beside an absence nobody knows which came first.
-  if (known.unorderedSince !== undefined && (fresh.written || fresh.unorderedSince !== undefined)) return fresh
+  if (known.unorderedSince !== undefined && fresh.written) return fresh
   if (known.version === undefined || fresh.version === undefined) return { version: undefined, absent: false, written }
   const order = compareVersions(known.version, fresh.version)
   if (order > 0) return { ...known, written }

@@ -42,6 +42,19 @@ describe('a session never goes back', () => {
     expect(await there.read('42', session(mine.token))).toBeUndefined()
   })
 
+  it('to a row that changed after it saw it, and before it was shown that there is none', async () => {
+    const { fleet, there, session, learn } = await warmed()
+    const mine = session()
+    expect((await there.read('42', mine))?.price).toBe(1)
+    fleet.table.put('42', 2)
+    await there.reload('42')
+    await settle()
+    fleet.table.remove('42')
+    expect(await (await learn()).read('42', mine)).toBeUndefined()
+    expect((await there.read('42'))?.price, 'without the token it would').toBe(2)
+    expect(await there.read('42', session(mine.token))).toBeUndefined()
+  })
+
   it('behind the row that came after an absence it was shown', async () => {
     const { fleet, there, session, learn } = await warmed()
     const mine = session()

@@ -79,13 +79,35 @@ describe.each([
     expect(session.demandOf(key(1)), 'what is unknown once is unknown for good').toBe('primary')
   })
 
-  it('remembers that a row it knew was gone', () => {
+  it.each([
+    ['saw', (session: SessionLog) => session.saw(key(1), stamp(5))],
+    ['wrote', (session: SessionLog) => wrote(session, 1, 5)],
+    ['deleted', (session: SessionLog) => wrote(session, 1, 5, true)],
+  ])('remembers that a row it %s was gone: others may have come and gone since', (_, knew) => {
     const session = log(undefined, secret)
-    session.saw(key(1), stamp(5))
+    knew(session)
     session.sawAbsence(key(1))
-    expect(again(session).demandOf(key(1)), 'the row it saw may not come back').toEqual({ version: '6', absent: true })
-    session.sawAbsence(key(1))
-    expect(session.demandOf(key(1))).toEqual({ version: '6', absent: true })
+    for (const one of [session, again(session), again(again(session))]) {
+      expect(one.demandOf(key(1))).toMatchObject({ absent: true, isUnordered: true })
+      one.sawAbsence(key(1))
+      expect(one.demandOf(key(1))).toMatchObject({ absent: true, isUnordered: true })
+      one.wasShown(key(1), { version: stamp(9) }, one.moment)
+      expect(again(one).demandOf(key(1))).toEqual({ version: '9', absent: false })
+    }
+  })
+
+  it('gives up a write that it saw to be gone as late as any other', () => {
+    let session = log(undefined, secret)
+    wrote(session, 'mine', 5)
+    session.sawAbsence(key('mine'))
+    session = again(session)
+    for (let id = 1; id < MAX_SESSION_KEYS; id++) wrote(session, id, 1)
+    session.saw(key('another'), stamp(1))
+    expect(session.demandOf(key('another')), 'a sight goes first').toBeUndefined()
+    expect(session.demandOf(key('mine'))).toMatchObject({ isUnordered: true })
+    session.wasShown(key('mine'), { version: stamp(9) }, session.moment)
+    session.saw(key('another'), stamp(1))
+    expect(again(session).demandOf(key('mine')), 'the row it was shown stands for its write').toBeDefined()
   })
 
   it('remembers an absence of which it knows no more, until the database has shown it a row', () => {
