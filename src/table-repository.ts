@@ -56,7 +56,7 @@ export class TableRepository {
       const table = options === undefined ? this.#parts.opened() : undefined
       // The shortest way there is: a hit waits for nothing but its row, and is not traced but counted.
       return table
-        ? (table.recall(id) ?? table.shared?.join(id) ?? this.#findIn(table, id))
+        ? (table.recall(id) ?? this.#findIn(table, id))
         : this.#parts.calls.count(this.#find(id, options === undefined ? {} : options))
     } catch (error) {
       return Promise.reject(error)
@@ -85,6 +85,8 @@ export class TableRepository {
   }
 
   #findIn(table: CachedTable, id: unknown): Promise<object | undefined> {
+    const shared = table.shared?.join(id)
+    if (shared) return shared
     const canonical = table.idOf(id)
     if (canonical === undefined) return NO_ROW
     const span = this.#parts.telemetry.read('find', table.facts.entity)
