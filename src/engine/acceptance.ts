@@ -6,7 +6,7 @@ import { inRecovery } from './load-failure.js'
 import type { EngineParts, LoadedValue, ReadSource } from './read-source.js'
 
 /** How often in a row writes may overtake a reader's loads before it is given what the last of them saw. */
-const MAX_OVERTAKEN = 16
+const MAX_OVERTAKEN = 4
 
 /** What was loaded for whom. */
 export interface Asked<Id> {

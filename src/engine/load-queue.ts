@@ -2,26 +2,38 @@ import type { Clock } from '../core/clock.js'
 import { OverloadedError } from '../core/errors.js'
 import type { LoadGate } from './load-gate.js'
 
+/** How long an id waits for the statement that is loading it: one whose answer never comes holds up nobody for longer. */
+const LONGEST_WAIT_MS = 1_000
+
 /**
  * Ids that wait to be loaded, together. What one tick asks for is one statement; while all places at the gate are taken, what comes
  * later joins those who wait already, and the next free place takes all of them. So the wait is at most about one load, however many
  * ids come, and a slow database gets few full statements rather than many small ones.
+ *
+ * An id that is being loaded is not loaded beside that: whoever asks for it meanwhile may want to see more than that statement does, so they wait for
+ * its end, and the next one answers all of them. A row that is written faster than it can be loaded would otherwise be loaded
+ * more and more often at once, each time more slowly.
  */
 export class LoadQueue<Id, Reply> {
   readonly #entity: string
-  readonly #clock: Pick<Clock, 'endOfTick'>
+  readonly #clock: Pick<Clock, 'endOfTick' | 'after'>
   readonly #gate: LoadGate
   readonly #maxIds: number
+  readonly #nameOf: ((id: Id) => string) | undefined
   readonly #load: (ids: readonly Id[]) => Promise<readonly Reply[]>
   #waiting: Waiting<Id, Reply>[] = []
+  /** What is being loaded, by name. */
+  readonly #loading = new Map<string, Loading<Id, Reply>>()
   #isQueued = false
 
   constructor(options: {
     entity: string
-    clock: Pick<Clock, 'endOfTick'>
+    clock: Pick<Clock, 'endOfTick' | 'after'>
     gate: LoadGate
     /** Ids in one statement at most. */
     maxIds: number
+    /** Tells ids apart. Left out: an id may be loaded beside itself. */
+    nameOf?: (id: Id) => string
     /** One statement; replies in the order of the ids. */
     load: (ids: readonly Id[]) => Promise<readonly Reply[]>
   }) {
@@ -29,6 +41,7 @@ export class LoadQueue<Id, Reply> {
     this.#clock = options.clock
     this.#gate = options.gate
     this.#maxIds = options.maxIds
+    this.#nameOf = options.nameOf
     this.#load = options.load
   }
 
@@ -40,9 +53,43 @@ export class LoadQueue<Id, Reply> {
       )
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ id, resolve, reject })
+      const asked = { id, resolve, reject }
+      const loading = this.#nameOf && this.#loading.get(this.#nameOf(id))
+      if (loading) return this.#waitFor(loading, asked)
+      this.#waiting.push(asked)
       this.#enqueue()
     })
+  }
+
+  #waitFor(loading: Loading<Id, Reply>, asked: Waiting<Id, Reply>): void {
+    loading.behind.push(asked)
+    loading.cancel ??= this.#clock.after(LONGEST_WAIT_MS, () => this.#loaded(loading))
+  }
+
+  /** Those who waited for it are next. */
+  #loaded(loading: Loading<Id, Reply>): void {
+    if (this.#loading.get(loading.name) === loading) this.#loading.delete(loading.name)
+    loading.cancel?.()
+    if (loading.behind.length === 0) return
+    this.#waiting.push(...loading.behind.splice(0))
+    this.#enqueue()
+  }
+
+  /** One statement: each id once, however many ask for it. Replies in the order of those who ask. */
+  async #loadFor(taken: readonly Waiting<Id, Reply>[]): Promise<readonly Reply[]> {
+    const nameOf = this.#nameOf
+    if (nameOf === undefined) return this.#load(taken.map(({ id }) => id))
+    const names = taken.map(({ id }) => nameOf(id))
+    const ids = new Map(names.map((name, at) => [name, (taken[at] as Waiting<Id, Reply>).id]))
+    const begun = [...ids.keys()].map((name): Loading<Id, Reply> => ({ name, behind: [] }))
+    for (const loading of begun) this.#loading.set(loading.name, loading)
+    try {
+      const replies = await this.#load([...ids.values()])
+      const byName = new Map(begun.map(({ name }, at) => [name, replies[at] as Reply]))
+      return names.map((name) => byName.get(name) as Reply)
+    } finally {
+      for (const loading of begun) this.#loaded(loading)
+    }
   }
 
   #enqueue(): void {
@@ -53,7 +100,7 @@ export class LoadQueue<Id, Reply> {
       this.#gate
         .run(this.#entity, () => {
           taken = this.#take()
-          return this.#load(taken.map(({ id }) => id))
+          return this.#loadFor(taken)
         })
         .then(
           (replies) => {
@@ -73,6 +120,14 @@ export class LoadQueue<Id, Reply> {
     if (this.#waiting.length > 0) this.#enqueue()
     return taken
   }
+}
+
+/** An id in a statement that is under way. */
+interface Loading<Id, Reply> {
+  readonly name: string
+  /** Who has asked for it since. */
+  readonly behind: Waiting<Id, Reply>[]
+  cancel?: () => void
 }
 
 interface Waiting<Id, Reply> {

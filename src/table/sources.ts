@@ -148,7 +148,7 @@ function loads(
       throw error
     }
   }
-  return new LoadQueue({ entity, clock, gate, maxIds: MAX_IDS, load })
+  return new LoadQueue({ entity, clock, gate, maxIds: MAX_IDS, nameOf: (id) => id.join('\0'), load })
 }
 
 function freshMs(parts: SourceParts, row: object | undefined): number {

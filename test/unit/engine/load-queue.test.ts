@@ -4,7 +4,7 @@ import { LoadGate } from '../../../src/engine/load-gate.js'
 import { LoadQueue } from '../../../src/engine/load-queue.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
-function open({ concurrency = 1, queue = 100, queueMs = 1_000, maxIds = 1_000 } = {}) {
+function open({ concurrency = 1, queue = 100, queueMs = 1_000, maxIds = 1_000, isNamed = false } = {}) {
   const clock = new ManualClock()
   const statements: number[][] = []
   const gate = new LoadGate({ clock, concurrency, queue, queueMs })
@@ -13,8 +13,10 @@ function open({ concurrency = 1, queue = 100, queueMs = 1_000, maxIds = 1_000 } 
     clock,
     gate,
     maxIds,
+    ...(isNamed ? { nameOf: String } : {}),
     load: async (ids) => {
       statements.push([...ids])
+      if (ids.includes(-2)) await new Promise(() => {})
       await clock.sleep(50)
       if (ids.includes(-1)) throw new Error('the statement failed')
       return ids.map((id) => `row ${id}`)
@@ -52,6 +54,52 @@ describe('LoadQueue', () => {
     await clock.advance(100)
     expect(await answers).toHaveLength(25)
     expect(statements.map((ids) => ids.length)).toEqual([10, 10, 5])
+  })
+
+  it('does not load an id beside itself: who asks for it meanwhile has the next statement, once for all of them', async () => {
+    const { clock, statements, loads } = open({ concurrency: 8, isNamed: true })
+    const answered: string[] = []
+    const ask = (id: number, who: string) => void loads.ask(id).then((row) => answered.push(`${who}: ${row}`))
+    ask(1, 'first')
+    ask(1, 'beside it')
+    for (let more = 0; more < 4; more++) {
+      await clock.advance(10)
+      ask(1, `later ${more}`)
+      ask(100 + more, 'another')
+    }
+    expect(
+      statements.filter((ids) => ids.includes(1)),
+      'others do not wait',
+    ).toEqual([[1]])
+    expect(statements).toHaveLength(4)
+    await clock.advance(10)
+    expect(answered.filter((answer) => answer.endsWith('row 1'))).toEqual(['first: row 1', 'beside it: row 1'])
+    expect(statements.at(-1)).toEqual([1])
+    await clock.advance(50)
+    expect(answered.filter((answer) => answer.startsWith('later'))).toHaveLength(4)
+    expect(statements.filter((ids) => ids.includes(1))).toEqual([[1], [1]])
+    expect(clock.timers, 'nothing is left').toBe(0)
+  })
+
+  it('loads what waited behind a statement that failed', async () => {
+    const { clock, statements, loads } = open({ concurrency: 8, isNamed: true })
+    const failing = loads.ask(-1).catch(() => 'failed')
+    await clock.advance(10)
+    const next = loads.ask(-1).catch(() => 'failed again')
+    await clock.advance(100)
+    expect([await failing, await next]).toEqual(['failed', 'failed again'])
+    expect(statements).toEqual([[-1], [-1]])
+  })
+
+  it('waits for a statement that is never answered for a second, and nobody waits for it after that', async () => {
+    const { clock, statements, loads } = open({ concurrency: 8, isNamed: true })
+    void loads.ask(-2)
+    await clock.advance(10)
+    void loads.ask(-2)
+    await clock.advance(999)
+    expect(statements).toHaveLength(1)
+    await clock.advance(1)
+    expect(statements, 'a second after somebody asked').toHaveLength(2)
   })
 
   it('fails those whose statement failed, and nobody else', async () => {
