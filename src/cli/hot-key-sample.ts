@@ -1,4 +1,4 @@
-import { type RedisConnection, whenReady } from '../adapters/redis/connection.js'
+import { whenReady } from '../adapters/redis/connection.js'
 import type { Clock } from '../core/clock.js'
 import type { RedisNode } from './doctor/redis-nodes.js'
 
@@ -28,12 +28,16 @@ export interface SampleOptions {
 }
 
 /** What is asked of an ioredis connection to one server. */
-interface Monitored extends RedisConnection {
-  monitor(): Promise<Monitor>
+interface Monitored {
+  duplicate(options: { readonly monitor: true; readonly lazyConnect: true }): Monitor
 }
 
 interface Monitor {
+  status: string
   on(event: 'monitor', listener: (time: string, args: readonly string[], source: string) => void): unknown
+  on(event: 'error', listener: (error: Error) => void): unknown
+  once(event: 'ready' | 'monitoring', listener: () => void): unknown
+  connect(): Promise<unknown>
   disconnect(): void
 }
 
@@ -56,7 +60,7 @@ export async function sampleReads(options: SampleOptions): Promise<Sample> {
   try {
     for (const { address, connection } of nodes) {
       await whenReady(connection)
-      const monitor = await (connection as Monitored).monitor()
+      const monitor = (connection as unknown as Monitored).duplicate({ monitor: true, lazyConnect: true })
       monitors.push(monitor)
       monitor.on('monitor', (_, [command = '', ...keys], source) => {
         // What scripts do comes once more, as theirs.
@@ -65,6 +69,7 @@ export async function sampleReads(options: SampleOptions): Promise<Sample> {
         if (name === 'get') count(keys[0] ?? '', address)
         if (name === 'mget') for (const key of keys) count(key, address)
       })
+      await begun(monitor)
     }
     await clock.sleep(listenMs, AbortSignal.any([signal, enough.signal])).catch(() => signal.throwIfAborted())
   } finally {
@@ -72,4 +77,20 @@ export async function sampleReads(options: SampleOptions): Promise<Sample> {
   }
   const keys = [...counts.values()].sort((a, b) => b.reads - a.reads)
   return { keys, reads, listenedMs: Math.round(clock.monotonicMs() - startedMs) }
+}
+
+/**
+ * As `monitor()` of ioredis, which hears that it monitors a turn after the server's OK. Where a server is busy, what comes in one piece with
+ * that OK would be taken for the answer to a command that nobody sent, and end it with an error that tells values.
+ */
+function begun(monitor: Monitor): Promise<void> {
+  return new Promise((resolve, reject) => {
+    monitor.on('error', reject)
+    monitor.once('monitoring', resolve)
+    // MONITOR was sent by now, and nothing else is.
+    monitor.once('ready', () => {
+      monitor.status = 'monitoring'
+    })
+    monitor.connect().catch(reject)
+  })
 }

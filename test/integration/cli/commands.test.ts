@@ -244,7 +244,7 @@ describe('corral hot-keys', () => {
       await sleep(1)
     }
     const { exitCode, json } = await run
-    expect(exitCode).toBe(0)
+    expect({ exitCode, error: json.error }).toEqual({ exitCode: 0, error: undefined })
     expect(json.reads).toBeGreaterThanOrEqual(100)
     expect(json.listenedMs).toBeLessThan(30_000)
     expect(json.keys).toMatchObject([{ key: `${namespace}:{public.products/8}` }])
