@@ -85,9 +85,9 @@ export const RELAYS = {
     processes: 3,
     relays: 2,
     // A bound is proven by some ticks of the relay.
-    stormMs: 800,
+    stormMs: 500,
     thinkMs: 25,
-    calls: 14,
+    calls: 10,
     options: { ...NEAR, relay: { ...NEAR.relay, pollMs: 20 } },
     mix: { bounded: 12, find: 3, update: 3, delete: 1, insert: 1 },
     faults: {
@@ -110,14 +110,14 @@ export const RELAYS = {
       'reads that lack no change older than so long, of processes that talk to a former primary, which follows the new one from afar',
     processes: 3,
     relays: 1,
-    stormMs: 2_000,
+    stormMs: 1_200,
     options: { ...OPTIONS, relay: { ...OPTIONS.relay, pollMs: 20 } },
-    clients: 4,
-    calls: 30,
+    clients: 3,
+    calls: 20,
     thinkMs: 60,
     mix: { bounded: 8, find: 8, update: 0.2 },
     // What is published on the new primary nobody hears who listens to the former one.
-    faults: { redisFailover: 1, splitBrain: 0.4, formerFollows: 1, outsideSql: 8, messageLost: 0.8 },
+    faults: { redisFailover: 1, splitBrain: 0.4, formerFollows: 1, outsideSql: 6, messageLost: 0.8 },
   },
   epochs: {
     ...BASE,
