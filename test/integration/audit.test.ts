@@ -110,11 +110,10 @@ describe('audit', () => {
     expect(products.peek(105)).toBeUndefined()
     expect((await corral.audit(FAST)).drifted).toBe(0)
     expect((await products.find(105))?.price).toBe(110)
-    expect(events.of('drift.found').map(({ place, kind, repair }) => [place, kind, repair])).toEqual([
-      ['memory', 'behind', 'none'],
-      ['redis', 'behind', 'none'],
-      ['memory', 'behind', 'fenced'],
-    ])
+    const found = events.of('drift.found').map(({ place, kind, repair }) => `${place} ${kind} ${repair}`)
+    expect(found.slice(0, 3)).toEqual(['memory behind none', 'redis behind none', 'memory behind fenced'])
+    // One fence repairs both. Whether Redis was looked at before it came there is a matter of moments.
+    expect(found.slice(3).filter((each) => each !== 'redis behind fenced')).toEqual([])
     expect(JSON.stringify(events.of('drift.found')), 'no value is told').not.toContain('p105')
   })
 
