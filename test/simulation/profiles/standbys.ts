@@ -4,31 +4,30 @@ import { BASE, LATENCY, NEAR } from './base.js'
 /** For runs of seconds, in which most of what happens would be heartbeats. */
 const SLOW_BEATS = { ...NEAR, bus: { heartbeatMs: 200, trustMs: 700 } }
 
+/** Misses are loaded from a standby that lags. */
+const LAGGING = {
+  ...BASE,
+  options: NEAR,
+  processes: 3,
+  repository: { loadFrom: 'replica' },
+  standbyLagMs: 120,
+  clients: 4,
+  calls: 10,
+} satisfies Profile
+
 export const STANDBYS = {
   standby: {
-    ...BASE,
+    ...LAGGING,
     about: 'misses are loaded from a standby that lags',
-    options: NEAR,
-    processes: 3,
     startLate: 1,
-    repository: { loadFrom: 'replica' },
-    standbyLagMs: 120,
-    clients: 4,
-    calls: 10,
     mix: { find: 14, update: 2, delete: 2, insert: 2 },
     faults: { evictFilled: 0.6, messageLost: 0.05, busReset: 0.3, pause: 0.3 },
     latency: { ...LATENCY, bus: { usualMs: 10, slowShare: 0.4, slowMs: 70 } },
   },
   forgotten: {
-    ...BASE,
+    ...LAGGING,
     about:
       'misses are loaded from a standby that lags, and fences are evicted, of which every process has heard at once',
-    options: NEAR,
-    processes: 3,
-    repository: { loadFrom: 'replica' },
-    standbyLagMs: 120,
-    clients: 4,
-    calls: 10,
     mix: { find: 14, update: 2, delete: 1, insert: 1 },
     faults: { evictFilled: 0.5, evictFenced: 0.6 },
     latency: { ...LATENCY, bus: { usualMs: 0, slowShare: 0, slowMs: 0 } },
