@@ -1,4 +1,5 @@
 import { freezeRow, handOut } from './adapters/codec/read-only.js'
+import { identityOf } from './adapters/postgres/key-column.js'
 import { type AnyDatabase, commitStatus, outcomeIsUnknown, type Written } from './adapters/postgres/row-writer.js'
 import { watchSending } from './adapters/postgres/sent-statements.js'
 import type { Change } from './core/change.js'
@@ -108,7 +109,7 @@ export class TableRepository {
     // An id that is asked for twice is read once.
     const answers = new Map<string, Promise<object | undefined>>()
     const read = (id: CanonicalId) => {
-      const name = id.join('\0')
+      const name = identityOf(id)
       const answer = answers.get(name)
       if (answer !== undefined) return answer.then((row) => row && handOut(row))
       const asked = table.readAs(id, consistency, session, span)

@@ -3,7 +3,7 @@ import type { IntervalClass } from '../adapters/codec/interval-class.js'
 import { freezeRow, handOut } from '../adapters/codec/read-only.js'
 import { createRowCodec, type RowCodec } from '../adapters/codec/row-codec.js'
 import type { TableFacts } from '../adapters/postgres/catalog.js'
-import { idFromRow, type KeyColumn } from '../adapters/postgres/key-column.js'
+import { identityOf, idFromRow, type KeyColumn } from '../adapters/postgres/key-column.js'
 import { PostgresRowSource } from '../adapters/postgres/row-source.js'
 import type { AnyDatabase } from '../adapters/postgres/row-writer.js'
 import type { Clock } from '../core/clock.js'
@@ -148,7 +148,7 @@ function loads(
       throw error
     }
   }
-  return new LoadQueue({ entity, clock, gate, maxIds: MAX_IDS, nameOf: (id) => id.join('\0'), load })
+  return new LoadQueue({ entity, clock, gate, maxIds: MAX_IDS, nameOf: identityOf, load })
 }
 
 function freshMs(parts: SourceParts, row: object | undefined): number {

@@ -164,6 +164,11 @@ export function canonicalId(columns: readonly KeyColumn[], id: unknown): Canonic
   return parts.includes(IMPOSSIBLE) ? IMPOSSIBLE : (parts as string[])
 }
 
+/** One text for each id. No part of an id holds a NUL: such an id is impossible. */
+export function identityOf(id: readonly unknown[]): string {
+  return id.join('\0')
+}
+
 /** The id a loaded row has in these columns; undefined when one of them is null, as a unique column may be. */
 export function idFromRow(columns: readonly KeyColumn[], row: object): CanonicalId | undefined {
   const parts = columns.map((column) => column.fromRow(row))

@@ -4,7 +4,7 @@ import type { CanonicalId } from '../../core/ports.js'
 import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
-import type { KeyColumn } from './key-column.js'
+import { identityOf, type KeyColumn } from './key-column.js'
 import { comparable } from './key-sql.js'
 
 /** Keys of a query's rows in one statement. */
@@ -115,9 +115,9 @@ function sqlNameOf(type: KeyColumn['type']): string {
 
 /** A query's rows may repeat a key. In the order of the key, repetitions follow one another. */
 function* distinct(ids: readonly CanonicalId[], before: CanonicalId | undefined): Generator<CanonicalId> {
-  let last = before?.join('\0')
+  let last = before && identityOf(before)
   for (const id of ids) {
-    const identity = id.join('\0')
+    const identity = identityOf(id)
     if (identity !== last) yield id
     last = identity
   }

@@ -4,7 +4,7 @@ import type { CanonicalId, Loaded, LoadedRow, RowSource } from '../../core/ports
 import { compareVersions, toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
-import type { KeyColumn, KeyType } from './key-column.js'
+import { identityOf, type KeyColumn, type KeyType } from './key-column.js'
 import { comparable } from './key-sql.js'
 
 /** Ids in one statement; more travel as several. Larger arrays gain nothing and make one slow load of many. */
@@ -186,11 +186,6 @@ function keyIn(column: KeyColumn): RawBuilder<unknown> {
 
 function keyAlias(at: number): string {
   return KEY + 'x'.repeat(at)
-}
-
-/** No part of an id holds a NUL: such an id is impossible. */
-function identityOf(id: readonly unknown[]): string {
-  return id.join('\0')
 }
 
 /** An array as one text, so that the statement's text and its parameters' types do not depend on how many ids there are, or on the driver. */
