@@ -71,7 +71,7 @@ export class LoadQueue<Id, Reply> {
     if (this.#loading.get(loading.name) === loading) this.#loading.delete(loading.name)
     loading.cancel?.()
     if (loading.behind.length === 0) return
-    this.#waiting.push(...loading.behind.splice(0))
+    for (const asked of loading.behind.splice(0)) this.#waiting.push(asked)
     this.#enqueue()
   }
 
