@@ -74,8 +74,8 @@ export class SessionLog implements Session {
   /** The session's holder wrote these keys. */
   wrote(changes: readonly Pick<Change, 'key' | 'version' | 'absent'>[]): void {
     for (const { key, version, absent } of changes) {
-      const isOrdered = version !== null
-      this.#learn(digestOf(key), { version: version ?? undefined, absent: absent && isOrdered, written: true })
+      // In a token an absence without a version is one that was seen. A write without one is no better known than any other.
+      this.#learn(digestOf(key), { version: version ?? undefined, absent: absent && version !== null, written: true })
     }
   }
 
@@ -112,9 +112,9 @@ export class SessionLog implements Session {
   sawAbsence(key: CacheKey): void {
     const digest = digestOf(key)
     const known = this.#known.get(digest)
-    const isOrdered = known === undefined || known.version !== undefined || known.unorderedSince !== undefined
-    // What nothing orders is read from the database anyway.
-    if (isOrdered) this.#keep(digest, unordered(++this.#moment, known?.written))
+    // It is read from the database anyway.
+    if (known !== undefined && known.version === undefined && known.unorderedSince === undefined) return
+    this.#keep(digest, unordered(++this.#moment, known?.written))
   }
 
   /** What a read of `key` must respect. */
