@@ -8,6 +8,9 @@ export const PUBLICATION = 'corral'
 
 const shared = name(CORRAL_SCHEMA)
 
+/** An SQL condition: the server knows generated columns in publications, and such as are not stored. */
+const SINCE_18 = "current_setting('server_version_num')::int >= 180000"
+
 /** Everything that is written down about a table for the relay: the database's own names. */
 export interface PublishedTable {
   readonly schema: string
@@ -53,6 +56,10 @@ export function slotUp(): string[] {
     begin
       if not exists (select from pg_publication where pubname = ${literal(PUBLICATION)}) then
         create publication ${name(PUBLICATION)} with (publish = 'insert, update, delete, truncate');
+      end if;
+      -- Else an UPDATE of a table with a generated column and REPLICA IDENTITY FULL is an error there. Before that version they are never told.
+      if ${SINCE_18} then
+        execute ${literal(`alter publication ${name(PUBLICATION)} set (publish_generated_columns = stored)`)};
       end if;
     end`),
   ]
@@ -116,6 +123,10 @@ export function slotTableUp(table: PublishedTable): string[] {
       -- Before it is published: from then on an UPDATE of a table without an identity would be an error.
       for part in select ${literal(relation)}::regclass union select relid from pg_partition_tree(${literal(relation)}::regclass) loop
         if ${lacksIdentity('part', array([...key, ...columns]))} then
+          if ${SINCE_18} and exists (select from pg_attribute where attrelid = part and attgenerated = 'v') then
+            raise exception using message = 'corral: table ' || part || ' has a virtual generated column, beside which Postgres takes no UPDATE under REPLICA IDENTITY FULL',
+              hint = 'Make the column stored, or give the table a replica identity using an index over its key and columns.';
+          end if;
           execute format('alter table %s replica identity full', part);
         end if;
       end loop;

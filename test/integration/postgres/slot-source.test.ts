@@ -495,6 +495,23 @@ describe('up and down', () => {
     expect(await inventory()).toEqual(before)
   })
 
+  it('leave a table with generated columns one that can be written, or refuse it and say why', async () => {
+    const db = lab.connect()
+    await lab.run('alter table products add low text generated always as (lower(slug)) stored')
+    await slotTable(PRODUCTS).up(db)
+    await lab.run(
+      `insert into products (id, slug) values (1, 'A'); update products set price = 1; delete from products`,
+    )
+    const [server] = await lab.run(`select current_setting('server_version_num')::int >= 180000 as "knowsVirtual"`)
+    if (!server?.knowsVirtual) return
+    await lab.run(
+      'create table things (id int primary key, shop int, twice int generated always as (2 * shop) virtual)',
+    )
+    const things = { table: 'things', key: 'id', version: false, columns: ['shop'] } as const
+    await expect(slotTable(things).up(db)).rejects.toThrow('table things has a virtual generated column')
+    await lab.run('insert into things values (1, 1); update things set shop = 2; delete from things')
+  })
+
   it('leave a slot to nobody', async () => {
     const db = lab.connect()
     await leading(lab.feed(), async (source) => {
