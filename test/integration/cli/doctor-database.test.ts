@@ -274,7 +274,8 @@ describe('a server with a standby, and a slot', () => {
   const PRODUCTS = { products: { key: 'id' } }
   beforeAll(async () => {
     lab = await StandbyLab.open({
-      settings: { max_slot_wal_keep_size: '64MB', min_wal_size: '32MB', max_wal_size: '32MB' },
+      // Some of the log is kept for the standby until it has begun to read it: Postgres 18 removes it while the copy is made.
+      settings: { max_slot_wal_keep_size: '64MB', min_wal_size: '32MB', max_wal_size: '32MB', wal_keep_size: '32MB' },
       standbySettings: { wal_level: 'replica' },
     })
     await atPrimary(...outboxTablesSql().up, ...outboxTableSql({ table: 'products', key: 'id' }).up)
