@@ -4,6 +4,9 @@ import { defineConfig } from 'vitest/config'
 /**
  * Groups run one after the other, so that what builds packages and what floods servers does not disturb what measures
  * time. `npx vitest run --project unit` runs one alone, and starts no server.
+ *
+ * Where files are not isolated, those of one worker share their modules: to load all of them for each file was half of what unit tests took. So a
+ * test puts back whatever of the process it has changed.
  */
 export default defineConfig({
   test: {
@@ -16,6 +19,7 @@ export default defineConfig({
           include: ['test/{unit,contract,guarantees,model,simulation}/**/*.test.ts'],
           // Nothing in them waits for time to pass: how long a busy machine takes is not their subject.
           testTimeout: 20_000,
+          isolate: false,
           sequence: { groupOrder: 0 },
         },
       },
@@ -47,6 +51,7 @@ export default defineConfig({
           include: ['test/integration/**/*.test.ts'],
           // Most of what they do is to wait for servers.
           maxWorkers: 3,
+          isolate: false,
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 20_000,
           hookTimeout: 60_000,

@@ -3,9 +3,9 @@ import { expect, it, onTestFinished } from 'vitest'
 import { FINDINGS, type Finding, type FindingId, type Unchecked } from '../../src/cli/doctor/findings.js'
 import { createCorral } from '../../src/client.js'
 import type { Clock } from '../../src/core/clock.js'
-import { operate } from '../../src/inside.js'
 import type { RelayOptions } from '../../src/relay-options.js'
 import { runCli } from './cli-lab.js'
+import { asOperator } from './operator.js'
 import { freshNamespace } from './services.js'
 import { openShopDatabase } from './shop-lab.js'
 
@@ -50,10 +50,11 @@ export async function diagnose(
   // biome-ignore lint/suspicious/noExplicitAny: tables are made by the tests
   const db = openShopDatabase(databaseUrl, 4) as any
   const replica = replicaUrl === undefined ? {} : { replica: { db: openShopDatabase(replicaUrl, 2) as never } }
-  // As the loader of configs does: an operator's process is no relay, whatever they say.
-  operate()
   const bus = heartbeatMs === undefined ? {} : { bus: { heartbeatMs } }
-  const corral = createCorral({ db, namespace, relay, ...bus, ...(redis ? { redis } : {}), ...replica })
+  // As the loader of configs does: an operator's process is no relay, whatever they say.
+  const corral = asOperator(() =>
+    createCorral({ db, namespace, relay, ...bus, ...(redis ? { redis } : {}), ...replica }),
+  )
   for (const [table, repository] of Object.entries(tables)) corral.repository(table as never, repository as never)
   const { exitCode, json, err } = await runCli(corral, ['doctor', '--json', ...args], options)
   if (json.findings === undefined) throw new Error(err)

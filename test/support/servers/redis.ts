@@ -63,7 +63,9 @@ export async function startRedisWithReplica(options: Omit<RedisOptions, 'own'> =
     const replicaof = `127.0.0.1 ${primary.port}`
     const replica = await startRedis({ ...options, own: true, settings: { ...options.settings, replicaof } })
     await waitUntil('replica follows its primary', 10_000, async () => {
-      return (await redisCommand(replica.port, 'INFO', 'replication')).includes('master_link_status:up')
+      const isUp = (await redisCommand(replica.port, 'INFO', 'replication')).includes('master_link_status:up')
+      // The primary counts it in a moment later, when it has heard from it.
+      return isUp && /slave0:.*state=online.*lag=[01]\b/.test(await redisCommand(primary.port, 'INFO', 'replication'))
     })
     return { primary, replica, stop: async () => void (await Promise.all([replica.stop(), primary.stop()])) }
   } catch (error) {

@@ -1,12 +1,8 @@
-import { afterEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { createWithSeams } from '../../../src/client.js'
-import { asRelay, insideOf, operate } from '../../../src/inside.js'
+import { asRelay, insideOf } from '../../../src/inside.js'
+import { asOperator } from '../../support/operator.js'
 import { openShopDatabase } from '../../support/shop-lab.js'
-
-const OPERATED = Symbol.for('corral.operated')
-afterEach(() => {
-  delete (globalThis as { [OPERATED]?: boolean })[OPERATED]
-})
 
 function start() {
   const corral = createWithSeams(
@@ -17,12 +13,14 @@ function start() {
 }
 
 it('an instance of an operator does not relay, whatever its config says, but for the command that does', async () => {
-  operate()
-  const operated = start()
-  expect(operated.relay).toBe('off')
-  expect(insideOf(operated.corral)?.runs).toBe(true)
-  const relaying = asRelay(start)
+  const relaying = asOperator(() => {
+    const operated = start()
+    expect(operated.relay).toBe('off')
+    expect(insideOf(operated.corral)?.runs).toBe(true)
+    const relaying = asRelay(start)
+    expect(start().relay).toBe('off')
+    return relaying
+  })
   expect(relaying.relay).toBe('standby')
-  expect(start().relay).toBe('off')
   await relaying.corral.close()
 })
