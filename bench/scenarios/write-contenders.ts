@@ -1,14 +1,21 @@
-import { connect } from '../harness/connect.js'
+import { type Connections, connect } from '../harness/connect.js'
 import { PATIENT } from '../harness/patience.js'
 import { openCorral } from '../harness/shop.js'
 import type { Contender, Contenders } from '../harness/throughput.js'
 
 export const KEYS = 1_000
 export const WRITERS = 16
+export const LEAST = 'the least possible'
 
 type Update = (id: number, stock: number) => Promise<{ stock: number } | undefined>
 
-/** One UPDATE of one row of a stamped table, with what Corral does after its commit and without it. */
+/** What nobody can do without who waits for a fence: one key, one script, and nothing that knows of queries, sessions, shards or failures. */
+const BARE_FENCE = `
+redis.call('HSET', KEYS[2], 'f', ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+return redis.call('DEL', KEYS[1])`
+
+/** One UPDATE of one row of a stamped table, with what Corral does after its commit, with the least that a fence can be, and without. */
 export const contenders: Contenders = {
   corral: async (place) => {
     const connections = connect(place)
@@ -31,12 +38,28 @@ export const contenders: Contenders = {
       },
     }
   },
-  kysely: async (place) => {
-    const { db, close } = connect(place)
-    const update: Update = (id, stock) =>
-      db.updateTable('products').set({ stock }).where('id', '=', id).returningAll().executeTakeFirst()
+  [LEAST]: async (place) => {
+    const { db, redis, close } = connect(place)
+    redis.defineCommand('bareFence', { numberOfKeys: 2, lua: BARE_FENCE })
+    const { bareFence } = redis as unknown as { bareFence(...values: (string | number)[]): Promise<number> }
+    const update: Update = async (id, stock) => {
+      const row = await plainUpdate(db, id, stock)
+      const key = `${place.namespace}:bare/${id}`
+      const fence = bareFence.call(redis, key, `${key}:guard`, String(row?.corral_version), 60_000)
+      void redis.publish(`${place.namespace}:bare`, key)
+      await fence
+      return row
+    }
     return { workloads: workloadsOf(update), close }
   },
+  kysely: async (place) => {
+    const { db, close } = connect(place)
+    return { workloads: workloadsOf((id, stock) => plainUpdate(db, id, stock)), close }
+  },
+}
+
+function plainUpdate(db: Connections['db'], id: number, stock: number) {
+  return db.updateTable('products').set({ stock }).where('id', '=', id).returningAll().executeTakeFirst()
 }
 
 export function workloadsOf(update: Update): Contender['workloads'] {

@@ -1,7 +1,7 @@
 import { inPlace } from '../harness/place.js'
 import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds } from '../harness/throughput.js'
-import { KEYS, WRITERS } from './write-contenders.js'
+import { KEYS, LEAST, WRITERS } from './write-contenders.js'
 
 const CONCURRENT = `${WRITERS} at once`
 
@@ -16,7 +16,7 @@ export const write: Scenario = {
         place,
         setting,
         module: new URL('write-contenders.ts', import.meta.url),
-        contenders: ['corral', 'kysely'],
+        contenders: ['corral', LEAST, 'kysely'],
         workloads: ['one at a time', CONCURRENT],
         crews: amountOf({ quick: 2, least: 2, full: 4 }, setting),
         rounds: amountOf({ quick: 6, least: 6, full: 12 }, setting),
