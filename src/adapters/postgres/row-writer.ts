@@ -148,11 +148,14 @@ export class RowWriter {
   }
 
   #written(returned: Record<string, unknown>): Written {
+    const id = this.#facts.key.map((_, at) => String(returned[keyAlias(at)]))
+    const version = toVersion(returned[VERSION])
+    const xid = String(returned[XID])
     const row = { ...returned }
-    delete row[WAITED]
-    const id = this.#facts.key.map((_, at) => String(take(row, keyAlias(at))))
-    const version = toVersion(take(row, VERSION))
-    return { row, id, version, xid: String(take(row, XID)) }
+    // From the last to the first: an object that loses its newest property keeps its shape.
+    for (const name of [WAITED, VERSION, ...this.#facts.key.map((_, at) => keyAlias(at)).reverse(), XID])
+      delete row[name]
+    return { row, id, version, xid }
   }
 }
 
@@ -169,12 +172,6 @@ function given(values: object): string[] {
 
 function keyAlias(at: number): string {
   return KEY + 'x'.repeat(at)
-}
-
-function take(row: Record<string, unknown>, property: string): unknown {
-  const value = row[property]
-  delete row[property]
-  return value
 }
 
 /**
