@@ -64,7 +64,7 @@ export interface AssemblyOptions {
   readonly db: AnyDatabase
   readonly redis: RedisClient | undefined
   readonly namespace: string
-  readonly secret: string | undefined
+  readonly secrets: readonly string[]
   /** Undefined: entries are in the clear. @throws ConfigError for bad ones. */
   readonly encryption?: EncryptionOptions | undefined
   readonly settings: Settings
@@ -110,11 +110,11 @@ export interface Assembly {
 }
 
 export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
-  const { db, redis, namespace, settings, onEvent, secret } = options
+  const { db, redis, namespace, settings, onEvent, secrets } = options
   const clock = seams.clock ?? systemClock
   const chance = seams.chance ?? systemChance
   const traced = resolveTelemetry(options.telemetry)
-  const telemetry = traced ? new OtelTelemetry({ ...traced, clock, namespace, secret }) : NO_TELEMETRY
+  const telemetry = traced ? new OtelTelemetry({ ...traced, clock, namespace, secret: secrets[0] }) : NO_TELEMETRY
   const emit: EmitEvent = (event) => {
     telemetry.onEvent(event)
     onEvent?.(event)
@@ -147,7 +147,7 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const onReturn: Telemetry['busDelay'] = (delayMs) => telemetry.busDelay(delayMs)
   const channel = seams.channel === undefined && redis ? openChannel(redis, namespace, inner) : seams.channel
   const bus = channel
-    ? new Bus({ channel, clock, chance, invalidation, settings: settings.bus, emit, secret, onReturn })
+    ? new Bus({ channel, clock, chance, invalidation, settings: settings.bus, emit, secrets, onReturn })
     : undefined
   const announce: Bus['announce'] = (changes) => bus?.announce(changes)
   const shardOf = (key: CacheKey) => inner.shards.of(key)

@@ -44,8 +44,11 @@ export interface CorralOptions<DB> extends Omit<OptionGroups, 'relay'> {
   readonly redis?: RedisClient
   /** First part of every key: 1 to 64 of `A-Z a-z 0-9 _ . -`. Everything that shares a namespace shares its entries, so it must share the database. */
   readonly namespace: string
-  /** 16 characters or more, shared by all processes of the namespace: messages between them without its signature are refused. Default: unsigned. */
-  readonly secret?: string
+  /**
+   * 16 characters or more, shared by all processes of the namespace: messages between them without its signature are refused. Of several the first
+   * signs and all are accepted, so that it can be changed while processes run: `[old, new]` everywhere, then `[new, old]`, then `new`. Default: unsigned.
+   */
+  readonly secret?: string | readonly string[]
   /** Payloads of entries, and rows on their way to other processes, are encrypted with AES-256-GCM. The same keys in all processes. Default: none. */
   readonly encryption?: EncryptionOptions
   /** Receives every event, synchronously. It must not wait; what it throws is dropped. Default: none. */
@@ -229,7 +232,8 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
   const settings = resolveSettings({ ...groups, relay: times })
   const sink = onEvent && safely(onEvent)
   const chosen = { settings, encryption, replica, relays, slot, telemetry: traces, onEvent: sink }
-  const assembly = assemble({ db, redis, namespace, secret, ...chosen }, seams)
+  const secrets = secret === undefined ? [] : [secret].flat()
+  const assembly = assemble({ db, redis, namespace, secrets, ...chosen }, seams)
   const { fencer, gate, pending, store } = assembly
   const tables = new OpenTables<CachedTable>()
   const watch = { ...assembly.table, tables }
@@ -293,9 +297,9 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
         throw new ConfigError('session.invalid', '`throw` or `ignore`', invalid)
       }
       try {
-        return new SessionLog({ clock, secret, token })
+        return new SessionLog({ clock, secrets, token })
       } catch (error) {
-        if (invalid === 'ignore' && isCorralError(error, 'TOKEN_INVALID')) return new SessionLog({ clock, secret })
+        if (invalid === 'ignore' && isCorralError(error, 'TOKEN_INVALID')) return new SessionLog({ clock, secrets })
         throw error
       }
     },

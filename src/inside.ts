@@ -15,7 +15,7 @@ export interface Inside {
   /** The application's own client. Undefined: the cache is in this process. */
   readonly redis: RedisClient | undefined
   readonly namespace: string
-  readonly secret: string | undefined
+  readonly secret: string | readonly string[] | undefined
   readonly settings: Settings
   /** The slot that relays of the namespace read. Undefined: they read the outbox. */
   readonly slot: ResolvedSlot | undefined

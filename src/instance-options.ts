@@ -12,6 +12,8 @@ interface InstanceChoices {
   readonly replica?: unknown
 }
 
+const MIN_SECRET_LENGTH = 16
+
 const OPTION_NAMES = [
   'db',
   'redis',
@@ -36,13 +38,21 @@ export function checkInstanceOptions<Options extends InstanceChoices>(options: O
   checkNamespace(options.namespace)
   if (options.redis !== undefined) assertRedisClient(options.redis as RedisClient)
   if (options.replica !== undefined) checkReplica(options.replica)
-  if (options.secret !== undefined && (typeof options.secret !== 'string' || options.secret.length < 16)) {
-    throw new ConfigError('secret', 'a string of at least 16 characters', typeof options.secret)
-  }
+  if (options.secret !== undefined) checkSecret(options.secret)
   if (options.onEvent !== undefined && typeof options.onEvent !== 'function') {
     throw new ConfigError('onEvent', 'a function', options.onEvent)
   }
   return options
+}
+
+/** What was found is never shown: it may be a secret all the same. */
+function checkSecret(secret: unknown): void {
+  const all = Array.isArray(secret) ? secret : [secret]
+  const wrong = all.find((each) => typeof each !== 'string' || each.length < MIN_SECRET_LENGTH)
+  if (all.length > 0 && wrong === undefined) return
+  const found =
+    all.length === 0 ? 'an empty list' : typeof wrong === 'string' ? `${wrong.length} characters` : typeof wrong
+  throw new ConfigError('secret', 'a string of at least 16 characters, or a list of them', found)
 }
 
 function checkReplica(replica: unknown): void {

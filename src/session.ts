@@ -55,19 +55,19 @@ export class TokenError extends CorralError {
 /** A session under construction. Handed out as `Session`; the repositories see the rest. */
 export class SessionLog implements Session {
   readonly #clock: Pick<Clock, 'wallMs'>
-  readonly #secret: string | undefined
+  readonly #secrets: readonly string[]
   /** By digest of the key, oldest first. */
   readonly #known = new Map<string, Known>()
   #overflowedUntilMs = 0
   #moment = 0
 
   /**
-   * @param secret signs tokens; tokens without its signature are then refused.
+   * @param secrets the first signs tokens; those without the signature of one of them are then refused. None: tokens are unsigned.
    * @throws TokenError if `token` is given and is none of ours.
    */
-  constructor(options: { clock: Pick<Clock, 'wallMs'>; secret: string | undefined; token?: string | undefined }) {
+  constructor(options: { clock: Pick<Clock, 'wallMs'>; secrets: readonly string[]; token?: string | undefined }) {
     this.#clock = options.clock
-    this.#secret = options.secret
+    this.#secrets = options.secrets
     if (options.token !== undefined) this.#read(options.token)
   }
 
@@ -139,7 +139,8 @@ export class SessionLog implements Session {
       bytes.writeBigUInt64BE(BigInt(version ?? 0) | (absent ? ABSENT : 0n), at + 8)
       at += ITEM_BYTES
     }
-    return Buffer.concat([bytes, this.#mac(bytes)]).toString('base64url')
+    const [secret] = this.#secrets
+    return (secret === undefined ? bytes : Buffer.concat([bytes, macOf(bytes, secret)])).toString('base64url')
   }
 
   #learn(digest: string, fresh: Known): void {
@@ -169,11 +170,12 @@ export class SessionLog implements Session {
     if (token.length > MAX_TOKEN_LENGTH) throw new TokenError(`${token.length} characters`)
     if (!/^[A-Za-z0-9_-]*$/.test(token)) throw new TokenError('characters outside base64url')
     const all = Buffer.from(token, 'base64url')
-    const macBytes = this.#secret === undefined ? 0 : MAC_BYTES
+    const macBytes = this.#secrets.length === 0 ? 0 : MAC_BYTES
     if (all.length < HEADER_BYTES + macBytes) throw new TokenError(`${all.length} bytes`)
     const bytes = all.subarray(0, all.length - macBytes)
-    const mac = this.#mac(bytes)
-    if (mac.length > 0 && !timingSafeEqual(mac, all.subarray(bytes.length))) throw new TokenError('another signature')
+    const mac = all.subarray(bytes.length)
+    const isSigned = macBytes === 0 || this.#secrets.some((secret) => timingSafeEqual(mac, macOf(bytes, secret)))
+    if (!isSigned) throw new TokenError('another signature')
     if (bytes[0] !== FORMAT) throw new TokenError(`format ${bytes[0]}`)
     const count = bytes.readUInt8(1)
     const writes = bytes.readUInt8(2)
@@ -192,11 +194,10 @@ export class SessionLog implements Session {
       this.#known.set(bytes.toString('latin1', at, at + 8), known)
     }
   }
+}
 
-  #mac(bytes: Uint8Array): Buffer {
-    if (this.#secret === undefined) return Buffer.alloc(0)
-    return createHmac('sha256', this.#secret).update('corral session').update(bytes).digest().subarray(0, MAC_BYTES)
-  }
+function macOf(bytes: Uint8Array, secret: string): Buffer {
+  return createHmac('sha256', secret).update('corral session').update(bytes).digest().subarray(0, MAC_BYTES)
 }
 
 /** One row, as a read under a session gets at it. */

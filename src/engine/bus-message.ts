@@ -30,14 +30,15 @@ export type Refused = { readonly refused: 'malformed' | 'forged' } | { readonly 
 
 /**
  * Messages as text: `[format, publisher, number, [[key, version, flags], …]]`, followed by a `1` when the publisher leaves, with
- * the HMAC of the rest in front when the fleet shares a secret. A change whose row is published has it as a fourth element,
+ * the HMAC of the rest in front when the fleet shares a secret; of several the first signs, and all are accepted. A change whose row is published has it as a fourth element,
  * in base64; a release that does not know of it drops what it holds. Reading never throws, whatever the text.
  */
 export class BusMessageCodec {
-  readonly #secret: string | undefined
+  readonly #secrets: readonly string[]
 
-  constructor(secret: string | undefined) {
-    this.#secret = secret
+  /** @param secrets none: messages are unsigned. */
+  constructor(secrets: readonly string[]) {
+    this.#secrets = secrets
   }
 
   write(message: BusMessage): string {
@@ -48,17 +49,17 @@ export class BusMessageCodec {
       ...(entry ? [Buffer.from(entry).toString('base64')] : []),
     ])
     const text = JSON.stringify([FORMAT, message.publisher, message.number, changes, ...(message.leaves ? [1] : [])])
-    return this.#secret === undefined ? text : this.#mac(text) + text
+    const [secret] = this.#secrets
+    return secret === undefined ? text : macOf(text, secret) + text
   }
 
   read(message: string): BusMessage | Refused {
     if (message.length > MAX_LENGTH) return { refused: 'malformed' }
     let text = message
-    if (this.#secret !== undefined) {
+    if (this.#secrets.length > 0) {
       text = message.slice(MAC_LENGTH)
-      const given = Buffer.from(message.slice(0, MAC_LENGTH))
-      const expected = Buffer.from(this.#mac(text))
-      if (given.length !== expected.length || !timingSafeEqual(given, expected)) return { refused: 'forged' }
+      const given = message.slice(0, MAC_LENGTH)
+      if (!this.#secrets.some((secret) => isSame(given, macOf(text, secret)))) return { refused: 'forged' }
     }
     let parsed: unknown
     try {
@@ -86,13 +87,15 @@ export class BusMessageCodec {
     }
     return { publisher, number, changes, leaves: leaves === 1 }
   }
+}
 
-  #mac(text: string): string {
-    return createHmac('sha256', this.#secret as string)
-      .update(text)
-      .digest('base64url')
-      .slice(0, MAC_LENGTH)
-  }
+function macOf(text: string, secret: string): string {
+  return createHmac('sha256', secret).update(text).digest('base64url').slice(0, MAC_LENGTH)
+}
+
+function isSame(given: string, expected: string): boolean {
+  const [one, other] = [Buffer.from(given), Buffer.from(expected)]
+  return one.length === other.length && timingSafeEqual(one, other)
 }
 
 function readChange(item: unknown): AnnouncedChange | undefined {

@@ -66,8 +66,8 @@ export class Bus {
     invalidation: Invalidation
     settings: BusSettings
     emit: EmitEvent
-    /** Shared by the fleet: messages without its HMAC are refused. */
-    secret: string | undefined
+    /** Shared by the fleet: messages without the HMAC of one of them are refused. The first signs. None: messages are unsigned. */
+    secrets: readonly string[]
     /** A heartbeat has come back, so long after it was sent. Default: nobody wants to know. */
     onReturn?: (delayMs: number) => void
   }) {
@@ -77,7 +77,7 @@ export class Bus {
     this.#settings = options.settings
     this.#emit = options.emit
     this.#onReturn = options.onReturn ?? (() => {})
-    this.#codec = new BusMessageCodec(options.secret)
+    this.#codec = new BusMessageCodec(options.secrets)
     this.#publisher = options.chance.token()
     this.#patience = this.#firstPatience
   }

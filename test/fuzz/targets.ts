@@ -132,8 +132,8 @@ const message = fc
     leaves: fc.boolean(),
   })
   .map((each) => each as unknown as BusMessage)
-const unsigned = new BusMessageCodec(undefined)
-const signed = new BusMessageCodec(SECRET)
+const unsigned = new BusMessageCodec([])
+const signed = new BusMessageCodec(['an older secret', SECRET].reverse())
 
 function busTarget(name: string, codec: BusMessageCodec, sign: (text: string) => string): Target {
   const floors = new Floors(1_000)
@@ -180,7 +180,7 @@ const token = fc
     { maxLength: 70 },
   )
   .map((changes) => {
-    const session = new SessionLog({ clock: sessionClock, secret: undefined })
+    const session = new SessionLog({ clock: sessionClock, secrets: [] })
     session.wrote(changes as never)
     return Buffer.from(session.token, 'base64url')
   })
@@ -206,12 +206,12 @@ const tokens: Target = {
       })
     }),
   read(input) {
-    const outcomes = [undefined, SECRET].map((secret) => {
+    const outcomes = [[], [SECRET]].map((secrets) => {
       try {
-        const session = new SessionLog({ clock: sessionClock, secret, token: input as string })
+        const session = new SessionLog({ clock: sessionClock, secrets, token: input as string })
         session.demandOf(KEY)
         session.saw(KEY, '5' as Version)
-        new SessionLog({ clock: sessionClock, secret, token: session.token })
+        new SessionLog({ clock: sessionClock, secrets, token: session.token })
         return 'session'
       } catch (error) {
         if (isCorralError(error, 'TOKEN_INVALID')) return 'refused'

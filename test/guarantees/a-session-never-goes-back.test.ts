@@ -11,7 +11,7 @@ describe('a session never goes back', () => {
     const fleet = new NearFleet()
     const [here, there] = [fleet.start(), fleet.start()]
     await fleet.warm('42', 1, here, there)
-    const session = (token?: string) => new SessionLog({ clock: fleet.clock, secret: undefined, token })
+    const session = (token?: string) => new SessionLog({ clock: fleet.clock, secrets: [], token })
     /** `here` alone hears of what the table holds now. */
     const learn = async () => {
       await here.readPrimary('42')

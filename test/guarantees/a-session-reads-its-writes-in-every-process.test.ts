@@ -19,7 +19,7 @@ describe.each([
   }
 
   function session(fleet: NearFleet, token?: string): SessionLog {
-    return new SessionLog({ clock: fleet.clock, secret: undefined, token })
+    return new SessionLog({ clock: fleet.clock, secrets: [], token })
   }
 
   it('by the token alone, although the other process holds the old row and trusts it', async () => {

@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import type { KyselyPlugin } from 'kysely'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { QueryLab } from '../support/query-lab.js'
@@ -29,6 +30,20 @@ describe('writes of a repository', () => {
     const { value } = await corral.transaction(async (tx) => (await products.in(tx).insert(values)).row)
     expect(await products.find(value.id)).toEqual(value)
     expect(events.of('fence').every(({ outcome }) => outcome === 'fenced')).toBe(true)
+  })
+
+  it('give rows that are as fast as a literal: what was returned beside them left no trace in how they are stored', async () => {
+    setFlagsFromString('--allow-natives-syntax')
+    const hasFastProperties = new Function('row', 'return %HasFastProperties(row)') as (row: object) => boolean
+    setFlagsFromString('--no-allow-natives-syntax')
+    const emptied: Record<string, number> = { first: 1, second: 2 }
+    delete emptied.first
+    expect(hasFastProperties(emptied), 'what it looks like otherwise').toBe(false)
+    const { products } = shop.start()
+    const { row } = await products.insert({ price: 1 })
+    expect(hasFastProperties(row)).toBe(true)
+    expect(hasFastProperties((await products.update(row.id, { price: 2 }))?.row ?? {})).toBe(true)
+    expect(hasFastProperties((await products.delete(row.id))?.row ?? {})).toBe(true)
   })
 
   describe('that fail here and not at the database', () => {

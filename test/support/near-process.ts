@@ -85,7 +85,7 @@ export class NearProcess {
     this.#freshMs = settings.ttl.freshMs
     this.#assembly = assemble(
       {
-        ...{ db: {} as never, redis: undefined, namespace: 'shop', secret: undefined, settings },
+        ...{ db: {} as never, redis: undefined, namespace: 'shop', secrets: [], settings },
         ...{ onEvent: this.events.emit, relays: options.feed !== undefined },
       },
       {

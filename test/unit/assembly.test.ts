@@ -18,7 +18,7 @@ describe('closing', () => {
     const store = new PausableStore(new MemoryStore({ clock, maxBytes: 1 << 20 }), clock)
     const settings = resolveSettings({ cache: { breakerFailures: 1_000 } })
     const assembly = assemble(
-      { db: noDatabase(), redis: undefined, namespace: 'shop', secret: undefined, settings, onEvent: events.emit },
+      { db: noDatabase(), redis: undefined, namespace: 'shop', secrets: [], settings, onEvent: events.emit },
       { clock, store, channel: null },
     )
     store.breakAlways('fail', ['fence'])

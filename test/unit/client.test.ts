@@ -33,7 +33,10 @@ describe('createCorral', () => {
       'option `redis.options.keyPrefix`: expected a prefix without `{`',
     ],
     [{ onEvent: 5 }, 'option `onEvent`: expected a function, found number 5'],
-    [{ secret: 'short' }, 'option `secret`: expected a string of at least 16 characters'],
+    [{ secret: 'short' }, 'option `secret`: expected a string of at least 16 characters, or a list of them'],
+    [{ secret: [] }, 'option `secret`: expected a string of at least 16 characters, or a list of them'],
+    [{ secret: ['a secret of the whole fleet', 'short'] }, 'or a list of them, found "5 characters"'],
+    [{ secret: ['a secret of the whole fleet', 5] }, 'or a list of them, found "number"'],
     [{ reddis: 1 }, 'option `reddis`: expected one of `db`, `redis`, `namespace`'],
     [
       { relay: { source: 'slot', slot: { connection: {}, name: 5 } } },
@@ -45,7 +48,9 @@ describe('createCorral', () => {
   })
 
   it('never shows a secret', () => {
-    expect(refusalOf(() => create({ secret: 'hunter2' }))).not.toContain('hunter2')
+    for (const secret of ['hunter2', ['hunter2']]) {
+      expect(refusalOf(() => create({ secret }))).not.toContain('hunter2')
+    }
   })
 
   it('refuses what is no object at all', () => {

@@ -17,7 +17,7 @@ const SLOW_MS = 30_000
 const clock = new ManualClock()
 
 function log(token?: string, secret?: string): SessionLog {
-  return new SessionLog({ clock, secret, token })
+  return new SessionLog({ clock, secrets: secret === undefined ? [] : [secret], token })
 }
 
 function key(id: string | number): CacheKey {
@@ -217,6 +217,14 @@ describe('a session whose token is none of ours', () => {
       expect(isCorralError(error, 'TOKEN_INVALID')).toBe(true)
       expect((error as Error).message.length, 'and never repeats the token').toBeLessThan(120)
     }
+  })
+
+  it('the first of several secrets signs, and each of them is accepted', () => {
+    const secrets = ['the secret that comes after it', SECRET]
+    const continued = new SessionLog({ clock, secrets, token: writer.token })
+    expect(continued.token).not.toBe(writer.token)
+    expect(log(continued.token, secrets[0]).token).toBe(continued.token)
+    expect(() => log(continued.token, SECRET)).toThrow(TokenError)
   })
 
   it('any change of a signed token is noticed', () => {

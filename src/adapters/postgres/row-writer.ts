@@ -3,6 +3,7 @@ import type { CanonicalId } from '../../core/ports.js'
 import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
 import { comparable } from './key-sql.js'
+import { without } from './without.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository; here tables are values
 export type AnyDatabase = Kysely<any>
@@ -33,9 +34,12 @@ const WAITED_US = 500
  */
 export class RowWriter {
   readonly #facts: TableFacts
+  /** All that RETURNING may give beside the row. */
+  readonly #beside: ReadonlySet<string>
 
   constructor(facts: TableFacts) {
     this.#facts = facts
+    this.#beside = new Set([XID, ...facts.key.map((_, at) => keyAlias(at)), VERSION, WAITED])
   }
 
   /** With no values at all: a row of defaults. */
@@ -151,10 +155,7 @@ export class RowWriter {
     const id = this.#facts.key.map((_, at) => String(returned[keyAlias(at)]))
     const version = toVersion(returned[VERSION])
     const xid = String(returned[XID])
-    const row = { ...returned }
-    // From the last to the first: an object that loses its newest property keeps its shape.
-    for (const name of [WAITED, VERSION, ...this.#facts.key.map((_, at) => keyAlias(at)).reverse(), XID])
-      delete row[name]
+    const row = without(returned, this.#beside)
     return { row, id, version, xid }
   }
 }

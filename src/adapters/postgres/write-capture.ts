@@ -96,7 +96,7 @@ class WatchedConnection implements DatabaseConnection {
     const told = followed.returning?.read(result.rows as Record<string, unknown>[])
     const changedNone = told ? told.rows.length === 0 : result.numAffectedRows === 0n
     followed.tell(changedNone, told)
-    return told && !followed.returnsRows ? { ...result, rows: [] } : result
+    return told ? { ...result, rows: followed.returnsRows ? (told.ownRows as Row[]) : [] } : result
   }
 
   async *#stream<Row>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<Row>> {
@@ -113,7 +113,7 @@ class WatchedConnection implements DatabaseConnection {
         const told = followed.returning?.read(chunk.rows as Record<string, unknown>[])
         if (told) rows.push(...told.rows)
         xid ??= told?.xid
-        yield chunk
+        yield told ? { ...chunk, rows: told.ownRows as Row[] } : chunk
       }
       isComplete = true
     } finally {
@@ -136,7 +136,7 @@ class WatchedConnection implements DatabaseConnection {
       returnsRows: 'returning' in root && root.returning !== undefined,
       query: returning ? this.#executor.compileQuery(returning.node, query.queryId) : query,
       returning,
-      tell: (changedNone: boolean, told: ReturnType<Returning['read']> | undefined) => {
+      tell: (changedNone: boolean, told: Omit<ReturnType<Returning['read']>, 'ownRows'> | undefined) => {
         const done = tables.flatMap((write, at): DoneWrite[] => {
           if (at !== outerAt) return [{ ...write, rows: undefined, xid: told?.xid }]
           return changedNone ? [] : [{ ...write, rows: told?.rows, xid: told?.xid }]

@@ -22,6 +22,7 @@ import {
 import { type Constraint, constraintsOf } from './constrained-columns.js'
 import { aliasNameOf, childrenOf, type TableName, tableNameOf } from './operation-tree.js'
 import { writingWordOf } from './raw-sql.js'
+import { without } from './without.js'
 
 /** One table that a statement writes. Real names. */
 export interface Write {
@@ -118,10 +119,11 @@ export type ReturnedRow = ReadonlyMap<string, string | null>
 /** A statement made to return columns of the rows it writes, besides what it returns anyway. */
 export interface Returning {
   readonly node: RootOperationNode
-  /** Takes what was added out of the rows again, and gives it back. */
+  /** What was added, and the rows as the statement itself would have given them. */
   read(rows: readonly Record<string, unknown>[]): {
     readonly rows: readonly ReturnedRow[]
     readonly xid: string | undefined
+    readonly ownRows: readonly Record<string, unknown>[]
   }
 }
 
@@ -138,7 +140,7 @@ export function withReturning(root: RootOperationNode, columns: readonly string[
     ...added,
     selection(RawNode.createWithSql('pg_current_xact_id()::text'), XID),
   ]
-  const names = [...columns.map((_, at) => `${COLUMN}${at}`), XID]
+  const names = new Set([...columns.map((_, at) => `${COLUMN}${at}`), XID])
   return {
     node: { ...root, returning: ReturningNode.create(selections) },
     read: (rows) => {
@@ -146,9 +148,7 @@ export function withReturning(root: RootOperationNode, columns: readonly string[
         (row) => new Map(columns.map((column, at) => [column, row[`${COLUMN}${at}`] as string | null])),
       )
       const xid = rows[0]?.[XID] as string | undefined
-      // From the last to the first: an object that loses its newest property keeps its shape.
-      for (const row of rows) for (const name of [...names].reverse()) delete row[name]
-      return { rows: read, xid }
+      return { rows: read, xid, ownRows: rows.map((row) => without(row, names)) }
     },
   }
 }

@@ -8,8 +8,8 @@ import { seededChance } from '../../support/seeded-chance.js'
 const SECRET = 'a secret of the whole fleet'
 /** A second or two on an idle machine. */
 const SLOW_MS = 30_000
-const plain = new BusMessageCodec(undefined)
-const signed = new BusMessageCodec(SECRET)
+const plain = new BusMessageCodec([])
+const signed = new BusMessageCodec([SECRET])
 
 const MESSAGE: BusMessage = {
   publisher: 'pQ3d-_xYz0123456',
@@ -87,9 +87,18 @@ describe('BusMessageCodec', () => {
     expect(plain.read(text)).toEqual({ refused: 'malformed' })
   })
 
+  it('signs with the first of several secrets and reads what any of them signed, so that one can be changed', () => {
+    const later = new BusMessageCodec(['a later secret of the fleet', SECRET])
+    expect(later.read(signed.write(MESSAGE))).toEqual(MESSAGE)
+    expect(signed.read(later.write(MESSAGE))).toEqual({ refused: 'forged' })
+    expect(new BusMessageCodec([SECRET, 'a later secret of the fleet']).read(later.write(MESSAGE))).toEqual(MESSAGE)
+    expect(later.read(new BusMessageCodec(['another secret, as long']).write(MESSAGE))).toEqual({ refused: 'forged' })
+    expect(later.read(plain.write(MESSAGE))).toEqual({ refused: 'forged' })
+  })
+
   it('refuses what was not signed with the secret of the fleet', () => {
     const text = signed.write(MESSAGE)
-    const other = new BusMessageCodec('another secret, as long')
+    const other = new BusMessageCodec(['another secret, as long'])
     for (const forged of [
       plain.write(MESSAGE),
       other.write(MESSAGE),

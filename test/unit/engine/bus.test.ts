@@ -39,7 +39,7 @@ function fresh(): void {
   hub = new MemoryHub(clock)
 }
 
-function start(name: string, { secret, ...settings }: Partial<BusSettings> & { secret?: string } = {}): Side {
+function start(name: string, { secrets = [], ...settings }: Partial<BusSettings> & { secrets?: string[] } = {}): Side {
   const events = new Recorder()
   const floors = new Floors(1_000)
   const invalidation = new Invalidation({ floors, flights: new Singleflight() })
@@ -59,7 +59,7 @@ function start(name: string, { secret, ...settings }: Partial<BusSettings> & { s
     invalidation,
     settings: { ...SETTINGS, ...settings },
     emit: events.emit,
-    secret,
+    secrets,
     onReturn: (delayMs) => returns.push(delayMs),
   })
   bus.start()
@@ -84,8 +84,14 @@ function change(id: string | number, version = 1) {
   return { key: `${PREFIX}${id}}` as CacheKey, version: String(version) as Version, absent: false, hasFloor: true }
 }
 
-function text(message: Partial<BusMessage>, secret?: string): string {
-  return new BusMessageCodec(secret).write({ publisher: 'stranger', number: 1, changes: [], leaves: false, ...message })
+function text(message: Partial<BusMessage>, ...secrets: string[]): string {
+  return new BusMessageCodec(secrets).write({
+    publisher: 'stranger',
+    number: 1,
+    changes: [],
+    leaves: false,
+    ...message,
+  })
 }
 
 /** Two processes that have heard each other. */
@@ -435,7 +441,7 @@ describe('Bus: many publishers', () => {
 describe('Bus: a shared secret', () => {
   it('drops and counts what is not signed with it, and hears what is', async () => {
     fresh()
-    const [a, b] = [start('a', { secret: SECRET }), start('b', { secret: SECRET })]
+    const [a, b] = [start('a', { secrets: [SECRET] }), start('b', { secrets: [SECRET] })]
     await clock.advance(SETTINGS.heartbeatMs)
     b.heard()
     b.events.events.length = 0
@@ -454,9 +460,32 @@ describe('Bus: a shared secret', () => {
     expect(b.isLive()).toBe(true)
   })
 
+  it('is changed in two steps, and nobody misses a word on the way', async () => {
+    fresh()
+    const [older, newer] = [SECRET, 'the secret that comes after it']
+    for (const [ofA, ofB] of [
+      [[older], [older, newer]],
+      [
+        [older, newer],
+        [newer, older],
+      ],
+      [[newer, older], [newer]],
+    ] as const) {
+      fresh()
+      const [a, b] = [start('a', { secrets: [...ofA] }), start('b', { secrets: [...ofB] })]
+      await clock.advance(SETTINGS.heartbeatMs)
+      for (const side of [a, b]) side.heard()
+      a.bus.announce([change(1)])
+      b.bus.announce([change(2)])
+      await settle()
+      expect([a.heard(), b.heard()]).toEqual([['2'], ['1']])
+      expect([...a.events.of('bus.refused'), ...b.events.of('bus.refused')]).toEqual([])
+    }
+  })
+
   it('an old message played back to a new subscription makes nobody forget a newer one', async () => {
     fresh()
-    const [a, b] = [start('a', { secret: SECRET }), start('b', { secret: SECRET })]
+    const [a, b] = [start('a', { secrets: [SECRET] }), start('b', { secrets: [SECRET] })]
     a.bus.announce([change(1, 5)])
     await settle()
     const old = hub.sent.at(-1) as string
