@@ -14,6 +14,8 @@ export interface Asked<Id> {
   readonly id: Id
   /** Only what the primary says will do. */
   readonly fromPrimary: boolean
+  /** Called right before the database is asked once more. Default: nobody wants to know. */
+  readonly asksAgain?: () => void
 }
 
 /** See `NearTier`. */
@@ -52,7 +54,7 @@ export class Acceptance<Id, Value> {
    * @throws SourceError when a load that is made again fails, or who answers is in recovery and says less than is known.
    */
   async accept(
-    { key, id, fromPrimary }: Asked<Id>,
+    { key, id, fromPrimary, asksAgain }: Asked<Id>,
     first: LoadedValue<Value>,
     before: Floor | undefined,
   ): Promise<Value | undefined> {
@@ -64,6 +66,7 @@ export class Acceptance<Id, Value> {
     while (floors.get(key) !== known && mayBeBelowFloor(floors.get(key), known, loaded)) {
       if (overtaken++ >= MAX_OVERTAKEN && loaded.loadedFrom === 'primary') return loaded.value
       known = floors.get(key)
+      asksAgain?.()
       loaded = await this.#load(id, fromPrimary)
     }
     const wasReset = isBelowFloor(floors.get(key), loaded)

@@ -100,3 +100,31 @@ describe.each([
     expect(fleet.table.loads).toHaveLength(1)
   })
 })
+
+describe('a late joiner of a load that was made once more', () => {
+  expectNothingLeft()
+
+  it('is not told by the first one’s fill what became of the second', async () => {
+    const fleet = new Fleet()
+    const [process, writer] = [fleet.start(), fleet.start()]
+    fleet.table.put('42', 1)
+    const first = fleet.table.pause('after load')
+    const early = process.read('42')
+    await first.reached
+    // By SQL, and its fence has not come yet; but somebody in this process has seen it, by a read of the primary.
+    const { version } = fleet.table.put('42', 2)
+    process.floors.raise(process.keyOf('42'), version, false)
+    const second = fleet.table.pause('after load')
+    first.resume()
+    await second.reached
+    await settle()
+    expect(process.events.of('fill').map(({ outcome }) => outcome)).toEqual(['filled'])
+
+    expect(await writer.write('42', 3)).toBe('fenced')
+    const late = process.read('42')
+    await settle()
+    second.resume()
+    expect((await late)?.price).toBe(3)
+    expect((await early)?.price, 'began before the write, and may not have seen it').toBe(2)
+  })
+})
