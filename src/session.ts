@@ -43,7 +43,12 @@ interface Known {
   readonly written: boolean
   /** An absence that was seen at this moment of the session. Whatever row was known before, others may have come and gone since: no version orders it. */
   readonly unorderedSince?: number
+  /** The moment of the holder's last write of it. Not in a token: all reads of whoever takes it over begin later. */
+  readonly writtenSince?: number
 }
+
+/** Read from the database from now on. */
+const UNCERTAIN: Known = { version: undefined, absent: false, written: true }
 
 /** The token is malformed, oversized, forged or of another format. Thrown by `corral.session(token)` unless it may ignore that. */
 export class TokenError extends CorralError {
@@ -75,11 +80,16 @@ export class SessionLog implements Session {
   wrote(changes: readonly Pick<Change, 'key' | 'version' | 'absent'>[]): void {
     for (const { key, version, absent } of changes) {
       // In a token an absence without a version is one that was seen. A write without one is no better known than any other.
-      this.#learn(digestOf(key), { version: version ?? undefined, absent: absent && version !== null, written: true })
+      this.#learn(digestOf(key), {
+        version: version ?? undefined,
+        absent: absent && version !== null,
+        written: true,
+        writtenSince: ++this.#moment,
+      })
     }
   }
 
-  /** Passes with each absence that is seen. Of a read that began at this moment it is known what it came after. */
+  /** Passes with each absence that is seen, and each write. Of a read that began at this moment it is known what it came after. */
   get moment(): number {
     return this.#moment
   }
@@ -90,11 +100,13 @@ export class SessionLog implements Session {
    * @param begun the moment at which the read began that shows it.
    */
   wasShown(key: CacheKey, row: { readonly version: Version | undefined } | undefined, begun: number): void {
+    const digest = digestOf(key)
     if (row === undefined) {
-      this.sawAbsence(key)
+      // A read that began before the holder's own write: nobody knows which came first.
+      if ((this.#known.get(digest)?.writtenSince ?? 0) > begun) this.#learn(digest, UNCERTAIN)
+      else this.sawAbsence(key)
       return
     }
-    const digest = digestOf(key)
     const { unorderedSince = Number.POSITIVE_INFINITY, written = false } = this.#known.get(digest) ?? {}
     const { version } = row
     if (unorderedSince > begun) this.saw(key, version)
@@ -246,12 +258,15 @@ function unordered(since: number, written = false): Known {
 
 function merge(known: Known, fresh: Known): Known {
   const written = known.written || fresh.written
+  const writtenSince = fresh.writtenSince ?? known.writtenSince
+  const since = writtenSince === undefined ? {} : { writtenSince }
   // Its own write came after what it had seen. Of a row that it is shown beside an absence nobody knows which came first.
   if (known.unorderedSince !== undefined && fresh.written) return fresh
-  if (known.version === undefined || fresh.version === undefined) return { version: undefined, absent: false, written }
+  if (known.version === undefined || fresh.version === undefined)
+    return { version: undefined, absent: false, written, ...since }
   const order = compareVersions(known.version, fresh.version)
-  if (order > 0) return { ...known, written }
-  return { ...fresh, written }
+  if (order > 0) return { ...known, written, ...since }
+  return { ...fresh, written, ...since }
 }
 
 function digestOf(key: CacheKey): string {

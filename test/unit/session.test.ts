@@ -137,6 +137,24 @@ describe.each([
     expect(again(session).demandOf(key(2)), 'seen to be gone once more meanwhile').toBe('primary')
   })
 
+  it('asks the database from then on when an absence is shown by a read that began before its own write', () => {
+    const session = log(undefined, secret)
+    const begun = session.moment
+    wrote(session, 1, 5)
+    session.wasShown(key(1), undefined, begun)
+    expect(session.demandOf(key(1)), 'nobody knows which came first').toBe('primary')
+    expect(again(session).demandOf(key(1))).toBe('primary')
+
+    wrote(session, 2, 5)
+    session.saw(key(2), stamp(6))
+    session.wasShown(key(2), undefined, begun)
+    expect(session.demandOf(key(2)), 'seen since, but not by that read').toBe('primary')
+
+    wrote(session, 3, 5)
+    session.wasShown(key(3), undefined, session.moment)
+    expect(session.demandOf(key(3)), 'such a read came after it').toMatchObject({ absent: true, isUnordered: true })
+  })
+
   it('forgets an absence when the database has shown a row that has no version', () => {
     const session = log(undefined, secret)
     session.sawAbsence(key(1))
