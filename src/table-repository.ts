@@ -223,14 +223,16 @@ export class TableRepository {
     const log = writeLogOf(tx, fencer)
     const table = () => {
       writeLogOf(tx, fencer)
-      return this.#parts.tableUnderWay()
+      return this.#parts.tableInside()
     }
     const record = async (details: ChangeDetails, write: (table: CachedTable) => Promise<Written | undefined>) => {
       const opened = await table()
       const written = await write(opened)
       if (written === undefined) return undefined
       log.add(opened.changesOfRow(written, details), written.xid)
-      for (const unseen of await this.#unseen(opened, written, details)) log.addUnseen(unseen)
+      // All tables that can be were opened when the transaction began: now there may be no connection to open one on.
+      const { tables } = this.#parts.watch
+      for (const unseen of unseenAlong(tables, opened.alongWith(written, details))) log.addUnseen(unseen)
       return { row: freezeRow(written.row), version: written.version, fence: 'at-commit' as const }
     }
     const readAll = async (ids: readonly unknown[]) => {

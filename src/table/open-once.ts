@@ -11,8 +11,11 @@ export interface OpenedOnce {
   table(): Promise<CachedTable>
   /** The same for a read, which waits for it no longer than for a load: rejects with FillTimeoutError then. It goes on being opened. */
   tableToRead(): Promise<CachedTable>
-  /** The same for a call that began before `close()`, which waits for it. */
-  tableUnderWay(): Promise<CachedTable>
+  /**
+   * The same within a transaction that began before `close()`, which waits for it. The transaction holds a connection, and opening takes another, of a
+   * pool that may have no more: so what failed when the transaction began is not tried again, and what is being opened is waited for as by a read.
+   */
+  tableInside(): Promise<CachedTable>
 }
 
 /** @param inTime bounds a reader's wait. */
@@ -23,9 +26,11 @@ export function openOnce(
 ): OpenedOnce {
   let opening: Promise<CachedTable> | undefined
   let opened: CachedTable | undefined
+  let failure: { readonly error: unknown } | undefined
   const tableUnderWay = async () => {
     opening ??= open().catch((error) => {
       opening = undefined
+      failure = { error }
       throw error
     })
     opened = await opening
@@ -42,6 +47,9 @@ export function openOnce(
     },
     table,
     tableToRead: () => inTime(table()),
-    tableUnderWay,
+    tableInside: async () => {
+      if (failure !== undefined && opening === undefined) throw failure.error
+      return opened ?? inTime(tableUnderWay())
+    },
   }
 }

@@ -1,6 +1,8 @@
 import { setFlagsFromString } from 'node:v8'
 import type { KyselyPlugin } from 'kysely'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { isCorralError } from '../../src/core/errors.js'
+import { stampTable } from '../../src/migrations.js'
 import { QueryLab } from '../support/query-lab.js'
 import { waitUntil } from '../support/servers/wait.js'
 import { freshNamespace } from '../support/services.js'
@@ -44,6 +46,47 @@ describe('writes of a repository', () => {
     expect(hasFastProperties(row)).toBe(true)
     expect(hasFastProperties((await products.update(row.id, { price: 2 }))?.row ?? {})).toBe(true)
     expect(hasFastProperties((await products.delete(row.id))?.row ?? {})).toBe(true)
+  })
+
+  describe('in a transaction that holds the only connection', () => {
+    const start = () => {
+      const process = tables.start({ poolSize: 1, load: { hardTimeoutMs: 2_000 } })
+      return { ...process, nowhere: process.corral.repository('nowhere' as 'notes', { key: 'id' }) }
+    }
+
+    it('say what keeps a table from being opened, and do not wait for a connection to look once more', async () => {
+      const { corral, db, nowhere } = start()
+      for (const call of ['find', 'lock', 'delete'] as const) {
+        const error = await corral
+          .transaction(async (tx) => void (await nowhere.in(tx)[call](1)))
+          .catch((caught: unknown) => caught)
+        expect(isCorralError(error, 'CONFIG_INVALID')).toBe(true)
+        expect(String(error)).toContain('nowhere')
+      }
+      // Migrated in between: a transaction looks again when it begins.
+      await tables.run('create table nowhere (id int primary key, text text)')
+      await stampTable({ table: 'nowhere', key: 'id' }).up(db as never)
+      onTestFinished(async () => void (await tables.run('drop table nowhere')))
+      expect((await corral.transaction((tx) => nowhere.in(tx).find(1))).value).toBeUndefined()
+    })
+
+    it('do not wait for another table that cannot be opened, either', async () => {
+      await tables.run(
+        `insert into products values (800, null, 'p800', 1); insert into reviews values (800, 800, 'a', 1)`,
+      )
+      const { corral, products, events } = start()
+      const { fence } = await corral.transaction((tx) => products.in(tx).delete(800))
+      expect(fence).toBe('fenced')
+      expect(events.of('write.unseen')).toMatchObject([{ statement: 'delete', entity: 'public.reviews' }])
+    })
+
+    it('wait for one that is declared meanwhile no longer than for a load', async () => {
+      const { corral } = start()
+      const late = corral.transaction((tx) => corral.repository('votes', { key: 'id' }).in(tx).find(1))
+      const error = await late.catch((caught: unknown) => caught)
+      expect(isCorralError(error, 'FILL_TIMEOUT')).toBe(true)
+      expect((await corral.transaction(async () => 1)).value, 'the connection is free again').toBe(1)
+    })
   })
 
   describe('that fail here and not at the database', () => {
