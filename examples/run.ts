@@ -2,7 +2,6 @@
  * `npm run example -- <name>`: starts servers of its own (or uses DATABASE_URL and REDIS_URL), sets one of the examples up in them and
  * serves it until Ctrl-C. `npm run example` lists them. PORT chooses the port.
  */
-import { once } from 'node:events'
 import { startPostgres } from '../test/support/servers/postgres.js'
 import { startRedis } from '../test/support/servers/redis.js'
 import { EXAMPLES, isExample } from './index.js'
@@ -17,6 +16,12 @@ const { start } = await EXAMPLES[name]()
 const port = Number(process.env.PORT ?? 0)
 const service = await start({ databaseUrl: postgres.url, redisUrl: redis.url, port })
 console.log(`${name} is at ${service.url}; examples/${name}/README.md says what to ask it. Ctrl-C ends it.`)
-await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
+console.log('In another shell:')
+const variables = { URL: service.url, DATABASE_URL: postgres.url, REDIS_URL: redis.url }
+for (const [variable, value] of Object.entries(variables)) console.log(`export ${variable}='${value}'`)
+// Listened to until the end: from a terminal Ctrl-C comes twice, once by way of the program that has started this one.
+await new Promise((end) => {
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, end)
+})
 await service.close()
 await Promise.all([postgres.stop(), redis.stop()])

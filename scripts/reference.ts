@@ -1,12 +1,12 @@
 /**
  * Writes the pages of docs/reference that `referencePages` lists from the source, so that they cannot say anything else.
  *
- * Usage: node --import tsx scripts/reference.ts            writes the pages
- *        node --import tsx scripts/reference.ts --check    fails if a page is not what would be written
+ * Usage: npm run reference               writes the pages
+ *        npm run reference -- --check    fails if a page is not what would be written
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { Command } from 'commander'
+import { Command, type Option } from 'commander'
 import ts from 'typescript'
 import { ATTRIBUTES, type AttributeDefinition, type AttributeKey } from '../src/adapters/otel/attribute-names.js'
 import {
@@ -69,6 +69,27 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
+function interfaceIn(path: string, name: string): ts.InterfaceDeclaration {
+  return interfaces(parse(path)).get(name) as ts.InterfaceDeclaration
+}
+
+/** What `@param options.<name>` says in the doc comment of a method. */
+function parameterOptions(owner: ts.InterfaceDeclaration, method: string): { name: string; doc: string }[] {
+  const member = owner.members.find((each) => each.name?.getText() === method) as ts.TypeElement
+  return ts.getJSDocTags(member).flatMap((tag) => {
+    if (!ts.isJSDocParameterTag(tag)) return []
+    const [, name] = tag.name.getText().split('.')
+    const doc = ts.getTextOfJSDocComment(tag.comment) ?? ''
+    return name === undefined ? [] : [{ name, doc: doc.charAt(0).toUpperCase() + doc.slice(1) }]
+  })
+}
+
+/** The options that an interface takes over from another one by `Pick`. */
+function picked(declaration: ts.InterfaceDeclaration): string[] {
+  const names = declaration.heritageClauses?.map((clause) => clause.getText()).join(' ') ?? ''
+  return [...names.matchAll(/'(\w+)'/g)].map(([, name]) => `\`${name}\``)
+}
+
 function optionsPage(): string {
   const config = interfaces(parse('src/config.ts'))
   const client = interfaces(parse('src/client.ts'))
@@ -84,13 +105,13 @@ function optionsPage(): string {
     ])
     return `## ${name}\n\n${docOf(group)}\n\n${table(['option', 'default', 'what it changes'], rows)}\n`
   })
-  const describe = (declaration: ts.InterfaceDeclaration, skip: ReadonlySet<string>) =>
+  const listed = (rows: readonly { name: string; doc: string }[]) =>
     table(
       ['option', 'what it is'],
-      properties(declaration)
-        .filter((row) => !skip.has(row.name))
-        .map((row) => [`\`${row.name}\``, row.doc]),
+      rows.map((row) => [`\`${row.name}\``, row.doc]),
     )
+  const describe = (declaration: ts.InterfaceDeclaration, skip: ReadonlySet<string>) =>
+    listed(properties(declaration).filter((row) => !skip.has(row.name)))
   const own = (name: string, skip: ReadonlySet<string>) => describe(client.get(name) as ts.InterfaceDeclaration, skip)
   const telemetry = interfaces(parse('src/adapters/otel/telemetry-options.ts')).get(
     'TelemetryOptions',
@@ -101,7 +122,10 @@ function optionsPage(): string {
   const relay = interfaces(parse('src/relay-options.ts'))
   const slot = relay.get('SlotOptions') as ts.InterfaceDeclaration
   const query = interfaces(parse('src/query.ts'))
-  const lock = interfaces(parse('src/fenced-lock.ts')).get('LockOptions') as ts.InterfaceDeclaration
+  const section = (title: string, path: string, name: string) =>
+    `## ${title}\n\n${describe(interfaceIn(path, name), new Set())}\n`
+  const session = parameterOptions(client.get('Corral') as ts.InterfaceDeclaration, 'session')
+  const relayProcess = interfaceIn('src/relay-process.ts', 'RelayProcessOptions')
   return page('Options', [
     'Unknown options, wrong types and values out of range are refused at start with a message that names the option, what was expected and what was found. Times are milliseconds.',
     `## createCorral\n\n${own('CorralOptions', groupNames)}\n`,
@@ -111,7 +135,13 @@ function optionsPage(): string {
     `## relay.source, relay.slot\n\n${describe(relay.get('RelayOptions') as ts.InterfaceDeclaration, new Set())}\n\n${docOf(slot)}\n\n${describe(slot, new Set())}\n`,
     `## corral.repository\n\n${own('RepositoryOptions', new Set())}\n`,
     `## corral.query\n\n${describe(query.get('QueryOptions') as ts.InterfaceDeclaration, new Set())}\n\nAnd of each call of it:\n\n${describe(query.get('QueryReadOptions') as ts.InterfaceDeclaration, new Set())}\n`,
-    `## corral.withFencedLock\n\n${describe(lock, new Set())}\n`,
+    section('corral.transaction', 'src/transaction.ts', 'TransactionOptions'),
+    `## corral.session\n\n${listed(session)}\n`,
+    section('corral.withFencedLock', 'src/fenced-lock.ts', 'LockOptions'),
+    section('repository.warm', 'src/table/warm-up.ts', 'WarmUpOptions'),
+    section('corral.audit', 'src/table/audit.ts', 'AuditOptions'),
+    section('corral.rebuild', 'src/table/rebuild.ts', 'RebuildOptions'),
+    `## startRelay\n\n${describe(relayProcess, new Set())}\n\nThe same as for \`createCorral\`: ${picked(relayProcess).join(', ')}.\n`,
   ])
 }
 
@@ -185,10 +215,7 @@ function cliPage(): string {
   const common = withCommonOptions(new Command()).options
   const isCommon = ({ long }: { long?: string | undefined }) => common.some((each) => each.long === long)
   const optionRows = (options: Command['options']) =>
-    options.map(({ flags, description, defaultValue }) => [
-      `\`${flags}\``,
-      description + (typeof defaultValue === 'number' ? ` (default ${defaultValue.toLocaleString('en')})` : ''),
-    ])
+    options.map((option) => [`\`${option.flags}\``, option.description + valuesOf(option)])
   const section = (command: Command, parent: string): string[] => {
     const name = `${parent} ${command.name()}`
     if (command.commands.length > 0) return command.commands.flatMap((inner) => section(inner, name))
@@ -213,6 +240,17 @@ function cliPage(): string {
     ...program.commands.flatMap((command) => section(command, 'corral')),
     `## What corral doctor finds\n\n\`critical\`: rows can be shown that are out of date for longer than promised, or something does not work at all. \`warning\`: it will, when something fails. \`notice\`: worth knowing. What could not be looked at is listed as not checked.\n\n${table(['finding', 'severity', 'why it matters'], findings)}`,
   ])
+}
+
+/** What an option may be, and what it is where it is left out. */
+function valuesOf({ argChoices, mandatory, defaultValue }: Option): string {
+  const said = [
+    ...(argChoices ? [argChoices.map((choice) => `\`${choice}\``).join(', ')] : []),
+    ...(mandatory ? ['required'] : []),
+    ...(typeof defaultValue === 'number' ? [`default ${defaultValue.toLocaleString('en')}`] : []),
+    ...(typeof defaultValue === 'string' ? [`default \`${defaultValue}\``] : []),
+  ]
+  return said.length === 0 ? '' : ` (${said.join('; ')})`
 }
 
 function namesOf(attributes: readonly AttributeKey[]): string {

@@ -5,7 +5,6 @@
  *
  * Usage: npm run services [-- --cluster]
  */
-import { once } from 'node:events'
 import { parseArgs } from 'node:util'
 import { startPostgres } from '../test/support/servers/postgres.js'
 import { startRedis } from '../test/support/servers/redis.js'
@@ -29,6 +28,9 @@ console.error('Paste the lines above into another shell. Ctrl-C here ends the se
 
 // Sockets of the servers do not keep this process alive, so something has to.
 const stayAlive = setInterval(() => undefined, 60_000)
-await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
+// Listened to until the end: from a terminal Ctrl-C comes twice, once by way of the program that has started this one.
+await new Promise((end) => {
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, end)
+})
 clearInterval(stayAlive)
 await Promise.all([postgres.stop(), redis.stop(), cluster?.stop()])

@@ -157,7 +157,8 @@ export interface Corral<DB> {
    * A session, new or continued from the token of an earlier one: reads under it are never older than what it wrote or saw,
    * in whichever process that was.
    *
-   * @throws TokenError for a token that is none of ours, unless `invalid` is `ignore`: then a new session begins.
+   * @param options.invalid what becomes of a token that is none of ours. `throw`: TokenError. `ignore`: a new session begins. Default `throw`.
+   * @throws TokenError
    */
   session(token?: string, options?: { readonly invalid?: 'throw' | 'ignore' }): Session
   /**

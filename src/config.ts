@@ -5,7 +5,7 @@ import { LIFETIMES_MS } from './policy/row-lifetime.js'
 export interface TtlOptions {
   /** How long an entry counts as fresh. Raise it for tables that change rarely; it does not bound staleness, fences do. Default 300 000. */
   readonly freshMs?: number
-  /** Share of `freshMs` by which an entry may expire earlier, drawn for each fill, 0 to 0.9. Default 0.15. */
+  /** Share of `freshMs` by which an entry may expire earlier, drawn for each fill that is no refresh, 0 to 0.9. Default 0.15. */
   readonly jitter?: number
   /** How long an absence counts as fresh. Default 15 000. */
   readonly absentMs?: number

@@ -7,6 +7,7 @@ export interface RelayProcessOptions<DB>
   extends Pick<CorralOptions<DB>, 'db' | 'namespace' | 'secret' | 'onEvent' | 'cache' | 'bus' | 'replica'> {
   /** The cache that the namespace's processes share. */
   readonly redis: NonNullable<CorralOptions<DB>['redis']>
+  /** What it reads, and how often. Default: the outbox. */
   readonly relay?: RelayOptions
 }
 
