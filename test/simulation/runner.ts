@@ -75,6 +75,7 @@ function ask(worker: Worker, task: Task): Promise<Tally> {
     const end = () => {
       worker.off('message', onMessage)
       worker.off('error', onError)
+      worker.off('exit', onExit)
     }
     const onMessage = (tally: Tally) => {
       end()
@@ -84,8 +85,11 @@ function ask(worker: Worker, task: Task): Promise<Tally> {
       end()
       reject(error)
     }
+    // Without this nobody would ever answer, and the process would end as if it had nothing left to do.
+    const onExit = (code: number) => onError(new Error(`a thread ended with ${code} before it had run its seeds`))
     worker.on('message', onMessage)
     worker.on('error', onError)
+    worker.on('exit', onExit)
     worker.postMessage(task)
   })
 }
