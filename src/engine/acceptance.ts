@@ -15,7 +15,7 @@ export interface Asked<Id> {
   /** Only what the primary says will do. */
   readonly fromPrimary: boolean
   /** Called right before the database is asked once more. Default: nobody wants to know. */
-  readonly asksAgain?: () => void
+  readonly asksAgain?: (() => void) | undefined
 }
 
 /** See `NearTier`. */

@@ -5,7 +5,7 @@ import { type FillSpan, NO_TELEMETRY, type Telemetry } from '../core/telemetry.j
 import type { Version } from '../core/version.js'
 import { type LoadCost, leaseMs } from '../policy/load-cost.js'
 import { nextPollMs } from '../policy/wait-schedule.js'
-import { Acceptance, type Asked } from './acceptance.js'
+import { Acceptance } from './acceptance.js'
 import { mayBeBelowFloor } from './floors.js'
 import type { FreshValue } from './l1.js'
 import { failureCode, inRecovery, RemoteFailure } from './load-failure.js'
@@ -170,7 +170,7 @@ export class Filler<Id, Value> {
     if (progress) progress.span = span
     try {
       return await this.#acceptance.accept(
-        askedFor(key, id, fromPrimary, progress),
+        { key, id, fromPrimary, asksAgain: progress?.asks },
         await span.within(() => this.#load(id, fromPrimary)),
         before,
       )
@@ -234,7 +234,7 @@ export class Filler<Id, Value> {
     this.#cost.record(this.#parts.clock.monotonicMs() - startedMs)
     const isShowable = !mayBeBelowFloor(this.#parts.floors.get(key), before, filled.loaded)
     if (generation !== undefined && isShowable) this.#tier?.remember(id, filled.fresh, generation)
-    return this.#acceptance.accept(askedFor(key, id, fromPrimary, progress), filled.loaded, before)
+    return this.#acceptance.accept({ key, id, fromPrimary, asksAgain: progress?.asks }, filled.loaded, before)
   }
 
   async #loadAndStore(
@@ -263,7 +263,7 @@ export class Filler<Id, Value> {
       span.failed(inRecovery(this.#source.entity))
       // A primary that was demoted, or has not been promoted yet: nobody knows how far behind it is.
       background.run('release', () => this.#giveBack(fill))
-      return this.#acceptance.accept(askedFor(key, id, fromPrimary, progress), loaded, before)
+      return this.#acceptance.accept({ key, id, fromPrimary, asksAgain: progress?.asks }, loaded, before)
     }
     // The caller has what it asked for; storing it is not its business. The fill leaves before any later read of this
     // process does, because batches of one connection keep their order.
@@ -287,7 +287,7 @@ export class Filler<Id, Value> {
         throw error
       }
     })
-    return this.#acceptance.accept(askedFor(key, id, fromPrimary, progress), loaded, before)
+    return this.#acceptance.accept({ key, id, fromPrimary, asksAgain: progress?.asks }, loaded, before)
   }
 
   /** Gives a lease back that nothing is stored under. Where the cache does not hear of it, the lease ends by itself. */
@@ -327,13 +327,4 @@ export class Filler<Id, Value> {
     const remainingMs = freshMs - (clock.monotonicMs() - sentMs)
     return { value: loaded.value, remainingMs, freshMs, sizeBytes }
   }
-}
-
-/** What is loaded once more is a question of its own: whether the fill of the first answer has landed says nothing of it. */
-function askedFor<Id>(key: CacheKey, id: Id, fromPrimary: boolean, progress: FlightProgress | undefined): Asked<Id> {
-  const asksAgain = () => {
-    progress?.asks()
-    if (progress) progress.landed = Promise.resolve(false)
-  }
-  return { key, id, fromPrimary, asksAgain }
 }

@@ -22,8 +22,8 @@ export interface Flight<Value> {
 
 /** What a fill reports about itself while it is under way. */
 export interface FlightProgress {
-  /** Called right before the cache or the database is asked for the value; the last call counts. */
-  asks(): void
+  /** Called right before the cache or the database is asked for the value; the last call counts. What was stored of an earlier answer says nothing of the next. */
+  readonly asks: () => void
   /** Set by a fill that stores something; what is served from the cache, or not stored at all, needs no waiting for. */
   landed: Promise<boolean>
   span?: FillSpan
@@ -62,10 +62,13 @@ export class Singleflight<Value> {
     untilMs = Number.POSITIVE_INFINITY,
   ): Flight<Value> {
     let askedAt = Number.POSITIVE_INFINITY
-    const asks = () => {
-      askedAt = this.now()
+    const progress: FlightProgress = {
+      landed: Promise.resolve(false),
+      asks: () => {
+        askedAt = this.now()
+        progress.landed = Promise.resolve(false)
+      },
     }
-    const progress: FlightProgress = { asks, landed: Promise.resolve(false) }
     const value = (async () => fill(progress))()
     const flight: Flight<Value> = {
       value,
