@@ -4,6 +4,7 @@
  */
 import { startPostgres } from '../test/support/servers/postgres.js'
 import { startRedis } from '../test/support/servers/redis.js'
+import { toldToEnd } from '../test/support/servers/told-to-end.js'
 import { EXAMPLES, isExample } from './index.js'
 
 const [name = ''] = process.argv.slice(2)
@@ -19,9 +20,6 @@ console.log(`${name} is at ${service.url}; examples/${name}/README.md says what 
 console.log('In another shell:')
 const variables = { URL: service.url, DATABASE_URL: postgres.url, REDIS_URL: redis.url }
 for (const [variable, value] of Object.entries(variables)) console.log(`export ${variable}='${value}'`)
-// Listened to until the end: from a terminal Ctrl-C comes twice, once by way of the program that has started this one.
-await new Promise((end) => {
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, end)
-})
+await toldToEnd()
 await service.close()
 await Promise.all([postgres.stop(), redis.stop()])

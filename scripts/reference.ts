@@ -113,15 +113,12 @@ function optionsPage(): string {
   const describe = (declaration: ts.InterfaceDeclaration, skip: ReadonlySet<string>) =>
     listed(properties(declaration).filter((row) => !skip.has(row.name)))
   const own = (name: string, skip: ReadonlySet<string>) => describe(client.get(name) as ts.InterfaceDeclaration, skip)
-  const telemetry = interfaces(parse('src/adapters/otel/telemetry-options.ts')).get(
-    'TelemetryOptions',
-  ) as ts.InterfaceDeclaration
-  const encryption = interfaces(parse('src/adapters/codec/encryption-options.ts')).get(
-    'EncryptionOptions',
-  ) as ts.InterfaceDeclaration
-  const relay = interfaces(parse('src/relay-options.ts'))
-  const slot = relay.get('SlotOptions') as ts.InterfaceDeclaration
-  const query = interfaces(parse('src/query.ts'))
+  const telemetry = interfaceIn('src/adapters/otel/telemetry-options.ts', 'TelemetryOptions')
+  const encryption = interfaceIn('src/adapters/codec/encryption-options.ts', 'EncryptionOptions')
+  const relay = interfaceIn('src/relay-options.ts', 'RelayOptions')
+  const slot = interfaceIn('src/relay-options.ts', 'SlotOptions')
+  const query = interfaceIn('src/query.ts', 'QueryOptions')
+  const queryRead = interfaceIn('src/query.ts', 'QueryReadOptions')
   const section = (title: string, path: string, name: string) =>
     `## ${title}\n\n${describe(interfaceIn(path, name), new Set())}\n`
   const session = parameterOptions(client.get('Corral') as ts.InterfaceDeclaration, 'session')
@@ -132,9 +129,9 @@ function optionsPage(): string {
     ...groups,
     `## telemetry\n\n${docOf(telemetry)}\n\n${describe(telemetry, new Set())}\n`,
     `## encryption\n\n${docOf(encryption)}\n\n${describe(encryption, new Set())}\n`,
-    `## relay.source, relay.slot\n\n${describe(relay.get('RelayOptions') as ts.InterfaceDeclaration, new Set())}\n\n${docOf(slot)}\n\n${describe(slot, new Set())}\n`,
+    `## relay.source, relay.slot\n\n${describe(relay, new Set())}\n\n${docOf(slot)}\n\n${describe(slot, new Set())}\n`,
     `## corral.repository\n\n${own('RepositoryOptions', new Set())}\n`,
-    `## corral.query\n\n${describe(query.get('QueryOptions') as ts.InterfaceDeclaration, new Set())}\n\nAnd of each call of it:\n\n${describe(query.get('QueryReadOptions') as ts.InterfaceDeclaration, new Set())}\n`,
+    `## corral.query\n\n${describe(query, new Set())}\n\nAnd of each call of it:\n\n${describe(queryRead, new Set())}\n`,
     section('corral.transaction', 'src/transaction.ts', 'TransactionOptions'),
     `## corral.session\n\n${listed(session)}\n`,
     section('corral.withFencedLock', 'src/fenced-lock.ts', 'LockOptions'),

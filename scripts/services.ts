@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { startPostgres } from '../test/support/servers/postgres.js'
 import { startRedis } from '../test/support/servers/redis.js'
 import { startRedisCluster } from '../test/support/servers/redis-cluster.js'
+import { toldToEnd } from '../test/support/servers/told-to-end.js'
 
 const { values } = parseArgs({ options: { cluster: { type: 'boolean', default: false } } })
 
@@ -28,9 +29,6 @@ console.error('Paste the lines above into another shell. Ctrl-C here ends the se
 
 // Sockets of the servers do not keep this process alive, so something has to.
 const stayAlive = setInterval(() => undefined, 60_000)
-// Listened to until the end: from a terminal Ctrl-C comes twice, once by way of the program that has started this one.
-await new Promise((end) => {
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, end)
-})
+await toldToEnd()
 clearInterval(stayAlive)
 await Promise.all([postgres.stop(), redis.stop(), cluster?.stop()])

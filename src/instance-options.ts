@@ -52,7 +52,7 @@ function checkSecret(secret: unknown): void {
   if (all.length > 0 && wrong === undefined) return
   const found =
     all.length === 0 ? 'an empty list' : typeof wrong === 'string' ? `${wrong.length} characters` : typeof wrong
-  throw new ConfigError('secret', 'a string of at least 16 characters, or a list of them', found)
+  throw new ConfigError('secret', `a string of at least ${MIN_SECRET_LENGTH} characters, or a list of them`, found)
 }
 
 function checkReplica(replica: unknown): void {

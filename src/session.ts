@@ -257,16 +257,15 @@ function unordered(since: number, written = false): Known {
 }
 
 function merge(known: Known, fresh: Known): Known {
-  const written = known.written || fresh.written
   const writtenSince = fresh.writtenSince ?? known.writtenSince
-  const since = writtenSince === undefined ? {} : { writtenSince }
+  const ofBoth = { written: known.written || fresh.written, ...(writtenSince !== undefined && { writtenSince }) }
   // Its own write came after what it had seen. Of a row that it is shown beside an absence nobody knows which came first.
   if (known.unorderedSince !== undefined && fresh.written) return fresh
   if (known.version === undefined || fresh.version === undefined)
-    return { version: undefined, absent: false, written, ...since }
+    return { version: undefined, absent: false, ...ofBoth }
   const order = compareVersions(known.version, fresh.version)
-  if (order > 0) return { ...known, written, ...since }
-  return { ...fresh, written, ...since }
+  if (order > 0) return { ...known, ...ofBoth }
+  return { ...fresh, ...ofBoth }
 }
 
 function digestOf(key: CacheKey): string {

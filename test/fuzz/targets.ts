@@ -133,7 +133,7 @@ const message = fc
   })
   .map((each) => each as unknown as BusMessage)
 const unsigned = new BusMessageCodec([])
-const signed = new BusMessageCodec(['an older secret', SECRET].reverse())
+const signed = new BusMessageCodec([SECRET, 'an older secret'])
 
 function busTarget(name: string, codec: BusMessageCodec, sign: (text: string) => string): Target {
   const floors = new Floors(1_000)

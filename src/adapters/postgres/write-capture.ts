@@ -13,6 +13,7 @@ import {
   isOwnStatement,
   type ReturnedRow,
   type Returning,
+  type Told,
   type Write,
   withReturning,
   writesOf,
@@ -136,7 +137,7 @@ class WatchedConnection implements DatabaseConnection {
       returnsRows: 'returning' in root && root.returning !== undefined,
       query: returning ? this.#executor.compileQuery(returning.node, query.queryId) : query,
       returning,
-      tell: (changedNone: boolean, told: Omit<ReturnType<Returning['read']>, 'ownRows'> | undefined) => {
+      tell: (changedNone: boolean, told: Told | undefined) => {
         const done = tables.flatMap((write, at): DoneWrite[] => {
           if (at !== outerAt) return [{ ...write, rows: undefined, xid: told?.xid }]
           return changedNone ? [] : [{ ...write, rows: told?.rows, xid: told?.xid }]

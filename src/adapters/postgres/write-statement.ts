@@ -116,15 +116,16 @@ function aliasOf(node: OperationNode): string | undefined {
 /** A row as RETURNING told it: the text of each column asked for. */
 export type ReturnedRow = ReadonlyMap<string, string | null>
 
+export interface Told {
+  readonly rows: readonly ReturnedRow[]
+  readonly xid: string | undefined
+}
+
 /** A statement made to return columns of the rows it writes, besides what it returns anyway. */
 export interface Returning {
   readonly node: RootOperationNode
   /** What was added, and the rows as the statement itself would have given them. */
-  read(rows: readonly Record<string, unknown>[]): {
-    readonly rows: readonly ReturnedRow[]
-    readonly xid: string | undefined
-    readonly ownRows: readonly Record<string, unknown>[]
-  }
+  read(rows: readonly Record<string, unknown>[]): Told & { readonly ownRows: readonly Record<string, unknown>[] }
 }
 
 /** Undefined where RETURNING cannot be had: MERGE knows it only from Postgres 17 on. */
