@@ -1,4 +1,5 @@
 import { whenReady } from '../adapters/redis/connection.js'
+import { beginMonitoring, type Monitor, openMonitor } from '../adapters/redis/monitor.js'
 import type { Clock } from '../core/clock.js'
 import type { RedisNode } from './doctor/redis-nodes.js'
 
@@ -27,20 +28,6 @@ export interface SampleOptions {
   readonly signal: AbortSignal
 }
 
-/** What is asked of an ioredis connection to one server. */
-interface Monitored {
-  duplicate(options: { readonly monitor: true; readonly lazyConnect: true }): Monitor
-}
-
-interface Monitor {
-  status: string
-  on(event: 'monitor', listener: (time: string, args: readonly string[], source: string) => void): unknown
-  on(event: 'error', listener: (error: Error) => void): unknown
-  once(event: 'ready' | 'monitoring', listener: () => void): unknown
-  connect(): Promise<unknown>
-  disconnect(): void
-}
-
 /**
  * Listens to what servers are asked, for a short while. MONITOR costs a server about half of what it can do while it lasts, so it ends by itself: after
  * `listenMs`, and after `maxReads`.
@@ -60,7 +47,7 @@ export async function sampleReads(options: SampleOptions): Promise<Sample> {
   try {
     for (const { address, connection } of nodes) {
       await whenReady(connection)
-      const monitor = (connection as unknown as Monitored).duplicate({ monitor: true, lazyConnect: true })
+      const monitor = openMonitor(connection)
       monitors.push(monitor)
       monitor.on('monitor', (_, [command = '', ...keys], source) => {
         // What scripts do comes once more, as theirs.
@@ -69,7 +56,7 @@ export async function sampleReads(options: SampleOptions): Promise<Sample> {
         if (name === 'get') count(keys[0] ?? '', address)
         if (name === 'mget') for (const key of keys) count(key, address)
       })
-      await begun(monitor)
+      await beginMonitoring(monitor)
     }
     await clock.sleep(listenMs, AbortSignal.any([signal, enough.signal])).catch(() => signal.throwIfAborted())
   } finally {
@@ -77,20 +64,4 @@ export async function sampleReads(options: SampleOptions): Promise<Sample> {
   }
   const keys = [...counts.values()].sort((a, b) => b.reads - a.reads)
   return { keys, reads, listenedMs: Math.round(clock.monotonicMs() - startedMs) }
-}
-
-/**
- * As `monitor()` of ioredis, which hears that it monitors a turn after the server's OK. Where a server is busy, what comes in one piece with
- * that OK would be taken for the answer to a command that nobody sent, and end it with an error that tells values.
- */
-function begun(monitor: Monitor): Promise<void> {
-  return new Promise((resolve, reject) => {
-    monitor.on('error', reject)
-    monitor.once('monitoring', resolve)
-    // MONITOR was sent by now, and nothing else is.
-    monitor.once('ready', () => {
-      monitor.status = 'monitoring'
-    })
-    monitor.connect().catch(reject)
-  })
 }

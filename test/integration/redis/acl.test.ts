@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Cluster, Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { leastPrivilegeAcl } from '../../../src/adapters/redis/acl.js'
+import { beginMonitoring, openMonitor } from '../../../src/adapters/redis/monitor.js'
 import { type Corral, createCorral } from '../../../src/client.js'
 import { fencedLocks } from '../../../src/migrations.js'
 import { Recorder } from '../../support/recorder.js'
@@ -116,12 +117,12 @@ async function monitor(ports: readonly number[]): Promise<() => Set<string>> {
   const ofTheTest = new Set<string>()
   for (const port of ports) {
     const admin = new Redis(port, '127.0.0.1', { connectionName: 'monitor', disableClientInfo: true })
-    const eyes = await admin.monitor()
+    const eyes = openMonitor(admin)
     onTestFinished(() => {
       eyes.disconnect()
       admin.disconnect()
     })
-    eyes.on('monitor', (_time: string, [name = '', first = '', second = '']: string[], source: string) => {
+    eyes.on('monitor', (_time, [name = '', first = '', second = ''], source) => {
       const command = name.toLowerCase()
       if (command === 'acl' || (command === 'client' && second === 'monitor')) ofTheTest.add(source)
       // Of a node's own, to its replica and the others.
@@ -129,6 +130,7 @@ async function monitor(ports: readonly number[]): Promise<() => Set<string>> {
       const isContainer = command === 'client' || command === 'cluster'
       commands.add(isContainer ? `${command}|${first.toLowerCase()}` : command)
     })
+    await beginMonitoring(eyes)
   }
   return () => commands
 }

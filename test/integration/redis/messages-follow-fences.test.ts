@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { RedisClient } from '../../../src/adapters/redis/connection.js'
+import { beginMonitoring, openMonitor } from '../../../src/adapters/redis/monitor.js'
 import { RedisChannel } from '../../../src/adapters/redis/redis-channel.js'
 import { RedisStore } from '../../../src/adapters/redis/redis-store.js'
 import { systemClock } from '../../../src/core/clock.js'
@@ -18,16 +19,17 @@ const FENCED = '77000000000000000077'
 async function open() {
   const namespace = freshNamespace()
   const client = new Redis(redisUrl())
-  const monitor = await client.duplicate().monitor()
+  const monitor = openMonitor(client)
   onTestFinished(() => {
     monitor.disconnect()
     client.disconnect()
   })
   const sent: string[] = []
-  monitor.on('monitor', (_: string, [command = '', ...values]: string[]) => {
+  monitor.on('monitor', (_, [command = '', ...values]) => {
     if (/^eval/i.test(command) && values.some((value) => value.includes(FENCED))) sent.push('fence')
     if (/^publish$/i.test(command) && values[0]?.startsWith(namespace)) sent.push(String(values[1]))
   })
+  await beginMonitoring(monitor)
   const connect = () => {
     const store = new RedisStore({ client: client as RedisClient, namespace, clock: systemClock })
     const channel = new RedisChannel({ client: client as RedisClient, namespace, publisher: store.connection })
