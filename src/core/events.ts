@@ -128,8 +128,14 @@ export type CorralEvent =
    */
   | { readonly type: 'outage'; readonly shard: string; readonly state: 'awaits-relay' | 'passed' | 'no-relay' }
   | { readonly type: 'cache.unavailable'; readonly operation: string; readonly error: unknown }
-  /** The near tier was emptied because something may have been missed. `silent`: a process has stopped talking without taking leave. */
-  | { readonly type: 'bus.flush'; readonly reason: 'gap' | 'silent' | 'subscribed' | 'interrupted' | 'unknown-format' }
+  /**
+   * The near tier was emptied because something may have been missed. `silent`: a process has stopped talking without taking leave. `unheard`: once,
+   * `bus.trustMs` after each subscription, because a process may have ended that was not heard since.
+   */
+  | {
+      readonly type: 'bus.flush'
+      readonly reason: 'gap' | 'silent' | 'unheard' | 'subscribed' | 'interrupted' | 'unknown-format'
+    }
   /** A message that is malformed, forged or replayed; it changed nothing. */
   | { readonly type: 'bus.refused'; readonly reason: 'malformed' | 'forged' | 'replayed' }
   /** A message could not be published; the others will notice the gap. */

@@ -30,7 +30,8 @@ const MAX_PATIENCE = 10
  * - Each process hears its own heartbeats. One that comes back proves that everything published before it was sent has been
  *   delivered, so the near tier is trusted for `trustMs` from when the last returned heartbeat was *sent*. That is compared on
  *   the monotonic clock at every read: a process that was stopped does not answer from what it held before.
- * - Subscribing anew, for whatever reason, empties the near tier.
+ * - Subscribing anew, for whatever reason, empties the near tier, and once more when everybody who lives has been heard since: whose first word never
+ *   came may have ended with a change that nobody was told.
  * - When no heartbeat has come back for `trustMs`, a connection may be half open: all of them are replaced. So
  *   the others learn within that time that they have missed something, though no error was ever seen.
  *
@@ -89,6 +90,8 @@ export class Bus {
       onDown: () => this.#down(),
     })
     this.#scheduleBeat()
+    // Before anything can be written: who is known to be there is missed when it ends.
+    this.#beat()
   }
 
   /** Whether what this process holds may be trusted at `nowMs` (monotonic). */
@@ -209,6 +212,7 @@ export class Bus {
     const { trustMs } = this.#settings
     // Asked here and not by a timer: what the others said before this heartbeat has been heard by now.
     if (this.#others.someAreSilent(sentMs - trustMs)) this.#flush('silent')
+    if (this.#others.unknownAreSilent(sentMs - trustMs)) this.#flush('unheard')
     this.#trustedUntilMs = Math.max(this.#trustedUntilMs, sentMs + trustMs)
     this.#unheard = 0
     this.#patience = this.#firstPatience
@@ -217,7 +221,7 @@ export class Bus {
   #up(): void {
     if (this.#closed) return
     this.#subscribed = true
-    this.#others.clear()
+    this.#others.begin(this.#clock.monotonicMs())
     this.#beatsSent.clear()
     this.#flush('subscribed')
     // Without waiting for the next heartbeat: the near tier is of use one round trip from now.
@@ -231,7 +235,7 @@ export class Bus {
     this.#flush('interrupted')
   }
 
-  #flush(reason: 'gap' | 'silent' | 'subscribed' | 'interrupted' | 'unknown-format'): void {
+  #flush(reason: 'gap' | 'silent' | 'unheard' | 'subscribed' | 'interrupted' | 'unknown-format'): void {
     this.#invalidation.flush()
     this.#emit({ type: 'bus.flush', reason })
   }

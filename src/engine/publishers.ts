@@ -12,6 +12,14 @@ const MAX_PUBLISHERS = 10_000
  */
 export class Publishers {
   readonly #heard = new Map<string, { readonly number: number; atMs: number }>()
+  /** Stands for all who have not been heard since this process is subscribed: who they are nobody knows, but that they spoke until then. */
+  #unknownAtMs = Number.POSITIVE_INFINITY
+
+  /** This process is subscribed from now on, and has heard nobody. */
+  begin(nowMs: number): void {
+    this.#heard.clear()
+    this.#unknownAtMs = nowMs
+  }
 
   /**
    * `gap`: something was said that we did not hear. A publisher not heard before may have been talking while we were
@@ -35,7 +43,10 @@ export class Publishers {
     return silent
   }
 
-  clear(): void {
-    this.#heard.clear()
+  /** The same of those who were never heard: one of them may have ended after its fence and before its first word. */
+  unknownAreSilent(sinceMs: number): boolean {
+    if (this.#unknownAtMs >= sinceMs) return false
+    this.#unknownAtMs = Number.POSITIVE_INFINITY
+    return true
   }
 }

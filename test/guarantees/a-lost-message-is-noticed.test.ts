@@ -61,6 +61,18 @@ describe('a lost message is noticed', () => {
     expect(await staleForMs(fleet, reader, 2)).toBeLessThanOrEqual(TRUST_MS + HEARTBEAT_MS)
   })
 
+  it('and so are those of a writer that the reader has not heard since it subscribed', async () => {
+    const { fleet, reader, writer } = await warmed()
+    reader.channel?.goAway()
+    reader.channel?.resubscribe()
+    await settle()
+    expect((await reader.read('42'))?.price, 'held in memory again').toBe(1)
+    writer.channel?.breakNext('lost')
+    await writer.write('42', 2)
+    writer.clock.stop()
+    expect(await staleForMs(fleet, reader, 2)).toBeLessThanOrEqual(TRUST_MS + HEARTBEAT_MS)
+  })
+
   it('and so is one that nobody could send because the writer was cut off', async () => {
     const { fleet, reader, writer } = await warmed()
     writer.channel?.goAway()

@@ -75,7 +75,7 @@ export const ATTRIBUTES = {
   flushReason: {
     name: 'cache.reason',
     description: 'Why what may have been missed could not be ruled out.',
-    values: ['gap', 'silent', 'subscribed', 'interrupted', 'unknown-format'],
+    values: ['gap', 'silent', 'unheard', 'subscribed', 'interrupted', 'unknown-format'],
   },
   refusedReason: { name: 'cache.reason', description: 'What was wrong.', values: ['malformed', 'forged', 'replayed'] },
   skipReason: {

@@ -3,6 +3,13 @@ import type { Ablation } from '../ablation.js'
 const FENCER = 'engine/fencer.ts'
 const ACCEPTANCE = 'engine/acceptance.ts'
 
+/** Memory is emptied once more after each subscription. */
+const UNKNOWN_COUNT_AS_SILENT = {
+  file: 'engine/publishers.ts',
+  replace: 'if (this.#unknownAtMs >= sinceMs) return false',
+  by: 'return false',
+} as const
+
 export const MEMORY = {
   keepsOnlyWhatStayed: {
     says: 'L1 keeps a value only if nothing was invalidated since it was asked for',
@@ -46,6 +53,12 @@ export const MEMORY = {
   subscribingEmptiesNear: {
     says: 'a new subscription empties L1',
     edits: [{ file: 'engine/bus.ts', replace: "    this.#flush('subscribed')\n", by: '' }],
+    behind: [UNKNOWN_COUNT_AS_SILENT],
+    profiles: ['resets'],
+  },
+  unknownCountAsSilent: {
+    says: 'who was not heard since the subscription, and may have ended unheard, counts as fallen silent',
+    edits: [UNKNOWN_COUNT_AS_SILENT],
     profiles: ['resets'],
   },
   shownOutdatesNear: {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CacheKey } from '../../../src/core/key.js'
+import type { Channel } from '../../../src/core/ports.js'
 import type { Version } from '../../../src/core/version.js'
 import { Bus, type BusSettings } from '../../../src/engine/bus.js'
 import { type BusMessage, BusMessageCodec } from '../../../src/engine/bus-message.js'
@@ -39,7 +40,10 @@ function fresh(): void {
   hub = new MemoryHub(clock)
 }
 
-function start(name: string, { secrets = [], ...settings }: Partial<BusSettings> & { secrets?: string[] } = {}): Side {
+function start(
+  name: string,
+  { secrets = [], channel: given, ...settings }: Partial<BusSettings> & { secrets?: string[]; channel?: Channel } = {},
+): Side {
   const events = new Recorder()
   const floors = new Floors(1_000)
   const invalidation = new Invalidation({ floors, flights: new Singleflight() })
@@ -53,7 +57,7 @@ function start(name: string, { secrets = [], ...settings }: Partial<BusSettings>
   const channel = hub.connect()
   const own = new StoppableClock(clock)
   const bus = new Bus({
-    channel,
+    channel: given ?? channel,
     clock: own,
     chance: plainChance(0, name),
     invalidation,
@@ -94,11 +98,11 @@ function text(message: Partial<BusMessage>, ...secrets: string[]): string {
   })
 }
 
-/** Two processes that have heard each other. */
+/** Two processes that have heard each other, for long enough to know of everybody who lives. */
 async function pair(): Promise<[Side, Side]> {
   fresh()
   const sides: [Side, Side] = [start('a'), start('b')]
-  await clock.advance(SETTINGS.heartbeatMs)
+  await clock.advance(SETTINGS.trustMs + 2 * SETTINGS.heartbeatMs)
   for (const side of sides) {
     side.heard()
     side.events.events.length = 0
@@ -249,6 +253,40 @@ describe('Bus: noticing what was missed', () => {
     a.channel.resubscribe()
     await clock.advance(SETTINGS.heartbeatMs)
     expect(b.heard(), 'and when it speaks again, its numbers tell').toEqual(['everything'])
+  })
+
+  it('so may somebody who has not been heard since the subscription: once, when all who live have been heard', async () => {
+    const [a, b] = await pair()
+    b.channel.goAway()
+    b.channel.resubscribe()
+    a.channel.breakNext('lost')
+    a.bus.announce([change(1)])
+    await settle()
+    a.clock.stop()
+    b.heard()
+    b.events.events.length = 0
+    await clock.advance(SETTINGS.trustMs)
+    expect(b.heard()).toEqual([])
+    await clock.advance(SETTINGS.heartbeatMs)
+    expect(b.heard()).toEqual(['everything'])
+    expect(b.events.of('bus.flush')).toEqual([{ type: 'bus.flush', reason: 'unheard' }])
+    await clock.advance(10 * SETTINGS.trustMs)
+    expect(b.heard()).toEqual([])
+  })
+
+  it('so every process speaks as soon as it starts, before it is subscribed and has written anything', async () => {
+    fresh()
+    const said: string[] = []
+    const publish = (message: string) => Promise.resolve(void said.push(message))
+    const channel = { keepsOrder: false, publish, open: () => {}, renew: () => {}, close: () => Promise.resolve() }
+    const { bus } = start('a', { channel })
+    bus.announce([change(1)])
+    await settle()
+    const messages = said.map((each) => new BusMessageCodec([]).read(each) as BusMessage)
+    expect(messages.map(({ number, changes }) => [number, changes.length])).toEqual([
+      [1, 0],
+      [2, 1],
+    ])
   })
 
   it('a publisher that takes its leave may be silent', async () => {
