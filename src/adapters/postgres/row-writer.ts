@@ -110,19 +110,26 @@ export class RowWriter {
     )
   }
 
-  /** Key and stamp once more as text: what a type parser of the user's makes of them may not tell two of them apart. */
   #returning<Query extends { returningAll(): { returning(extra: unknown): unknown } }>(query: Query, inserts = false) {
-    const { key, version, stamp } = this.#facts
+    const { version, stamp } = this.#facts
     const beside = [
       sql`pg_current_xact_id()::text`.as(XID),
-      ...key.map(({ property }, at) => sql`${sql.ref(property)}::text`.as(keyAlias(at))),
-      ...(version ? [sql`${sql.ref(version.property)}::text`.as(VERSION)] : []),
+      ...this.#asText(),
       ...(inserts && version && stamp === 'installed' ? [hasWaited(version).as(WAITED)] : []),
     ]
     return query.returningAll().returning(beside) as {
       executeTakeFirst(): Promise<Record<string, unknown> | undefined>
       executeTakeFirstOrThrow(): Promise<Record<string, unknown>>
     }
+  }
+
+  /** Key and stamp once more as text: what a type parser of the user's makes of them may not tell two of them apart. */
+  #asText() {
+    const { key, version } = this.#facts
+    return [
+      ...key.map(({ property }, at) => sql`${sql.ref(property)}::text`.as(keyAlias(at))),
+      ...(version ? [sql`${sql.ref(version.property)}::text`.as(VERSION)] : []),
+    ]
   }
 
   /**
@@ -137,18 +144,13 @@ export class RowWriter {
     return db.isTransaction ? asking : asking.catch(() => written)
   }
 
-  /** With the stamp that the row has from this write. Unchanged where somebody else has written it since. */
+  /** The row as this write has left it: its stamp, and whatever the database has made of that. Unchanged where somebody else has written it since. */
   async #kept(db: AnyDatabase, written: Written): Promise<Written> {
-    const { property } = this.#facts.version as { property: string }
-    const own = this.#byKey(db.selectFrom(this.#facts.table), written.id)
-      .select(property)
-      .select(sql`${sql.ref(property)}::text`.as(VERSION))
+    const own = this.#byKey(db.selectFrom(this.#facts.table), written.id).selectAll().select(this.#asText())
     // Within a transaction nobody else can have written it, and a savepoint has a number of its own.
     const query = db.isTransaction ? own : own.where(sql<boolean>`xmin = ${written.xid}::xid8::xid`)
     const found = await query.executeTakeFirst()
-    if (found === undefined) return written
-    const row = { ...written.row, [property]: (found as Record<string, unknown>)[property] }
-    return { ...written, row, version: toVersion((found as Record<string, unknown>)[VERSION]) }
+    return found === undefined ? written : { ...this.#written(found), xid: written.xid }
   }
 
   #written(returned: Record<string, unknown>): Written {

@@ -67,6 +67,16 @@ describe('delete, then re-create, on real servers', () => {
       expect(next?.row.price, 'so that it can be expected').toBe(3)
     })
 
+    it('and gives the row with all that the database has made of that stamp', async () => {
+      await shop.run('alter table products add column stamped text generated always as (corral_version::text) stored')
+      onTestFinished(async () => void (await shop.run('alter table products drop column stamped')))
+      const { products } = shop.start()
+      const { row } = await products.insert({ price: 1 })
+      const again = await meet(row.id, () => products.insert({ id: row.id, price: 2 }))
+      expect(again.row).toMatchObject({ price: 2, corral_version: again.version, stamped: again.version })
+      expect(Object.keys(again.row)).toEqual(Object.keys(row))
+    })
+
     it('so it does in a transaction, and in a savepoint of it', async () => {
       const { corral, products } = shop.start()
       const { row } = await products.insert({ price: 1 })

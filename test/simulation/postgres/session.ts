@@ -107,18 +107,20 @@ export class Session {
       const row = database.find(Number(parameters[0]), database.seenBy(this.#tx), this.#tx)
       return row ? [{ corralversion: row.corral_version }] : []
     }
-    if (sql.startsWith('select "corral_version", "corral_version"::text as "corralversion" from "products"')) {
-      return this.#stampOf(Number(parameters[0]), parameters[1])
+    if (
+      sql.startsWith('select *, "id"::text as "corralkey", "corral_version"::text as "corralversion" from "products"')
+    ) {
+      return this.#kept(Number(parameters[0]), parameters[1])
     }
     return undefined
   }
 
   /** @param xid of whoever has to have written it. */
-  #stampOf(id: number, xid: unknown): Answer {
+  #kept(id: number, xid: unknown): Answer {
     const upto = this.#database.seenBy(this.#tx)
     const row = this.#database.find(id, upto, this.#tx)
     const isTheirs = xid === undefined || String(this.#database.writerOf(id, upto, this.#tx)) === xid
-    return row && isTheirs ? [{ corral_version: row.corral_version, corralversion: row.corral_version }] : []
+    return row && isTheirs ? [{ ...row, corralkey: String(row.id), corralversion: row.corral_version }] : []
   }
 
   #load(sql: string, ids: string): Answer {
