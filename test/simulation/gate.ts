@@ -40,17 +40,17 @@ export async function runGate({
   return caught
 }
 
-/** A seed that is broken with nothing taken out has caught nothing: it is passed over. */
-async function catchOne({ edits, profiles }: Ablation, from: number, span: number): Promise<Tally> {
-  const [bundle, whole] = await Promise.all([bundleSimulation(edits), bundleSimulation()])
+/** A seed that is broken without this having been taken out has caught nothing: it is passed over. */
+async function catchOne({ edits, behind = [], profiles }: Ablation, from: number, span: number): Promise<Tally> {
+  const [bundle, control] = await Promise.all([bundleSimulation([...behind, ...edits]), bundleSimulation(behind)])
   let seeds = 0
   for (let next = from; ; ) {
     const tally = await runSeeds({ bundle, from: next, to: from + span, threads: 1, profiles, untilBroken: true })
     seeds += tally.seeds
     const [first] = tally.broken
     if (first === undefined) return { ...tally, seeds }
-    const control = await runSeeds({ bundle: whole, from: first.seed, to: first.seed + 1, threads: 1 })
-    if (control.broken.length === 0) return { ...tally, seeds }
+    const { broken } = await runSeeds({ bundle: control, from: first.seed, to: first.seed + 1, threads: 1 })
+    if (broken.length === 0) return { ...tally, seeds }
     next = first.seed + 1
   }
 }

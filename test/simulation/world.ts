@@ -18,6 +18,7 @@ import { type Arrival, RedisConnection } from './redis/connection.js'
 import { RedisServers } from './redis/servers.js'
 import { lookAtRest } from './rest.js'
 import { Scheduler } from './scheduler.js'
+import { setBack } from './set-back.js'
 import { Weather } from './weather.js'
 import { WitnessLog } from './witnesses.js'
 
@@ -257,6 +258,8 @@ class World {
     const { by, operation, key, reply } = arrival
     this.#weather.arrived(arrival)
     this.#witnesses.arrived(arrival)
+    const wrong = setBack(arrival)
+    if (wrong !== undefined) this.#faults.push(wrong)
     if (this.#tells) {
       this.#tell('cache', `${operation} ${key} for ${by}: ${saidOf(reply)}`)
     }

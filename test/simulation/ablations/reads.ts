@@ -3,7 +3,7 @@ import type { Ablation } from '../ablation.js'
 const STORE = 'adapters/memory/memory-store.ts'
 const FILLER = 'engine/filler.ts'
 const ACCEPTANCE = 'engine/acceptance.ts'
-/** Taken out along with what it would cover up: a row that is not loaded beside itself is neither loaded twice at once nor overtaken. */
+/** Covers up for some: a row that is not loaded beside itself is neither loaded twice at once nor overtaken. */
 const LOADS_BESIDE_THEMSELVES = {
   file: 'engine/load-queue.ts',
   replace: 'if (loading) return this.#waitFor(loading, asked)',
@@ -58,8 +58,8 @@ export const READS = {
         replace: 'while (floors.get(key) !== known && mayBeBelowFloor(floors.get(key), known, loaded)) {',
         by: 'while (false) {',
       },
-      LOADS_BESIDE_THEMSELVES,
     ],
+    behind: [LOADS_BESIDE_THEMSELVES],
     profiles: ['overtaken'],
   },
   joinsOnlyWhatSaw: {
@@ -102,8 +102,8 @@ export const READS = {
         replace: 'const current = this.#flights.current(key, nowMs)',
         by: 'const current = undefined as never',
       },
-      LOADS_BESIDE_THEMSELVES,
     ],
+    behind: [LOADS_BESIDE_THEMSELVES],
     profiles: ['alone'],
   },
   oneLoadPerLease: {

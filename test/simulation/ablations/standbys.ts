@@ -3,11 +3,40 @@ import type { Ablation } from '../ablation.js'
 const STORE = 'adapters/memory/memory-store.ts'
 const REPLICA_FILL = 'engine/replica-fill.ts'
 
+/** What a standby gave is held against what this process has shown. As long as that is so, hardly anything older reaches the cache. */
+const HELD_AGAINST_FLOOR = [
+  {
+    file: REPLICA_FILL,
+    replace:
+      "    if (mayBeBelowFloor(floors.get(key), undefined, loaded)) return this.#skip('floor')\n\n    const isRefresh",
+    by: '    const isRefresh',
+  },
+  {
+    file: REPLICA_FILL,
+    replace:
+      "    if (mayBeBelowFloor(floors.get(key), undefined, loaded)) return this.#skip('floor')\n    const remainingMs",
+    by: '    const remainingMs',
+  },
+] as const
+
 export const STANDBYS = {
   fillMustSatisfyFence: {
     says: 'a fill older than a fence is refused',
     edits: [{ file: STORE, replace: "if (isFenced(guard, request, this.nowMs())) return 'fenced'", by: '' }],
     profiles: ['standby'],
+  },
+  fillMustNotBeOlder: {
+    says: 'a fill does not replace a newer entry',
+    edits: [
+      {
+        file: STORE,
+        replace:
+          'if (!request.replacesNewer && stored && request.version && compareVersions(stored, request.version) > 0)',
+        by: 'if (false)',
+      },
+    ],
+    behind: HELD_AGAINST_FLOOR,
+    profiles: ['receding'],
   },
   standbyFillHasItsTime: {
     says: 'a fill from a standby lands only while fences since its horizon are remembered',
@@ -56,20 +85,7 @@ export const STANDBYS = {
   },
   standbyIsHeldAgainstFloor: {
     says: 'what a standby gave is not stored below the floor',
-    edits: [
-      {
-        file: REPLICA_FILL,
-        replace:
-          "    if (mayBeBelowFloor(floors.get(key), undefined, loaded)) return this.#skip('floor')\n\n    const isRefresh",
-        by: '    const isRefresh',
-      },
-      {
-        file: REPLICA_FILL,
-        replace:
-          "    if (mayBeBelowFloor(floors.get(key), undefined, loaded)) return this.#skip('floor')\n    const remainingMs",
-        by: '    const remainingMs',
-      },
-    ],
+    edits: HELD_AGAINST_FLOOR,
     profiles: ['forgotten'],
   },
 } satisfies Record<string, Ablation>

@@ -32,6 +32,17 @@ export const STANDBYS = {
     faults: { evictFilled: 0.5, evictFenced: 0.6 },
     latency: { ...LATENCY, bus: { usualMs: 0, slowShare: 0, slowMs: 0 } },
   },
+  receding: {
+    ...LAGGING,
+    about: 'rows are refreshed early from a standby that lags, and the fences of what lies there are evicted',
+    options: {
+      ...NEAR,
+      ttl: { freshMs: 300, absentMs: 20_000 },
+      refresh: { beta: 8, maxEarliness: 0.9, maxLoads: 50 },
+    },
+    mix: { find: 14, update: 2 },
+    faults: { evictFilled: 0.2, evictFenced: 0.6 },
+  },
   lag: {
     ...BASE,
     about: 'a standby that lags for longer than fences are remembered',

@@ -31,6 +31,9 @@ export interface Arrival {
   readonly key: CacheKey
   readonly request: unknown
   readonly reply: unknown
+  /** What lay under the key before and what lies there since. */
+  readonly before: StoredBytes | null
+  readonly after: StoredBytes | null
 }
 
 /** The way of one process to one shard, both directions. */
@@ -204,8 +207,12 @@ export class RedisConnection implements CacheStore {
           if (server.isReadOnly && operation !== 'read') throw new Error(READONLY)
           for (const at of batch) {
             const request = requests[at] as Request
-            replies[at] = await run(request, server)
-            this.#onArrival({ by: this.#host.name, operation, key: request.key, request, reply: replies[at] })
+            const { key } = request
+            // Begun in this order, and all of them read or written before anything else can come between.
+            const [before, reply, after] = [server.stored(key), run(request, server), server.stored(key)]
+            replies[at] = await reply
+            const stored = { before: await before, after: await after }
+            this.#onArrival({ by: this.#host.name, operation, key, request, reply: replies[at], ...stored })
           }
         }
         sendings.push(this.#ask(shard, command))

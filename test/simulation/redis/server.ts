@@ -1,6 +1,7 @@
 import { MemoryStore } from '../../../src/adapters/memory/memory-store.js'
 import type { Clock } from '../../../src/core/clock.js'
 import type { CacheKey } from '../../../src/core/key.js'
+import type { StoredBytes } from '../../../src/core/ports.js'
 
 /** So many bytes of a key's own store are its entry's at most. */
 const ROOM = 20_000
@@ -35,6 +36,11 @@ export class RedisServer {
     void this.replica?.run(key, command).catch(() => {})
     this.#pass((server) => void server.run(key, command).catch(() => {}))
     return reply
+  }
+
+  /** What lies under a key now: neither carried out nor told to a replica. */
+  async stored(key: CacheKey): Promise<StoredBytes | null> {
+    return (await this.#stores.get(key)?.read([key]))?.[0] ?? null
   }
 
   followedBy(server: RedisServer, lagMs: number): void {
