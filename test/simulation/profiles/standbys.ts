@@ -34,7 +34,8 @@ export const STANDBYS = {
   },
   receding: {
     ...LAGGING,
-    about: 'rows are refreshed early from a standby that lags, and the fences of what lies there are evicted',
+    about:
+      'rows are refreshed early from a standby that lags, and the fences of what lies there are evicted, of which every process has heard at once',
     options: {
       ...NEAR,
       ttl: { freshMs: 300, absentMs: 20_000 },
@@ -42,6 +43,7 @@ export const STANDBYS = {
     },
     mix: { find: 14, update: 2 },
     faults: { evictFilled: 0.2, evictFenced: 0.6 },
+    latency: { ...LATENCY, bus: { usualMs: 0, slowShare: 0, slowMs: 0 } },
   },
   lag: {
     ...BASE,
