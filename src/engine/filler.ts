@@ -227,7 +227,7 @@ export class Filler<Id, Value> {
     if (progress) progress.span = span
     const startedMs = this.#parts.clock.monotonicMs()
     const replica = fromPrimary ? undefined : this.#replica
-    const filled = replica && (await span.within(() => replica.attempt(fill)))
+    const filled = replica && (await span.within(() => replica.attempt(fill, progress)))
     if (filled === undefined) return this.#loadAndStore(fill, fromPrimary, span, progress)
     span.end('filled')
     if (progress) progress.landed = Promise.resolve(true)

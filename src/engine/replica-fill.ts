@@ -5,6 +5,7 @@ import type { FreshValue } from './l1.js'
 import type { EngineParts, LoadedValue, ReadSource } from './read-source.js'
 import type { ReplicaTrust } from './replica-trust.js'
 import type { Sealer } from './sealer.js'
+import type { FlightProgress } from './singleflight.js'
 
 /** A fill under way, whose lease this process holds. */
 export interface LeasedFill<Id> {
@@ -59,16 +60,16 @@ export class ReplicaFill<Id, Value> {
   }
 
   /** Undefined: ask the primary. Never rejects. */
-  async attempt(fill: LeasedFill<Id>): Promise<ReplicaFilled<Value> | undefined> {
+  async attempt(fill: LeasedFill<Id>, progress?: FlightProgress): Promise<ReplicaFilled<Value> | undefined> {
     if (!this.#trust.isUsable()) return undefined
     try {
-      return await this.#loadAndStore(fill)
+      return await this.#loadAndStore(fill, progress)
     } catch (error) {
       return this.#skip('failed', error)
     }
   }
 
-  async #loadAndStore(fill: LeasedFill<Id>): Promise<ReplicaFilled<Value> | undefined> {
+  async #loadAndStore(fill: LeasedFill<Id>, progress?: FlightProgress): Promise<ReplicaFilled<Value> | undefined> {
     const { clock, store, floors, emit } = this.#parts
     const { key, token } = fill
     const startedMs = clock.monotonicMs()
@@ -86,6 +87,7 @@ export class ReplicaFill<Id, Value> {
     if ('refused' in made) return undefined
     const { freshMs, sizeBytes, ...entry } = made
     const sentMs = clock.monotonicMs()
+    progress?.closes()
     const outcome = await store
       .fill({
         key,

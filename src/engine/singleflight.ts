@@ -24,6 +24,11 @@ export interface Flight<Value> {
 export interface FlightProgress {
   /** Called right before the cache or the database is asked for the value; the last call counts. What was stored of an earlier answer says nothing of the next. */
   readonly asks: () => void
+  /**
+   * Nobody may join from here on: called right before something is stored whose landing the fill waits for. A fence may come once it has landed, which
+   * `landed` says nothing of, and a reader may begin after that fence while the answer is still on its way.
+   */
+  readonly closes: () => void
   /** Set by a fill that stores something; what is served from the cache, or not stored at all, needs no waiting for. */
   landed: Promise<boolean>
   span?: FillSpan
@@ -68,6 +73,7 @@ export class Singleflight<Value> {
         askedAt = this.now()
         progress.landed = Promise.resolve(false)
       },
+      closes: () => remove(),
     }
     const value = (async () => fill(progress))()
     const flight: Flight<Value> = {

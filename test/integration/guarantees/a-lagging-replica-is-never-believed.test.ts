@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -88,6 +89,24 @@ describe('a standby that lags', () => {
     expect(reader.origins()).toEqual(['replica', 'fenced', 'primary'])
     expect((await reader.products.find(id))?.price).toBe(2)
     expect(reader.origins()).toEqual([])
+  })
+
+  it('gives nothing to who begins when its row was stored and fenced since, and the answer to that is on its way', async () => {
+    const id = await row()
+    const stored = reader.cache.pause('after fill')
+    const early = reader.products.find(id)
+    await stored.reached
+    await lab.pause()
+    expect((await muteWriter().products.update(id, { price: 2 }))?.fence).toBe('fenced')
+    const look = reader.cache.pause('after read')
+    const late = reader.products.find(id)
+    await look.reached
+    look.resume()
+    // It has found nothing, and joins what is under way or asks for itself.
+    await setImmediate()
+    stored.resume()
+    expect((await late)?.price).toBe(2)
+    expect((await early)?.price, 'began before the write').toBe(1)
   })
 
   it('gives way to the fence of a row that was deleted, and of one that was made', async () => {
