@@ -125,7 +125,11 @@ export class FencedLocks {
   ): Promise<'taken' | 'unavailable'> {
     for (;;) {
       const taken = await this.#bounded(this.#hints.take(name, holder, ttlMs))
-      if (this.#isClosed) throw new ClosedError()
+      if (this.#isClosed) {
+        // Who comes next would wait for a holder that there never was. Without an answer it may have been taken, too.
+        if (taken !== false) await this.#bounded(this.#hints.release(name, holder))
+        throw new ClosedError()
+      }
       if (taken === undefined) return 'unavailable'
       if (taken) return 'taken'
       const leftMs = waitMs - (this.#clock.monotonicMs() - startedMs)

@@ -131,6 +131,26 @@ describe('FencedLocks', () => {
     expect(tokens.newest, 'nobody else was given one').toBe(1)
   })
 
+  it('is free for the next one when a process closes whose request for it was on its way', async () => {
+    const { clock, hints, join } = lab()
+    const answered = deferred<void>()
+    const closing = join({
+      ...{ renew: (...call) => hints.renew(...call), release: (...call) => hints.release(...call) },
+      take: async (...call) => {
+        const taken = await hints.take(...call)
+        await answered.promise
+        return taken
+      },
+    })
+    const refused = hold(closing).done.catch((error) => error)
+    closing.close()
+    answered.resolve()
+    expect(isCorralError(await refused, 'CLOSED')).toBe(true)
+    const next = hold(join(), 'order', { ...TIMES, waitMs: 0 })
+    await clock.advance(0)
+    expect((await next.held).token).toBe('1')
+  })
+
   it('stays with a holder who takes longer than the ttl, by renewing', async () => {
     const { clock, join } = lab()
     const first = hold(join())
