@@ -32,6 +32,8 @@ export interface HeldRows {
   versionOf(key: CacheKey): Version | undefined
   /** Holds it no longer, and whatever is said of it then is forgotten. */
   letGo(key: CacheKey): void
+  /** A reader was shown `version` (null: no row): what is not as new may not answer another one. */
+  dropOlder(key: CacheKey, version: Version | null): void
 }
 
 /** What is in front of a row's id in its key. */
@@ -71,10 +73,20 @@ export class Floors {
    *
    * While a row is held (`isHeld` has been called), its version is its floor, and nothing is kept here. Whoever holds it says
    * so before it lets go of it (`isLetGo`). Asked for meanwhile, the floor is back, and stays until the row is held anew.
+   *
+   * Gives back all who hold rows under such keys, also those who come later: a table may have several repositories, with a memory each.
    */
-  standIn(prefix: string, rows: HeldRows): void {
+  standIn(prefix: string, rows: HeldRows): readonly HeldRows[] {
     const start = startOf(prefix)
-    this.#rows.set(start, [...(this.#rows.get(start) ?? []), rows])
+    const all = this.#rows.get(start) ?? []
+    this.#rows.set(start, all)
+    all.push(rows)
+    return all
+  }
+
+  /** A reader was shown `version` (null: no row), wherever that came from: no memory may answer another one with less. */
+  dropOlder(key: CacheKey, version: Version | null): void {
+    for (const rows of this.#rows.get(startOf(key)) ?? []) rows.dropOlder(key, version)
   }
 
   /** A row of this version is held from now on. */

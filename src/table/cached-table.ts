@@ -276,8 +276,9 @@ export class CachedTable {
   #heed(key: CacheKey, { version, absent }: Floor): void {
     const known = this.#parts.floors.get(key)
     const order = known === undefined ? -1 : compareVersions(known.version, version)
-    if (order > 0 || (order === 0 && known?.absent === absent)) return
-    this.#parts.invalidation.apply({ key, version, absent, hasFloor: true })
+    // The floor may have risen behind all readers, by a refresh that has looked at the cache: memory holds what was there before.
+    if (order > 0 || (order === 0 && known?.absent === absent)) this.#parts.floors.dropOlder(key, version)
+    else this.#parts.invalidation.apply({ key, version, absent, hasFloor: true })
   }
 
   #versionIn(row: object): Version | undefined {

@@ -39,6 +39,8 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
   readonly #isNumeric: boolean
   /** The key is one column: then what callers give may be a slot as it is. A text for several is no id, whatever it looks like. */
   readonly #isSingle: boolean
+  /** All who hold rows of the table, this one among them. */
+  readonly #ofTable: readonly HeldRows[]
   #hits = 0
 
   constructor(options: {
@@ -61,7 +63,7 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
     this.#l1 = new L1({ ...options.l1, clock, ...(floors && { onLetGo }) })
     this.#floors = floors
     this.prefix = options.prefix
-    floors?.standIn(options.prefix, this)
+    this.#ofTable = floors?.standIn(options.prefix, this) ?? []
     this.#clock = options.clock
     this.#isLive = options.isLive
     this.#takeOver = options.takeOver
@@ -189,6 +191,13 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
 
   outdate(id: CanonicalId, version: Version | null): void {
     this.#l1.outdate(this.slotOf(id), version)
+    if (this.#ofTable.length > 1) this.#floors?.dropOlder(cacheKey(this.prefix, id), version)
+  }
+
+  /** See `HeldRows`. */
+  dropOlder(key: CacheKey, version: Version | null): void {
+    const slot = this.#slotOfKey(key)
+    if (slot !== undefined) this.#l1.outdate(slot, version)
   }
 
   clear(): void {

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { waitUntil } from '../../support/servers/wait.js'
-import { ShopLab, untilFilled } from '../../support/shop-lab.js'
+import { openProducts, ShopLab, untilFilled } from '../../support/shop-lab.js'
 
 describe('reads never go back in time, on real servers', () => {
   let shop: ShopLab
@@ -77,5 +77,53 @@ describe('reads never go back in time, on real servers', () => {
     await writer.products.delete(row.id)
     expect(await products.find(row.id, { consistency: 'primary' })).toBeUndefined()
     expect(await products.find(row.id)).toBeUndefined()
+  })
+
+  it('after another repository of the table has shown a row', async () => {
+    const [writer, reader] = [shop.start({ isMute: true }), shop.start({ l1: { maxEntries: 100 } })]
+    const [one, other] = [openProducts(reader.corral), openProducts(reader.corral)]
+    const { row } = await writer.products.insert({ price: 1 })
+    await waitUntil('the row is held in memory', 5_000, async () => {
+      await one.find(row.id)
+      return reader.events.of('hit').some(({ tier }) => tier === 'l1')
+    })
+    await writer.products.update(row.id, { price: 2 })
+    expect((await one.find(row.id))?.price, 'the message has not arrived').toBe(1)
+    expect((await other.find(row.id))?.price).toBe(2)
+    expect((await one.find(row.id))?.price).toBe(2)
+  })
+
+  it('after findBy has shown a row of which a refresh knew already', async () => {
+    const refresh = { beta: 10, maxEarliness: 0.25, maxLoads: 100 }
+    const writer = shop.start({ isMute: true })
+    const reader = shop.start({ l1: { maxEntries: 100 }, refresh, ttl: { jitter: 0 } })
+    const other = shop.start({ refresh: { beta: 0 } })
+    // The newer row ends sooner, so that the refresh does not take it over.
+    const freshMs = (found: { readonly price: number }) => (found.price === 1 ? 1_000 : 100)
+    const [products, others] = [reader, other].map(({ corral }) =>
+      corral.repository('products', { key: 'id', unique: ['slug'], ttl: { freshMs } }),
+    ) as [ReturnType<typeof openProducts>, ReturnType<typeof openProducts>]
+    const { row } = await writer.products.insert({ slug: `refreshed-${performance.now()}`, price: 1 })
+    const lookup = { slug: row.slug as string }
+    await products.findBy(lookup, { consistency: 'primary' })
+    await waitUntil('the row is held in memory', 5_000, async () => {
+      await products.find(row.id)
+      return reader.events.of('hit').some(({ tier }) => tier === 'l1')
+    })
+    await writer.products.update(row.id, { price: 2 })
+    const lease = reader.cache.pause('before lease')
+    let hasLooked = false
+    void lease.reached.then(() => {
+      hasLooked = true
+    })
+    await waitUntil('a refresh of the copy in memory has seen the new row in the cache', 5_000, async () => {
+      await others.find(row.id)
+      if (!hasLooked) expect((await products.find(row.id))?.price).toBe(1)
+      return hasLooked
+    })
+    expect((await products.findBy(lookup, { consistency: 'primary' }))?.price).toBe(2)
+    const then = await products.find(row.id)
+    lease.resume()
+    expect(then?.price).toBe(2)
   })
 })
