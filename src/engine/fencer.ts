@@ -1,4 +1,4 @@
-import type { Change, OfferedRow } from '../core/change.js'
+import { type Change, newer, type OfferedRow } from '../core/change.js'
 import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
@@ -100,11 +100,9 @@ export class Fencer {
   async #follow(changes: readonly Change[]): Promise<FenceState> {
     for (const change of changes) this.#invalidation.apply(change)
     const startedMs = this.#clock.monotonicMs()
-    // Several writes of one transaction to one key are one fence: the last stamp is the highest.
     const sure = changes.filter(({ unless }) => unless === undefined)
     const offered = changes.some(({ offer }) => offer) ? await prepared(changes) : NO_ROWS
-    const requests = sure.map((change) => [change.key, this.#request(change, offered.get(change.key))] as const)
-    const entries = [...new Map(requests).values()]
+    const entries = this.#requests(sure, offered)
     const fences = [...entries, ...entries.flatMap((entry) => this.#copyFences(entry))]
     const { resends } = this.#store
     const sending = this.#send(fences)
@@ -175,6 +173,20 @@ export class Fencer {
       .map((change) => this.#request(change, undefined))
   }
 
+  /**
+   * Several writes of one transaction to one key are one fence, which asks for as much as each of them. The last need not have the highest stamp: a
+   * row that was deleted and made again may begin at 1.
+   */
+  #requests(changes: readonly Change[], offered: ReadonlyMap<CacheKey, OfferedRow>): readonly OrderedFence[] {
+    const requests = new Map<CacheKey, OrderedFence>()
+    for (const change of changes) {
+      const request = this.#request(change, offered.get(change.key))
+      const known = requests.get(change.key)
+      requests.set(change.key, known ? both(known, request) : request)
+    }
+    return [...requests.values()]
+  }
+
   #copyFences(entry: OrderedFence): readonly OrderedFence[] {
     const copies = this.#copiesOf(entry.key)
     if (copies.length === 0) return NO_FENCES
@@ -228,6 +240,11 @@ export class Fencer {
       replacement: row ? { sealed: row.sealed, keepMs: row.keepMs } : null,
     }
   }
+}
+
+function both(earlier: OrderedFence, last: OrderedFence): OrderedFence {
+  const asked = newer(earlier, last)
+  return { ...last, ...asked, replacement: asked.version === last.version ? last.replacement : null }
 }
 
 const NO_FENCES: readonly OrderedFence[] = []

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { ShopLab, untilFilled } from '../../support/shop-lab.js'
+import { ShopLab, type ShopProcess, untilFilled } from '../../support/shop-lab.js'
 
 describe('delete, then re-create, on real servers', () => {
   let shop: ShopLab
@@ -22,6 +22,26 @@ describe('delete, then re-create, on real servers', () => {
       const again = await writer.products.insert({ id: row.id, slug: 'phoenix', price })
       expect(BigInt(again.version as string)).toBeGreaterThan(BigInt(row.corral_version))
     }
+  })
+
+  it('leaves nothing of the old row where both are one transaction, and the stamps of the table begin anew with each row', async () => {
+    await shop.run(`create table things (id int primary key, price int not null, revision int not null default 1);
+      create function revise() returns trigger language plpgsql as 'begin new.revision := old.revision + 1; return new; end';
+      create trigger revise before update on things for each row execute function revise();
+      insert into things values (1, 1); update things set price = 1; update things set price = 1`)
+    const open = ({ corral }: ShopProcess) =>
+      corral.repository('things' as 'products', { key: 'id', version: 'revision' as 'corral_version' })
+    const [writer, reader] = [shop.start(), shop.start()]
+    await open(reader).find(1)
+    await untilFilled(reader)
+    const things = open(writer)
+    const written = await writer.corral.transaction(async (tx) => {
+      await things.in(tx).delete(1)
+      await things.in(tx).insert({ id: 1, price: 2 })
+    })
+    expect(written.fence).toBe('fenced')
+    // The first of them has heard nothing of it.
+    for (const process of [shop.start(), reader, writer]) expect((await open(process).find(1))?.price).toBe(2)
   })
 
   it.each(['row', 'absence'])('leaves nothing of the %s that a paused fill brings late', async (late) => {

@@ -17,11 +17,13 @@ const MARK = 'shop:{public.products#values}' as CacheKey
 /** A fencer whose store answers when it is told to, and what happened in which order. */
 function open(options: { announcesBehind: boolean; copies?: readonly CacheKey[]; resends?: boolean }) {
   const happened: string[] = []
+  const sent: FenceRequest[] = []
   const answers: (() => void)[] = []
   const store = {
     resends: 0,
     fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]> {
       happened.push(`sent ${requests.length}`)
+      sent.push(...requests)
       return new Promise((resolve) => {
         answers.push(() => {
           happened.push('answered')
@@ -52,7 +54,7 @@ function open(options: { announcesBehind: boolean; copies?: readonly CacheKey[];
     await writing
     return happened
   }
-  return { write }
+  return { write, sent }
 }
 
 function changeOf(key: CacheKey, unless?: string): Change {
@@ -90,5 +92,31 @@ describe('the others are told of a write', () => {
   it('and if what is stored decides whether a key is fenced', async () => {
     const { write } = open({ announcesBehind: true })
     expect(await write([changeOf(ROW), changeOf(MARK, 'declared')])).toEqual(['sent 1', 'answered', 'told'])
+  })
+})
+
+describe('several writes of one transaction to one row', () => {
+  const offer = { prepare: async () => ({ sealed: new Uint8Array(), keepMs: 1, bytes: new Uint8Array() }) as never }
+  const change = (version: string | null, xid: string, offers = false): Change => ({
+    ...{ ...changeOf(ROW), version: version as Change['version'], xid },
+    ...(offers ? { offer } : {}),
+  })
+
+  it('are one fence, which asks for the highest stamp of them and offers what the last one wrote', async () => {
+    const { write, sent } = open({ announcesBehind: false })
+    await write([change('5', '90'), change('7', '91', true)])
+    expect(sent).toMatchObject([{ version: '7', xid: '91', replacement: { keepMs: 1 } }])
+  })
+
+  it('also where the last does not have it: then nothing may take the place of what is cached', async () => {
+    const { write, sent } = open({ announcesBehind: false })
+    await write([change('5', '90'), change('1', '91', true)])
+    expect(sent).toMatchObject([{ version: '5', xid: '91', replacement: null }])
+  })
+
+  it('and which ends everything where one of them has none', async () => {
+    const { write, sent } = open({ announcesBehind: false })
+    await write([change(null, '90'), change('9', '90', true)])
+    expect(sent).toMatchObject([{ version: null, xid: '90', replacement: null }])
   })
 })
