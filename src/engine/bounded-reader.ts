@@ -62,7 +62,7 @@ export class BoundedReader<Id, Value> implements Holder {
       onHit?.({ type: 'hit', entity, tier: 'l1', verdict: 'fresh' })
       return near.value
     }
-    const asker = { leastMs, startedAt, span }
+    const asker = { maxStaleMs, leastMs, startedAt, span }
     if (isPending(key)) return this.#load(key, id, asker, 'unavailable')
     // The proof is asked for first: what is read along with it is then no older.
     const proof = prove(key, id, maxStaleMs)
@@ -94,7 +94,7 @@ export class BoundedReader<Id, Value> implements Holder {
       this.#tell(held.usable ? 'expired' : held.reason)
       asker.span.answered(ANSWERED.missed)
       const seen = held.usable ? { bytes, useless: false } : held.seen
-      return this.#share(key, asker, (progress) => this.#fill(key, id, seen, provenAtMs, progress))
+      return this.#share(key, asker, (progress) => this.#fill(key, id, seen, asker, progress))
     }
     asker.span.answered(held.value === undefined ? ANSWERED.negative : ANSWERED.hit)
     parts.onHit?.({ type: 'hit', entity, tier: 'l2', verdict: held.verdict })
@@ -113,23 +113,34 @@ export class BoundedReader<Id, Value> implements Holder {
     })
   }
 
-  async #fill(
-    key: CacheKey,
-    id: Id,
-    seen: Seen,
-    lookProvenAtMs: number,
-    progress: FlightProgress,
-  ): Promise<Proven<Value>> {
+  async #fill(key: CacheKey, id: Id, seen: Seen, asker: Asker, progress: FlightProgress): Promise<Proven<Value>> {
     const { filler, reader } = this.#options
-    let provenAtMs = this.#nowMs()
+    const askedMs = this.#nowMs()
+    let isOthers = false
     const judge = (bytes: StoredBytes | null) => {
       const judged = admitted(reader.inspect(key, bytes), bytes)
-      // Somebody else has filled: what was proven of the shard when the key was looked at holds for what it shows later.
-      if ('value' in judged) provenAtMs = lookProvenAtMs
+      if ('value' in judged) isOthers = true
       return judged
     }
     const value = await filler.fill(key, id, { ...seen, fromPrimary: true }, judge, progress)
-    return { value, provenAtMs }
+    return isOthers ? this.#lookAgain(key, id, asker, progress) : { value, provenAtMs: askedMs }
+  }
+
+  /**
+   * Somebody else has filled meanwhile. What was proven along with the look says nothing of that: another server may have taken over since, with
+   * entries from before fences that never reached it. So it is looked at once more, with a proof of its own.
+   */
+  async #lookAgain(key: CacheKey, id: Id, asker: Asker, progress: FlightProgress): Promise<Proven<Value>> {
+    const { filler, parts, prove, reader } = this.#options
+    progress.asks()
+    const [provenAtMs, bytes] = await Promise.all([
+      prove(key, id, asker.maxStaleMs) ?? Number.NEGATIVE_INFINITY,
+      parts.store.read(key).catch(() => null),
+    ])
+    const held = reader.inspect(key, bytes)
+    if (provenAtMs >= asker.leastMs && held.usable && held.verdict !== 'stale') return { value: held.value, provenAtMs }
+    const loadedAtMs = this.#nowMs()
+    return { value: await filler.loadOnly(key, id, progress, true), provenAtMs: loadedAtMs }
   }
 
   /** Joins what is under way for this key if that can answer the asker, or starts it. */
@@ -172,6 +183,8 @@ interface Look {
 }
 
 interface Asker {
+  readonly maxStaleMs: number
+  /** The moment from before which nothing may be missing. */
   readonly leastMs: number
   /** On the scale of the flights. */
   readonly startedAt: number

@@ -14,13 +14,17 @@ const KEY = cacheKey(keyPrefix('shop', 'row', 'public.products'), ['42'])
 /** Found by a fault run: memory had been given an older row meanwhile, and answered the next reader. */
 it('a bounded read that is shown what another process has filled leaves no older row in memory', async () => {
   const outdated: unknown[] = []
+  let looks = 0
   const held = { usable: true, verdict: 'fresh', entry: { version: '7' as Version }, value: 'row 7' }
   const missing = { usable: false, reason: 'nothing', seen: { bytes: null, useless: false } }
   const parts = {
     ...{ clock: new ManualClock(), chance: plainChance(), floors: new Floors(10) },
     ...{ emit: () => {}, isPending: () => false },
     // Another process has filled between the look and the lease.
-    store: { read: async () => null, lease: async () => ({ outcome: 'changed', bytes: Buffer.of(1) }) },
+    store: {
+      read: async () => (looks++ === 0 ? null : Buffer.of(1)),
+      lease: async () => ({ outcome: 'changed', bytes: Buffer.of(1) }),
+    },
   }
   const tier = {
     recallProven: () => undefined,
