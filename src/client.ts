@@ -25,6 +25,7 @@ import { openOnce } from './table/open-once.js'
 import { resolveTable } from './table/options.js'
 import { type RebuildOptions, type RebuildProgress, rebuildCopies } from './table/rebuild.js'
 import type { KeySpec, LookupColumn, LookupSpec, RowOf, TableName, VersionColumn } from './table/repository-types.js'
+import { TableKeys } from './table/table-keys.js'
 import { TableRepository } from './table-repository.js'
 import {
   type CorralTransaction,
@@ -237,6 +238,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
   const assembly = assemble({ db, redis, namespace, secrets, ...chosen }, seams)
   const { fencer, gate, pending, store } = assembly
   const tables = new OpenTables<CachedTable>()
+  const keys = new TableKeys()
   const watch = { ...assembly.table, tables }
   const { calls, clock, telemetry } = assembly.table
   let closing: Promise<void> | undefined
@@ -262,7 +264,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       const unique = (tableOptions.unique ?? []).map((columns) => (typeof columns === 'string' ? [columns] : columns))
       const open = async () => {
         await assembly.ready()
-        const opened = await CachedTable.open(assembly.table, tableOptions)
+        const opened = await CachedTable.open(assembly.table, tableOptions, keys)
         if (tableOptions.loadFrom === 'replica') assembly.table.replica?.start()
         await assembly.opened(opened.facts)
         return opened

@@ -33,6 +33,7 @@ import { RowOffers } from './row-offers.js'
 import { nearHits, RowTier } from './row-tier.js'
 import { SharedReads } from './shared-reads.js'
 import { lookupSource, planOf, rowSource, type SourceParts, type TablePlan, versionProbe } from './sources.js'
+import { TableKeys } from './table-keys.js'
 
 /** An altered table is looked at again, but a flood of foreign shapes must not become a flood of catalog queries. */
 const CATALOG_PAUSE_MS = 1_000
@@ -58,8 +59,9 @@ export class CachedTable {
   #writer: RowWriter
   #lookedAtMs: number
 
-  static async open(parts: TableParts, options: TableOptions): Promise<CachedTable> {
+  static async open(parts: TableParts, options: TableOptions, keys = new TableKeys()): Promise<CachedTable> {
     const facts = await readTable(parts.db, options)
+    keys.claim(facts)
     await parts.relations.find([facts])
     return new CachedTable(parts, options, facts)
   }

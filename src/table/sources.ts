@@ -56,7 +56,9 @@ export function planOf(facts: TableFacts, options: Pick<SourceParts, 'intervals'
   // What the driver makes of these depends on the time zone of the process, so processes in different zones do not share entries.
   const isLocal = facts.columns.some(({ type }) => type === 'date' || type.startsWith('timestamp without'))
   const zone = isLocal ? Intl.DateTimeFormat().resolvedOptions().timeZone : ''
-  const schemaVersion = JSON.stringify([options.schemaVersion, zone])
+  // What an entry's place and its stamp mean. Two services that differ in these would take each other's rows for something else.
+  const [key, stamp] = [facts.key.map(({ column }) => column), facts.version?.column ?? null]
+  const schemaVersion = JSON.stringify([options.schemaVersion, zone, key, stamp])
   return { facts, rows: createRowCodec({ columns: facts.columns, schemaVersion, intervals }) }
 }
 
