@@ -99,9 +99,10 @@ export interface Assembly {
   /** Of the opened tables; `ttl-only` without one. */
   leastDurability(): Durability
   /** Has to be waited for before the first read: what the database alone knows of the cache. @throws SourceError */
-  ready(): Promise<void>
+  /** @param on the connection that is asked, where it may not be another one. */
+  ready(on?: AnyDatabase): Promise<void>
   /** A table was opened. @throws SourceError */
-  opened(facts: TableFacts): Promise<void>
+  opened(facts: TableFacts, on?: AnyDatabase): Promise<void>
   /** How far behind the database the cache is at most; undefined: nobody has asked lately, or nobody can say. */
   watermarkAgeMs(): number | undefined
   /** Makes everything stored until now a miss. @throws SourceError, ConfigError */
@@ -226,8 +227,8 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       // Relays of a namespace read one source: with tables of both, some are not told of.
       return first === undefined || others.length > 0 ? 'ttl-only' : first
     },
-    ready() {
-      ready ??= readEpoch(db, namespace).then(
+    ready(on = db) {
+      ready ??= readEpoch(on, namespace).then(
         (number) => {
           if (number === undefined) return
           epoch.learn(number)
@@ -240,9 +241,9 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
       )
       return ready
     },
-    async opened(facts) {
+    async opened(facts, on = db) {
       const { entity } = facts
-      const found = await readDurability(db, namespace, facts)
+      const found = await readDurability(on, namespace, facts)
       const known = durability.get(entity)
       // Another repository of the table may know it by more.
       if (known === found || known === 'ttl-only') return

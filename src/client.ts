@@ -2,6 +2,7 @@ import type { Kysely } from 'kysely'
 import type { EncryptionOptions } from './adapters/codec/encryption-options.js'
 import type { TelemetryOptions } from './adapters/otel/telemetry-options.js'
 import type { Durability } from './adapters/postgres/durability.js'
+import type { AnyDatabase } from './adapters/postgres/row-writer.js'
 import type { RedisClient } from './adapters/redis/connection.js'
 import { assemble, type Seams } from './assembly.js'
 import { type L1Options, type OptionGroups, resolveSettings, type TtlOptions } from './config.js'
@@ -19,9 +20,10 @@ import { type RelayOptions, resolveRelay } from './relay-options.js'
 import type { Repository } from './repository.js'
 import { type Session, SessionLog } from './session.js'
 import { type AuditOptions, type AuditReport, auditTables } from './table/audit.js'
-import { CachedTable } from './table/cached-table.js'
+
 import { checkCallOptions, checkWork } from './table/call-arguments.js'
 import { openOnce } from './table/open-once.js'
+import { type CachedTables, openTable } from './table/open-table.js'
 import { resolveTable } from './table/options.js'
 import { type RebuildOptions, type RebuildProgress, rebuildCopies } from './table/rebuild.js'
 import type { KeySpec, LookupColumn, LookupSpec, RowOf, TableName, VersionColumn } from './table/repository-types.js'
@@ -237,7 +239,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
   const secrets = secret === undefined ? [] : [secret].flat()
   const assembly = assemble({ db, redis, namespace, secrets, ...chosen }, seams)
   const { fencer, gate, pending, store } = assembly
-  const tables = new OpenTables<CachedTable>()
+  const tables: CachedTables = new OpenTables()
   const keys = new TableKeys()
   const watch = { ...assembly.table, tables }
   const { calls, clock, telemetry } = assembly.table
@@ -262,13 +264,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       assertOpen()
       const tableOptions = resolveTable(table, repositoryOptions, settings, replica)
       const unique = (tableOptions.unique ?? []).map((columns) => (typeof columns === 'string' ? [columns] : columns))
-      const open = async () => {
-        await assembly.ready()
-        const opened = await CachedTable.open(assembly.table, tableOptions, keys)
-        if (tableOptions.loadFrom === 'replica') assembly.table.replica?.start()
-        await assembly.opened(opened.facts)
-        return opened
-      }
+      const open = (on?: AnyDatabase) => openTable(assembly, tableOptions, keys, on)
       const { hardTimeoutMs } = tableOptions.read
       const opener = openOnce(open, assertOpen, (opening) => withinHardTimeout(clock, table, hardTimeoutMs, opening))
       tables.add({ name: table, ...opener })

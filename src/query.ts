@@ -11,14 +11,13 @@ import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from '
 import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
 import { withinHardTimeout } from './engine/deadline.js'
 import { keepLast } from './engine/keep-last.js'
-import type { OpenTables } from './engine/open-tables.js'
 import { type LoadedRows, QueryReader } from './engine/query-reader.js'
 import { withSignal } from './engine/with-signal.js'
 import { LoadCost } from './policy/load-cost.js'
 import { type Session, sessionLog } from './session.js'
-import type { CachedTable } from './table/cached-table.js'
 import { checkCallOptions } from './table/call-arguments.js'
 import { asksCache, checkConsistency } from './table/consistency.js'
+import type { CachedTables } from './table/open-table.js'
 import type { TableParts } from './table/parts.js'
 import { planQuery, type QueryPlan } from './table/query-plan.js'
 import type { Consistency } from './table/repository-types.js'
@@ -70,7 +69,7 @@ export type CachedQuery<DB, Params, Row> = (
 ) => Promise<readonly Simplify<Row>[]>
 
 export interface QueryParts extends TableParts {
-  readonly tables: OpenTables<CachedTable>
+  readonly tables: CachedTables
   /** See `Assembly`. */
   ready(): Promise<void>
 }

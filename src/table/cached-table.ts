@@ -33,12 +33,11 @@ import { RowOffers } from './row-offers.js'
 import { nearHits, RowTier } from './row-tier.js'
 import { SharedReads } from './shared-reads.js'
 import { lookupSource, planOf, rowSource, type SourceParts, type TablePlan, versionProbe } from './sources.js'
-import { TableKeys } from './table-keys.js'
 
 /** An altered table is looked at again, but a flood of foreign shapes must not become a flood of catalog queries. */
 const CATALOG_PAUSE_MS = 1_000
 
-/** One table as the cache knows it: its facts, its keys, its readers. Opened once, when a repository is first used. */
+/** One table as the cache knows it: its facts, its keys, its readers. See `openTable`. */
 export class CachedTable {
   readonly #parts: TableParts
   readonly #options: TableOptions
@@ -59,14 +58,7 @@ export class CachedTable {
   #writer: RowWriter
   #lookedAtMs: number
 
-  static async open(parts: TableParts, options: TableOptions, keys = new TableKeys()): Promise<CachedTable> {
-    const facts = await readTable(parts.db, options)
-    keys.claim(facts)
-    await parts.relations.find([facts])
-    return new CachedTable(parts, options, facts)
-  }
-
-  private constructor(parts: TableParts, options: TableOptions, facts: TableFacts) {
+  constructor(parts: TableParts, options: TableOptions, facts: TableFacts) {
     this.#parts = parts
     this.#options = options
     this.#plan = planOf(facts, { ...parts, ...options })

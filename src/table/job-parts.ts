@@ -2,9 +2,9 @@ import { ConfigError } from '../core/errors.js'
 import type { CacheKey } from '../core/key.js'
 import type { CacheStore, StoredBytes } from '../core/ports.js'
 import type { Fencer } from '../engine/fencer.js'
-import type { OpenTables } from '../engine/open-tables.js'
 import { askPatiently } from '../jobs/patience.js'
 import type { CachedTable } from './cached-table.js'
+import type { CachedTables } from './open-table.js'
 import type { TableParts } from './parts.js'
 
 /** What a job over stored copies needs of an instance. */
@@ -12,7 +12,7 @@ export interface JobParts extends TableParts {
   /** The store itself, without breaker and deadlines: what a job waits for must not look like an outage to readers. */
   readonly stored: CacheStore
   readonly fencer: Pick<Fencer, 'afterCommit'>
-  readonly tables: OpenTables<CachedTable>
+  readonly tables: CachedTables
   /** Drops what this process holds under these keys, and tells the others to. */
   readonly forget: (keys: readonly CacheKey[]) => void
   /** @throws ClosedError: the instance was closed, and the job is to end. */
@@ -24,7 +24,7 @@ const READ_TOGETHER = 64
 
 /** @throws ConfigError for a name without a repository, or when there is none at all; what keeps a table from being opened. */
 export async function chosenTables(
-  tables: OpenTables<CachedTable>,
+  tables: CachedTables,
   job: string,
   names: readonly string[] | undefined,
 ): Promise<CachedTable[]> {

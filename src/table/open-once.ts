@@ -1,3 +1,4 @@
+import type { AnyDatabase } from '../adapters/postgres/row-writer.js'
 import type { CachedTable } from './cached-table.js'
 
 /** The ways to one table that is opened when it is first asked for. */
@@ -14,21 +15,26 @@ export interface OpenedOnce {
   /**
    * The same within a transaction that began before `close()`, which waits for it. The transaction holds a connection, and opening takes another, of a
    * pool that may have no more: so what failed when the transaction began is not tried again, and what is being opened is waited for as by a read.
+   *
+   * @param tx the transaction, to be opened on: then it is tried again.
    */
-  tableInside(): Promise<CachedTable>
+  tableInside(tx?: AnyDatabase): Promise<CachedTable>
 }
 
-/** @param inTime bounds a reader's wait. */
+/**
+ * @param open reads the catalog, on the given transaction's connection if there is one.
+ * @param inTime bounds a reader's wait.
+ */
 export function openOnce(
-  open: () => Promise<CachedTable>,
+  open: (on?: AnyDatabase) => Promise<CachedTable>,
   assertOpen: () => void,
   inTime: (opening: Promise<CachedTable>) => Promise<CachedTable>,
 ): OpenedOnce {
   let opening: Promise<CachedTable> | undefined
   let opened: CachedTable | undefined
   let failure: { readonly error: unknown } | undefined
-  const tableUnderWay = async () => {
-    opening ??= open().catch((error) => {
+  const tableUnderWay = async (on?: AnyDatabase) => {
+    opening ??= open(on).catch((error) => {
       opening = undefined
       failure = { error }
       throw error
@@ -47,9 +53,9 @@ export function openOnce(
     },
     table,
     tableToRead: () => inTime(table()),
-    tableInside: async () => {
-      if (failure !== undefined && opening === undefined) throw failure.error
-      return opened ?? inTime(tableUnderWay())
+    tableInside: async (tx) => {
+      if (failure !== undefined && opening === undefined && tx === undefined) throw failure.error
+      return opened ?? inTime(tableUnderWay(tx))
     },
   }
 }

@@ -8,14 +8,13 @@ import type { Relation } from '../adapters/postgres/relation-graph.js'
 import { QueryUncacheableError } from '../core/errors.js'
 import type { CacheKey } from '../core/key.js'
 import type { TableDependency } from '../engine/marked-entries.js'
-import type { OpenTables } from '../engine/open-tables.js'
 import { TableMarks } from '../engine/table-marks.js'
-import type { CachedTable } from './cached-table.js'
+import type { CachedTables } from './open-table.js'
 
 export interface QueryPlanParts {
   readonly namespace: string
   readonly relations: RelationDirectory
-  readonly tables: OpenTables<CachedTable>
+  readonly tables: CachedTables
 }
 
 /** What one call's result depends on. */

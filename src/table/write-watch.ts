@@ -10,16 +10,16 @@ import { ConfigError } from '../core/errors.js'
 import type { CorralEvent, EmitEvent } from '../core/events.js'
 import type { CanonicalId } from '../core/ports.js'
 import { toVersion } from '../core/version.js'
-import type { OpenTables } from '../engine/open-tables.js'
 import { TableMarks } from '../engine/table-marks.js'
 import type { CachedTable } from './cached-table.js'
 import type { AlongWith, ChangeDetails } from './changes.js'
+import type { CachedTables } from './open-table.js'
 
 /** What it takes to know what statements of the application's own mean for the cache. */
 export interface WatchParts {
   readonly namespace: string
   readonly relations: RelationDirectory
-  readonly tables: OpenTables<CachedTable>
+  readonly tables: CachedTables
   readonly emit: EmitEvent
 }
 
@@ -136,7 +136,7 @@ export class TableWatch implements WriteWatch {
 }
 
 /** What a write has changed besides its own rows, where a repository may hold some of it: the statement tells none of those rows. */
-export function unseenAlong(tables: OpenTables<CachedTable>, { kind, entities }: AlongWith): UnseenWrite[] {
+export function unseenAlong(tables: CachedTables, { kind, entities }: AlongWith): UnseenWrite[] {
   const held = entities.filter((entity) => tables.of(entity).length > 0)
   return held.map((entity) => ({ statement: kind, entity }))
 }

@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
-import type { KyselyPlugin } from 'kysely'
+import { type KyselyPlugin, sql } from 'kysely'
+import pg from 'pg'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { isCorralError } from '../../src/core/errors.js'
 import { stampTable } from '../../src/migrations.js'
@@ -86,6 +87,29 @@ describe('writes of a repository', () => {
       const error = await late.catch((caught: unknown) => caught)
       expect(isCorralError(error, 'FILL_TIMEOUT')).toBe(true)
       expect((await corral.transaction(async () => 1)).value, 'the connection is free again').toBe(1)
+    })
+  })
+
+  describe('beside a table that cannot be opened yet', () => {
+    async function lockProducts() {
+      const client = new pg.Client({ connectionString: shop.databaseUrl })
+      await client.connect()
+      await client.query('begin; lock table products in access exclusive mode')
+      let ending: Promise<void> | undefined
+      const unlock = () => {
+        ending ??= client.end()
+        return ending
+      }
+      onTestFinished(unlock)
+      return unlock
+    }
+
+    it('do not wait for it longer than a read would, if they are about something else', async () => {
+      const unlock = await lockProducts()
+      const { corral } = shop.start({ load: { softTimeoutMs: 100, hardTimeoutMs: 300 } })
+      // Before the process is closed, which waits for its connections.
+      onTestFinished(unlock)
+      expect((await corral.transaction(async (tx) => (await sql`select 1`.execute(tx)).rows)).value).toHaveLength(1)
     })
   })
 

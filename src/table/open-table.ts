@@ -1,0 +1,39 @@
+import { readTable, type TableFacts } from '../adapters/postgres/catalog.js'
+import type { AnyDatabase } from '../adapters/postgres/row-writer.js'
+import type { OpenTables } from '../engine/open-tables.js'
+import { CachedTable } from './cached-table.js'
+import type { TableOptions, TableParts } from './parts.js'
+import type { TableKeys } from './table-keys.js'
+
+/** The tables of an instance that have a repository. */
+export type CachedTables = OpenTables<CachedTable, AnyDatabase>
+
+/** What an instance does before a table is opened and when it was. */
+interface Opening {
+  readonly table: TableParts
+  ready(on?: AnyDatabase): Promise<void>
+  opened(facts: TableFacts, on?: AnyDatabase): Promise<void>
+}
+
+/**
+ * Opens a repository's table, when it is first used.
+ *
+ * @param on the connection that is asked. Default: any.
+ * @throws ConfigError when the table is not as the options say, SourceError when the database does not answer.
+ */
+export async function openTable(
+  instance: Opening,
+  options: TableOptions,
+  keys: TableKeys,
+  on?: AnyDatabase,
+): Promise<CachedTable> {
+  const { table: parts } = instance
+  await instance.ready(on)
+  const facts = await readTable(on ?? parts.db, options)
+  keys.claim(facts)
+  await parts.relations.find([facts], on)
+  const table = new CachedTable(parts, options, facts)
+  if (options.loadFrom === 'replica') parts.replica?.start()
+  await instance.opened(facts, on)
+  return table
+}
