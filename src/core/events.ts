@@ -160,7 +160,7 @@ export type CorralEvent =
       readonly type: 'drift.found'
       readonly entity: string
       readonly key: CacheKey
-      readonly kind: 'behind' | 'ahead' | 'gone' | 'hidden' | 'astray' | 'differs'
+      readonly kind: 'behind' | 'ahead' | 'gone' | 'hidden' | 'differs'
       readonly place: 'redis' | 'copy' | 'memory'
       readonly ageMs: number | undefined
       readonly repair: 'none' | 'fenced' | 'pending'

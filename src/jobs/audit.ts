@@ -6,10 +6,9 @@ import { patiently } from './patience.js'
 
 /**
  * How a copy differs from its row. `behind`, `ahead`: by an older or a newer version; the latter after a database was restored. `gone`: there
- * is no such row. `hidden`: there is one, and the copy says there is none. `astray`: a lookup does not lead to the row that has the
- * value; harmless, because rows are checked for it. `differs`: no version tells it, the contents do.
+ * is no such row. `hidden`: there is one, and the copy says there is none. `differs`: no version tells it, the contents do.
  */
-export type DriftKind = 'behind' | 'ahead' | 'gone' | 'hidden' | 'astray' | 'differs'
+export type DriftKind = 'behind' | 'ahead' | 'gone' | 'hidden' | 'differs'
 
 /** `redis`: an entry, whatever store it is in. `copy`: a hot key's slot copy there. `memory`: this process' own. */
 export type CopyPlace = 'redis' | 'copy' | 'memory'
@@ -25,7 +24,8 @@ export interface FoundCopy {
 }
 
 export interface Difference {
-  readonly kind: DriftKind
+  /** `astray`: a lookup does not lead to the row that has the value. No drift, because what it leads to is checked for the value. */
+  readonly kind: DriftKind | 'astray'
   /** What the row's version is now; null: there is none, or it does not order the two. */
   readonly version: Version | null
   /** When the row was last written; undefined where no stamp says. */
@@ -60,6 +60,11 @@ export interface AuditFigures {
   readonly skipped: number
   /** Copies that differed at the first look only: a write was in flight. */
   readonly transient: number
+  /**
+   * Lookups that led, at both looks, to a row without the value. Every update of the value leaves one behind. Nobody is shown the wrong row: what a
+   * lookup leads to is checked for the value. `repair` drops them too.
+   */
+  readonly astray: number
   /** Copies that differed at both. */
   readonly drifted: number
   /** Those of them whose fences the cache has acknowledged. */
@@ -70,8 +75,8 @@ export interface AuditFigures {
 }
 
 export const NO_FIGURES: AuditFigures = {
-  ...{ compared: 0, unused: 0, skipped: 0, transient: 0, drifted: 0, repaired: 0 },
-  kinds: { behind: 0, ahead: 0, gone: 0, hidden: 0, astray: 0, differs: 0 },
+  ...{ compared: 0, unused: 0, skipped: 0, transient: 0, astray: 0, drifted: 0, repaired: 0 },
+  kinds: { behind: 0, ahead: 0, gone: 0, hidden: 0, differs: 0 },
   places: { redis: 0, copy: 0, memory: 0 },
   ages: { upTo10s: 0, upTo1min: 0, upTo5min: 0, upTo1h: 0, older: 0 },
 }
@@ -205,7 +210,7 @@ class Audit<Copy extends FoundCopy, Position> {
         const difference = differences[at]
         if (difference === undefined) continue
         const page = pages.get(copy) as OpenPage<Position>
-        page.figures = withDrift(page.figures, await this.#confirm(copy, difference))
+        page.figures = await this.#confirmed(page.figures, copy, difference)
         pages.delete(copy)
         page.waiting--
       }
@@ -217,15 +222,16 @@ class Audit<Copy extends FoundCopy, Position> {
     }
   }
 
-  async #confirm(copy: Copy, difference: Difference): Promise<Drift> {
+  async #confirmed(figures: AuditFigures, copy: Copy, difference: Difference): Promise<AuditFigures> {
     const { repair, clock, onDrift } = this.#job
+    const { kind, writtenAtMs = 0 } = difference
     const { entity, key, place, filledAtMs } = copy
-    const sinceMs = Math.max(filledAtMs, difference.writtenAtMs ?? 0)
-    const ageMs = Math.max(0, Math.round(clock.wallMs() - sinceMs))
+    const ageMs = Math.max(0, Math.round(clock.wallMs() - Math.max(filledAtMs, writtenAtMs)))
     const outcome = repair ? await repair(copy, difference) : 'none'
-    const drift = { entity, key, kind: difference.kind, place, ageMs, repair: outcome } as const
+    if (kind === 'astray') return { ...figures, astray: figures.astray + 1 }
+    const drift = { entity, key, kind, place, ageMs, repair: outcome } as const
     onDrift(drift)
-    return drift
+    return withDrift(figures, drift)
   }
 
   /** Tells of pages in their order, so that nothing before a position is still open. */

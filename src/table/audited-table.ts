@@ -9,7 +9,7 @@ import type { CacheKey, KeyParts } from '../core/key.js'
 import type { CanonicalId, LoadedRow, StoredBytes } from '../core/ports.js'
 import { compareVersions, toVersion, type Version } from '../core/version.js'
 import { SEEN_BYTES } from '../core/wire.js'
-import type { Difference, DriftKind, FoundCopy } from '../jobs/audit.js'
+import type { Difference, FoundCopy } from '../jobs/audit.js'
 import type { CachedTable } from './cached-table.js'
 
 /** A copy of a row, of its absence, or of the way to a row, wherever it lies. */
@@ -182,7 +182,7 @@ export class AuditedTable {
   }
 
   /** @param version of the row as it is now. */
-  #difference(kind: DriftKind, version: Version | undefined): Difference {
+  #difference(kind: Difference['kind'], version: Version | undefined): Difference {
     // Only Corral's own stamp is a time: microseconds since the Unix epoch.
     const isTime = version !== undefined && this.#table.facts.stamp === 'installed'
     const orders = kind === 'behind' || kind === 'hidden'

@@ -65,6 +65,7 @@ function reportText({
   transient,
   drifted,
   repaired,
+  astray,
   skipped,
   unused,
   kinds,
@@ -76,6 +77,7 @@ function reportText({
   const lines = [
     `${compared} copies compared: ${drifted} drifted, ${repaired} repaired; ${transient} were on their way`,
     ...(skipped + unused === 0 ? [] : [`${skipped} cannot be compared, ${unused} answer nobody`]),
+    ...(astray === 0 ? [] : [`${astray} lookups lead to rows without the value, as updates leave them; reads see that`]),
     ...(drifted === 0 ? [] : [`by kind: ${counts(kinds).join(', ')}`, `by age: ${counts({ ...ages }).join(', ')}`]),
   ]
   if (drifts.length === 0) return lines.join('\n')

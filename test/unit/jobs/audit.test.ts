@@ -76,6 +76,23 @@ describe('audit', () => {
     expect(drifts.map(({ key }) => key)).toEqual(['k1'])
   })
 
+  it('counts lookups that lead astray by themselves: they are no drift, nobody is told, and repair drops them', async () => {
+    const evicted: number[] = []
+    const { clock, running, drifts, settled } = open(3, {
+      compare: async (copies) => copies.map(({ id }) => (id < 3 ? { ...BEHIND, kind: 'astray' } : undefined)),
+      lookAgain: async (copies) => copies.filter(({ id }) => id === 1),
+      repair: async ({ id }) => {
+        evicted.push(id)
+        return 'fenced'
+      },
+    })
+    await clock.advance(1_100)
+    const none = { drifted: 0, repaired: 0, kinds: NO_FIGURES.kinds, places: NO_FIGURES.places, ages: NO_FIGURES.ages }
+    expect(await running).toMatchObject({ compared: 3, astray: 1, transient: 1, ...none })
+    expect({ drifts, evicted }).toEqual({ drifts: [], evicted: [1] })
+    expect(settled.at(-1)?.position).toBe(3)
+  })
+
   it('goes on comparing while copies wait for their second look, and tells no position past them', async () => {
     const { clock, running, settled, compared } = open(50, { differs: (id) => id === 15 })
     await clock.advance(600)
