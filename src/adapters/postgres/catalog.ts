@@ -1,5 +1,6 @@
 import { ConfigError } from '../../core/errors.js'
 import { type AnyDatabase, type Relation, type RelationColumn, readRelation } from './catalog-query.js'
+import { readInterval } from './interval-sample.js'
 import { KEY_TYPES, KeyColumn, type KeyType, keyTypeOf } from './key-column.js'
 import { readProperties, realColumn, realTable } from './real-names.js'
 import { STAMP_COLUMN, STAMP_TRIGGER } from './stamp-sql.js'
@@ -47,6 +48,8 @@ export interface TableFacts {
   readonly version: { readonly property: string; readonly column: string } | undefined
   /** How the version is kept. `missing` and `disabled` are seen only with `version: false`; otherwise they are errors. */
   readonly stamp: 'installed' | 'missing' | 'disabled' | 'own column'
+  /** What rows have for an interval, where a column is of that type, or a list of them. */
+  readonly interval?: unknown
 }
 
 /**
@@ -70,6 +73,7 @@ export async function readTable(db: AnyDatabase, request: TableRequest): Promise
     unique: Object.freeze(unique),
     queryBy: Object.freeze((request.queryBy ?? []).map((name) => inspection.valueColumn('queryBy', name))),
     ...inspection.version(request.version, key),
+    ...(relation.columns.some(({ base }) => INTERVAL_TYPES.has(base.builtin)) && { interval: await readInterval(db) }),
   })
 }
 
@@ -223,6 +227,7 @@ class Inspection {
 }
 
 const VERSION_TYPES = new Set(['int2', 'int4', 'int8'])
+const INTERVAL_TYPES = new Set(['interval', '_interval'])
 const TEXT_TYPES = new Set<KeyType['name']>(['text', 'varchar', 'char', 'enum'])
 const RELATION_KINDS: Record<string, string> = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }
 

@@ -8,11 +8,12 @@ import { type AnyDatabase, openKysely } from './connections.js'
 
 let db: AnyDatabase
 let camel: AnyDatabase
+let dbUrl: string
 
 beforeAll(async () => {
-  const url = await freshDatabase()
-  db = openKysely(url)
-  camel = openKysely(url, { plugins: [new CamelCasePlugin()] })
+  dbUrl = await freshDatabase()
+  db = openKysely(dbUrl)
+  camel = openKysely(dbUrl, { plugins: [new CamelCasePlugin()] })
 })
 
 beforeEach(() => run('drop schema if exists public, corral, sales cascade; create schema public'))
@@ -70,6 +71,20 @@ describe('what is read about a table', () => {
     ]) {
       expect(Object.isFrozen(part)).toBe(true)
     }
+  })
+
+  it('has an interval as rows have it, where a column is of that type', async () => {
+    await run(`create domain stay as interval; create table lessons (id int primary key, lasts interval(0));
+      create table rests (id int primary key, rest_times interval[]); create table rooms (id int primary key, stay stay); ${PRODUCTS}`)
+    for (const table of ['lessons', 'rests', 'rooms']) {
+      for (const from of [db, camel]) {
+        const { interval } = await readTable(from, { table, key: 'id', version: false })
+        expect(interval).toMatchObject({ days: 1, toPostgres: expect.any(Function) })
+      }
+    }
+    expect(await readTable(db, { table: 'products', key: 'id', version: false })).not.toHaveProperty('interval')
+    const asText = openKysely(dbUrl, { pool: { types: { getTypeParser: () => (value: string) => value } } })
+    expect(await readTable(asText, { table: 'lessons', key: 'id', version: false })).toHaveProperty('interval', '1 day')
   })
 
   it('goes through the names that plugins make', async () => {
