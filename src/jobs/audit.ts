@@ -58,6 +58,8 @@ export interface AuditFigures {
   readonly unused: number
   /** Entries that could not be compared: results of queries, tables without a repository here, ids too long for a key, other shapes without a stamp. */
   readonly skipped: number
+  /** Entries whose contents this process cannot read, though it should be able to: whether they differ nobody knows. Readers here take them for misses. */
+  readonly undecoded: number
   /** Copies that differed at the first look only: a write was in flight. */
   readonly transient: number
   /**
@@ -75,7 +77,7 @@ export interface AuditFigures {
 }
 
 export const NO_FIGURES: AuditFigures = {
-  ...{ compared: 0, unused: 0, skipped: 0, transient: 0, astray: 0, drifted: 0, repaired: 0 },
+  ...{ compared: 0, unused: 0, skipped: 0, undecoded: 0, transient: 0, astray: 0, drifted: 0, repaired: 0 },
   kinds: { behind: 0, ahead: 0, gone: 0, hidden: 0, differs: 0 },
   places: { redis: 0, copy: 0, memory: 0 },
   ages: { upTo10s: 0, upTo1min: 0, upTo5min: 0, upTo1h: 0, older: 0 },
@@ -86,6 +88,7 @@ export interface AuditPage<Copy extends FoundCopy, Position> {
   readonly copies: readonly Copy[]
   readonly unused: number
   readonly skipped: number
+  readonly undecoded: number
   /** What it counts for against the rate. */
   readonly cost: number
   readonly position: Position
@@ -178,9 +181,9 @@ class Audit<Copy extends FoundCopy, Position> {
 
   async #look(page: AuditPage<Copy, Position>): Promise<void> {
     const { compare, clock, signal, recheckMs } = this.#job
-    const { copies, unused, skipped, position } = page
+    const { copies, unused, skipped, undecoded, position } = page
     const differences = copies.length === 0 ? [] : await patiently({ clock, signal }, () => compare(copies))
-    const figures = { ...NO_FIGURES, compared: copies.length, unused, skipped }
+    const figures = { ...NO_FIGURES, compared: copies.length, unused, skipped, undecoded }
     const suspects = copies.filter((_, at) => differences[at] !== undefined)
     const open = { waiting: suspects.length, figures, position }
     this.#open.push(open)

@@ -16,7 +16,7 @@ import {
 import { readCursor, writeCursor } from '../jobs/job-cursor.js'
 import { inParts, sampleKeys, WALK_START, type WalkedPage, type WalkPosition, walkKeys } from '../jobs/key-walk.js'
 import { pageSize } from '../jobs/pace.js'
-import { AuditedTable, seenIn, type TableCopy } from './audited-table.js'
+import { AuditedTable, seenIn, type TableCopy, type Uncompared } from './audited-table.js'
 import { checkJobOptions, chosenTables, type JobParts, readStored } from './job-parts.js'
 
 export type { AuditFigures, Drift, DriftAges, DriftKind }
@@ -65,6 +65,7 @@ const OPTION_NAMES = [
 /** Keys in one page at most: one statement for each table among them. */
 const PAGE = 500
 const MAX_DRIFTS = 100
+const NOTHING_UNCOMPARED: Readonly<Record<Uncompared, number>> = { unused: 0, skipped: 0, undecoded: 0 }
 /** Looking at an entry that is not compared costs so much less than comparing one. */
 const LOOK_COST = 0.1
 
@@ -128,7 +129,7 @@ function* memoryPages(
   most = Number.POSITIVE_INFINITY,
 ): Generator<AuditPage<TableCopy, WalkPosition>> {
   const page = (copies: TableCopy[]) => ({
-    ...{ copies, unused: 0, skipped: 0, cost: copies.length, position: WALK_START },
+    ...{ copies, ...NOTHING_UNCOMPARED, cost: copies.length, position: WALK_START },
   })
   let copies: TableCopy[] = []
   let left = most
@@ -156,12 +157,10 @@ async function readPage(
   })
   const ours = places.filter(({ place }) => tables.has(place.prefix))
   const copies: TableCopy[] = []
-  let unused = 0
-  let skipped = places.length - ours.length
+  const uncompared = { ...NOTHING_UNCOMPARED, skipped: places.length - ours.length }
   const note = (key: CacheKey, place: KeyParts, bytes: StoredBytes) => {
     const found = (tables.get(place.prefix) as AuditedTable).read(key, place, bytes)
-    if (found === 'unused') unused++
-    else if (found === 'skipped') skipped++
+    if (typeof found === 'string') uncompared[found]++
     else copies.push(found)
   }
   const wanted = ours.map(({ key }) => key)
@@ -170,7 +169,7 @@ async function readPage(
     if (bytes !== null) note(wanted[at] as CacheKey, (ours[at] as (typeof ours)[0]).place, bytes)
   })
   const cost = copies.length + LOOK_COST * Math.max(keys.length, 1)
-  return { copies, unused, skipped, cost, position }
+  return { copies, ...uncompared, cost, position }
 }
 
 async function compareAll(copies: readonly TableCopy[]): Promise<(Difference | undefined)[]> {

@@ -29,7 +29,10 @@ export interface TableCopy extends FoundCopy {
 }
 
 /** What bytes under a key are to an audit: a copy, or no concern of its. */
-export type Found = TableCopy | 'unused' | 'skipped'
+export type Found = TableCopy | Uncompared
+
+/** As `AuditFigures` counts them. */
+export type Uncompared = 'unused' | 'skipped' | 'undecoded'
 
 /** One table as an audit sees it. */
 export class AuditedTable {
@@ -109,8 +112,9 @@ export class AuditedTable {
   #row(copy: Omit<TableCopy, 'id' | 'lookup' | 'value'>, parts: KeyParts, entry: Entry): Found {
     const { rows, changes } = this.#table.inside
     // By their rows, only entries of this shape can be compared; by their stamps, those of any.
-    const isReadable = entry.shape === rows.shape && !copy.isAbsence
-    const value = isReadable && (this.#comparesRows || parts.id === undefined) ? rows.decode(entry.payload) : undefined
+    const isDecoded = entry.shape === rows.shape && !copy.isAbsence && (this.#comparesRows || parts.id === undefined)
+    const value = isDecoded ? rows.decode(entry.payload) : undefined
+    if (isDecoded && value === undefined) return 'undecoded'
     if (!copy.isAbsence && value === undefined && (this.#comparesRows || entry.version === undefined)) return 'skipped'
     const id = parts.id ?? (value && idFromRow(this.#table.facts.key, value))
     if (id === undefined || changes.rowKey(id) !== copy.of) return 'skipped'
@@ -121,9 +125,10 @@ export class AuditedTable {
     const { changes } = this.#table.inside
     const lookup = this.#table.facts.unique.findIndex((_, at) => changes.lookupPrefix(at) === parts.prefix)
     if (parts.id === undefined || lookup < 0) return 'skipped'
-    const value = copy.isAbsence || entry.shape !== this.#ids.shape ? undefined : this.#ids.decode(entry.payload)
-    if (!copy.isAbsence && value === undefined) return 'skipped'
-    return { ...copy, id: parts.id, lookup, value }
+    if (copy.isAbsence) return { ...copy, id: parts.id, lookup, value: undefined }
+    if (entry.shape !== this.#ids.shape) return 'skipped'
+    const value = this.#ids.decode(entry.payload)
+    return value === undefined ? 'undecoded' : { ...copy, id: parts.id, lookup, value }
   }
 
   /** As entries of lookups hold them. */

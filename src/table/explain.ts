@@ -44,6 +44,7 @@ export interface ExplainedCopy {
 
 export type ExplainedEntry =
   | { readonly state: 'nothing' | 'unavailable' }
+  /** A reader takes it for a miss. `payload`: its contents cannot be decoded here. */
   | { readonly state: 'unreadable'; readonly reason: string }
   | {
       readonly state: 'held'
@@ -56,6 +57,7 @@ export type ExplainedEntry =
       readonly freshForMs: number
       /** Until the cache itself forgets it. */
       readonly storedForMs: number
+      /** It differs from the row in the database; of an entry of another shape, its version does. */
       readonly drift: boolean
     }
 
@@ -85,7 +87,8 @@ export async function explain(parts: ExplainParts, key: CacheKey, id: CanonicalI
   const { trusted, held, value, freshForMs } = parts.near()
   const inspect = (at: CacheKey) => parts.inspect(at).catch(() => undefined)
   const [stored, ...copies] = await Promise.all([key, ...parts.copies].map(inspect))
-  const { row, version } = await parts.load(id)
+  const loaded = await parts.load(id)
+  const { row, version } = loaded
   const floor = engine.floors.get(key)
   return {
     key,
@@ -97,7 +100,7 @@ export async function explain(parts: ExplainParts, key: CacheKey, id: CanonicalI
       freshForMs: freshForMs && Math.round(freshForMs),
       drift: held && !isDeepStrictEqual(value, row),
     },
-    l2: explainEntry(parts, key, stored, row, floor),
+    l2: explainEntry(parts, key, stored, loaded, floor),
     fence: stored?.fence ?? null,
     lease: stored?.lease ? { remainingMs: stored.lease.remainingMs } : null,
     failure: stored?.failure ?? null,
@@ -105,7 +108,7 @@ export async function explain(parts: ExplainParts, key: CacheKey, id: CanonicalI
     pending: engine.isPending(key),
     copies: parts.copies.map((copy, at) => ({
       key: copy,
-      entry: explainEntry(parts, copy, copies[at], row, floor),
+      entry: explainEntry(parts, copy, copies[at], loaded, floor),
       fence: copies[at]?.fence ?? null,
       pending: engine.isPending(copy),
     })),
@@ -116,7 +119,7 @@ function explainEntry(
   parts: ExplainParts,
   key: CacheKey,
   stored: StoredState | undefined,
-  row: object | undefined,
+  loaded: LoadedRow,
   floor: Parameters<typeof judge>[2],
 ): ExplainedEntry {
   if (stored === undefined) return { state: 'unavailable' }
@@ -124,7 +127,9 @@ function explainEntry(
   const entry = parts.engine.codec.open(stored.bytes, key)
   if ('unreadable' in entry) return { state: 'unreadable', reason: entry.unreadable }
   const nowMs = parts.engine.store.nowMs()
-  const held = entry.kind === 'absent' ? undefined : parts.decode(entry.payload)
+  const isDecoded = entry.kind !== 'absent' && entry.shape === parts.demands.shape
+  const held = isDecoded ? parts.decode(entry.payload) : undefined
+  if (isDecoded && held === undefined) return { state: 'unreadable', reason: 'payload' }
   return {
     state: 'held',
     kind: entry.kind,
@@ -133,6 +138,12 @@ function explainEntry(
     ageMs: Math.round(nowMs - entry.filledAtMs),
     freshForMs: Math.round(entry.filledAtMs + entry.freshMs - nowMs),
     storedForMs: stored.remainingMs ?? 0,
-    drift: !isDeepStrictEqual(held, row),
+    drift: isDecoded ? !isDeepStrictEqual(held, loaded.row) : differsUnread(entry, loaded),
   }
+}
+
+/** Of an absence, or an entry of another shape, whose contents do not count. */
+function differsUnread({ kind, version }: Entry, loaded: LoadedRow): boolean {
+  if (kind === 'absent' || loaded.row === undefined) return (kind === 'absent') !== (loaded.row === undefined)
+  return version !== undefined && loaded.version !== undefined && version !== loaded.version
 }

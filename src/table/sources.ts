@@ -53,6 +53,7 @@ const MAX_IDS = 1_000
 
 export function planOf(facts: TableFacts, options: Pick<SourceParts, 'intervals' | 'schemaVersion'>): TablePlan {
   const { intervals } = options
+  intervals.learn(facts.interval)
   // What the driver makes of these depends on the time zone of the process, so processes in different zones do not share entries.
   const isLocal = facts.columns.some(({ type }) => type === 'date' || type.startsWith('timestamp without'))
   const zone = isLocal ? Intl.DateTimeFormat().resolvedOptions().timeZone : ''

@@ -1,9 +1,11 @@
 import { Cluster, Redis } from 'ioredis'
+import type { Generated } from 'kysely'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { envelope, stamp } from '../../src/adapters/codec/envelope.js'
-import { createCorral } from '../../src/client.js'
+import { type Corral, createCorral } from '../../src/client.js'
 import type { Entry } from '../../src/core/entry.js'
 import { type CacheKey, cacheKey, copyKey, guardKey, keyPrefix } from '../../src/core/key.js'
+import { stampTable } from '../../src/migrations.js'
 import type { AuditProgress } from '../../src/table/audit.js'
 import { waitUntil } from '../support/servers/wait.js'
 import { redisClusterNodes, redisUrl } from '../support/services.js'
@@ -20,6 +22,10 @@ import {
 const ROWS = 4_000
 const lab = await ShopLab.open()
 await lab.run(`insert into products (slug, price) select 'p' || n, n from generate_series(1, ${ROWS}) n`)
+
+interface LessonsDatabase {
+  lessons: { id: number; lasts: object; breaks: object[]; corral_version: Generated<string> }
+}
 
 const FAST = { ratePerSecond: 200_000, recheckMs: 20 }
 
@@ -162,6 +168,48 @@ describe('audit', () => {
     const differing = events.of('compared').reduce((sum, each) => sum + each.differing, 0)
     expect(differing, 'and no metric counts it').toBe(0)
     expect(await products.findBy({ slug: 'p304' }), 'the row is checked for the value').toBeUndefined()
+  })
+
+  it('compares rows with intervals, also in a process that has met none', async () => {
+    const { db } = await start([])
+    await silently(`create table lessons (id int primary key, lasts interval, breaks interval[]);
+      insert into lessons select n, '1 day 2 hours', '{10 minutes,-00:00:05.5}' from generate_series(1, 3) n`)
+    await stampTable({ table: 'lessons', key: 'id' }).up(db)
+    const namespace = `${lab.namespace}-${++namespaces}`
+    const open = () => {
+      const process = lab.start({ namespace, cache: { deadlineMs: 2_000 } })
+      const lessons = (process.corral as unknown as Corral<LessonsDatabase>).repository('lessons', { key: 'id' })
+      return { ...process, lessons }
+    }
+    const first = open()
+    await first.lessons.findMany([1, 2, 3])
+    await untilFilled(first, 3)
+    await silently(`alter table lessons disable trigger user;
+      update lessons set lasts = '3 days' where id = 2;
+      alter table lessons enable always trigger zz_corral_rekey;
+      alter table lessons enable always trigger zz_corral_stamp;
+      alter table lessons enable always trigger zz_corral_tombstone`)
+    expect(await open().corral.audit({ ...FAST, compare: 'rows' })).toMatchObject({
+      ...{ compared: 3, skipped: 0, undecoded: 0, drifted: 1, kinds: { differs: 1 } },
+    })
+    const reader = open()
+    const { lasts } = (await reader.lessons.find(1)) ?? {}
+    expect(lasts).toMatchObject({ days: 1, hours: 2 })
+    const events = [reader.events.count('load'), reader.events.count('entry.unreadable')]
+    expect(events, 'the entry is one to this process, too').toEqual([0, 0])
+  })
+
+  it('says of what it cannot decode that it has not been compared', async () => {
+    const process = await start([411, 412])
+    const redis = openRedis()
+    const key = rowKey(process, 411)
+    const opened = envelope.open((await redis.getBuffer(key)) as Buffer, key) as Entry
+    const odd = envelope.seal({ ...opened, payload: Buffer.from('["i"]') }, key)
+    await redis.set(key, Buffer.from(stamp(odd, opened.filledAtMs)))
+    expect(await process.corral.audit({ ...FAST, compare: 'rows' })).toMatchObject({
+      ...{ compared: 1, undecoded: 1, skipped: 0, unused: 0, drifted: 0 },
+    })
+    expect(await process.corral.audit(FAST), 'by its stamp it can be').toMatchObject({ compared: 2, undecoded: 0 })
   })
 
   it('compares whole rows where there is no stamp, or where that is asked for', async () => {

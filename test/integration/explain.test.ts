@@ -1,8 +1,10 @@
 import { Redis } from 'ioredis'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { envelope, stamp } from '../../src/adapters/codec/envelope.js'
+import type { Entry } from '../../src/core/entry.js'
 import { waitUntil } from '../support/servers/wait.js'
 import { freshNamespace, redisUrl } from '../support/services.js'
-import { ShopLab, type ShopProcess } from '../support/shop-lab.js'
+import { productKey, ShopLab, type ShopProcess, untilFilled } from '../support/shop-lab.js'
 
 const NOTHING = { fence: null, lease: null, failure: null, floor: null, pending: false, copies: [] }
 
@@ -135,6 +137,30 @@ describe('explain', () => {
     expect(copies).toHaveLength(3)
     expect(new Set(copies.map(({ key }) => key)).size).toBe(3)
     for (const copy of copies) expect(copy).toMatchObject({ entry: { state: 'nothing' }, fence: null, pending: false })
+  })
+
+  it('does not call it drift that an entry cannot be decoded, and knows intervals that it has not met', async () => {
+    const { products, id, namespace } = await warmed()
+    const redis = new Redis(redisUrl())
+    onTestFinished(() => redis.disconnect())
+    const key = productKey(namespace, id)
+    const opened = envelope.open((await redis.getBuffer(key)) as Buffer, key) as Entry
+    const put = (entry: Entry) => redis.set(key, Buffer.from(stamp(envelope.seal(entry, key), entry.filledAtMs)))
+    await put({ ...opened, payload: Buffer.from('["i"]') })
+    expect((await products.explain(id)).l2).toEqual({ state: 'unreadable', reason: 'payload' })
+    await put({ ...opened, shape: '01234567' })
+    expect((await products.explain(id)).l2).toMatchObject({ state: 'held', verdict: 'other-shape', drift: false })
+
+    await shop.run(`create table lessons (id int primary key, lasts interval);
+      insert into lessons values (1, '1 day')`)
+    const open = (options: { namespace: string }) => {
+      const process = shop.start(options)
+      return { ...process, lessons: process.corral.repository('lessons' as 'products', { key: 'id', version: false }) }
+    }
+    const filler = open({ namespace })
+    await filler.lessons.find(1)
+    await untilFilled(filler)
+    expect((await open({ namespace }).lessons.explain(1)).l2).toMatchObject({ state: 'held', drift: false })
   })
 
   it('says what is no entry of ours, and when the cache does not say anything', async () => {

@@ -2,8 +2,8 @@ const FIELDS = new Set(['years', 'months', 'days', 'hours', 'minutes', 'seconds'
 
 /**
  * The class `pg` gives to values of type `interval` (package postgres-interval, which `pg` brings along and this
- * library therefore cannot import). Learned from the first interval met, or from a sample handed over at start:
- * `intervals.learn(pg.types.getTypeParser(1186)('1 day'))`.
+ * library therefore cannot import). Learned from a sample that the application's own driver has made, when a table with such a column is opened; else
+ * from the first interval met.
  *
  * Until it is known, payloads with an interval decode to undefined, which is a miss like any other.
  */

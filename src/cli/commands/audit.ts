@@ -10,7 +10,7 @@ import { wholeNumber } from '../whole-number.js'
 export function auditCommand(frame: CommandFrame): Command {
   return new Command('audit')
     .description(
-      'Compares cached copies with their rows, at a bounded rate, and looks again at those that differ, so that writes on their way do not count. Exits with 1 when drift is found that is not repaired.',
+      'Compares cached copies with their rows, at a bounded rate, and looks again at those that differ, so that writes on their way do not count. Exits with 1 when drift is found that is not repaired, or copies cannot be decoded.',
     )
     .argument('[repositories...]', "tables, as the application's repositories call them; default: all")
     .option('--sample <copies>', 'compare about so many, chosen by lot, instead of all', wholeNumber(1, 1_000_000_000))
@@ -57,7 +57,12 @@ async function audit(context: CommandContext, names: readonly string[], options:
       },
     }),
   )
-  return { json: report, text: reportText(report), exit: report.drifted > report.repaired ? 'found' : 'done' }
+  return { json: report, text: reportText(report), exit: isRight(report) ? 'done' : 'found' }
+}
+
+/** What nobody could compare is no proof of anything. */
+function isRight({ drifted, repaired, undecoded }: AuditReport): boolean {
+  return drifted <= repaired && undecoded === 0
 }
 
 function reportText({
@@ -67,6 +72,7 @@ function reportText({
   repaired,
   astray,
   skipped,
+  undecoded,
   unused,
   kinds,
   ages,
@@ -77,7 +83,12 @@ function reportText({
   const lines = [
     `${compared} copies compared: ${drifted} drifted, ${repaired} repaired; ${transient} were on their way`,
     ...(skipped + unused === 0 ? [] : [`${skipped} cannot be compared, ${unused} answer nobody`]),
-    ...(astray === 0 ? [] : [`${astray} lookups lead to rows without the value, as updates leave them; reads see that`]),
+    ...(undecoded === 0
+      ? []
+      : [`${undecoded} COULD NOT BE DECODED: whether they differ is not known; readers of this config load them anew`]),
+    ...(astray === 0
+      ? []
+      : [`${astray} lookups lead to rows without the value, as updates leave them; reads see that`]),
     ...(drifted === 0 ? [] : [`by kind: ${counts(kinds).join(', ')}`, `by age: ${counts({ ...ages }).join(', ')}`]),
   ]
   if (drifts.length === 0) return lines.join('\n')

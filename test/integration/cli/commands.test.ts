@@ -4,10 +4,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, describe, expect, it } from 'vitest'
+import { envelope, stamp } from '../../../src/adapters/codec/envelope.js'
+import type { Entry } from '../../../src/core/entry.js'
 import { runCli, startCli } from '../../support/cli-lab.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisUrl } from '../../support/services.js'
-import type { ShopProcess } from '../../support/shop-lab.js'
+import { productKey, type ShopProcess } from '../../support/shop-lab.js'
 import { openRelayedShop } from '../relay/relay-lab.js'
 
 const shop = await openRelayedShop()
@@ -173,6 +175,30 @@ describe('corral warm', () => {
 
 describe('corral audit and corral rebuild', () => {
   const ids = Array.from({ length: 20 }, (_, at) => 100 + at)
+
+  it('fail where copies cannot be compared, and not for lookups that updates have left behind', async () => {
+    const namespace = `${shop.namespace}-undecoded`
+    const reader = shop.start({ namespace })
+    await reader.products.findBy({ slug: 'p130' })
+    await reader.products.find(131)
+    await waitUntil('both are cached', 5_000, async () => reader.events.count('fill') >= 2)
+    await shop.run(`update products set slug = 'p130-renamed' where id = 130`)
+    const audit = (...args: string[]) =>
+      runCli(shop.start({ namespace }).corral, ['audit', 'products', '--recheck', '10', ...args])
+    const renamed = await audit()
+    expect(renamed).toMatchObject({ exitCode: 0, out: expect.stringContaining('\n1 lookups lead to rows without') })
+
+    const key = productKey(namespace, 131)
+    const redis = new Redis(redisUrl())
+    const opened = envelope.open((await redis.getBuffer(key)) as Buffer, key) as Entry
+    const odd = envelope.seal({ ...opened, payload: Buffer.from('["i"]') }, key)
+    await redis.set(key, Buffer.from(stamp(odd, opened.filledAtMs)))
+    redis.disconnect()
+    const undecoded = await audit('--compare', 'rows')
+    expect(undecoded).toMatchObject({ exitCode: 1, out: expect.stringContaining('\n1 COULD NOT BE DECODED') })
+    const explained = await runCli(shop.start({ namespace }).corral, ['explain', 'products', '131'])
+    expect(explained).toMatchObject({ exitCode: 0, out: expect.stringMatching(/^cache +unreadable: payload$/m) })
+  })
 
   it('find what differs, repair it, and then find nothing', async () => {
     const namespace = `${shop.namespace}-audit`

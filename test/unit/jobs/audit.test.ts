@@ -37,7 +37,7 @@ function open(
       const copies = ids.map(
         (id) => ({ id, key: `k${id}` as CacheKey, place: 'redis', entity: 't', filledAtMs: 0 }) as const,
       )
-      yield { copies, unused: 0, skipped: 0, cost: copies.length, position: from + copies.length - 1 }
+      yield { copies, unused: 0, skipped: 0, undecoded: 0, cost: copies.length, position: from + copies.length - 1 }
     }
   }
   const running = audit<Copy, number>({
