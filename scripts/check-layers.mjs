@@ -68,7 +68,7 @@ const LAYERS = {
     packages: ['kysely', 'pg', 'ioredis', '@opentelemetry/api'],
   },
   testing: {
-    layers: ['core', 'adapters/codec', 'adapters/postgres', 'session', 'testing'],
+    layers: ['core', 'config', 'adapters/codec', 'adapters/postgres', 'session', 'testing'],
     packages: ['node:async_hooks', 'kysely'],
   },
   'relay-process': { layers: ['core', 'config', 'relay-options', 'client'], packages: [] },

@@ -5,16 +5,20 @@ import type { KeyColumn } from '../adapters/postgres/key-column.js'
 import { canonicalId, IMPOSSIBLE } from '../adapters/postgres/key-column.js'
 import { PostgresRowSource } from '../adapters/postgres/row-source.js'
 import type { AnyDatabase } from '../adapters/postgres/row-writer.js'
+import { checkNamespace, refuseUnknown } from '../config.js'
+import { ConfigError } from '../core/errors.js'
 import type { CanonicalId } from '../core/ports.js'
 import type { RestRecord } from './records.js'
 import { findStoredCopies, type ScannableRedis, type StoredCopy } from './stored-copies.js'
+import { isColumns } from './watched-table.js'
 
 /** A table whose copies are compared, as its repository was declared. */
 export interface RestTable {
   readonly table: string
   readonly key: string | readonly string[]
   readonly unique?: readonly (string | readonly string[])[]
-  readonly version?: string
+  /** `false`: it has none, and its copies are skipped. */
+  readonly version?: string | false
   /** A repository of this process, whose memory is compared too, for these ids. */
   readonly memory?: { readonly repository: { peek(id: never): object | undefined }; readonly ids: readonly unknown[] }
 }
@@ -37,6 +41,9 @@ export interface AtRest {
   readonly skipped: number
 }
 
+const OPTION_NAMES = ['db', 'redis', 'namespace', 'encryption', 'tables', 'process']
+const TABLE_OPTION_NAMES = ['table', 'key', 'unique', 'version', 'memory']
+
 /**
  * Compares every copy with the row it is of: each key of the namespace in Redis, slot copies and remembered absences included, and what
  * this process holds in memory. Nothing may be written meanwhile, and what is under way should have had its time.
@@ -44,6 +51,7 @@ export interface AtRest {
  * @throws ConfigError or SourceError as repositories do, and whatever Redis throws.
  */
 export async function compareAtRest<DB>(options: AtRestOptions<DB>): Promise<AtRest> {
+  check(options)
   const db = options.db as AnyDatabase
   const tables = await Promise.all(
     options.tables.map(async (table) => ({ ...table, facts: await readTable(db, table) })),
@@ -71,6 +79,51 @@ export async function compareAtRest<DB>(options: AtRestOptions<DB>): Promise<AtR
   const place = `memory of ${options.process ?? 'this process'}`
   for (const table of tables) records.push(...(await compareMemory(db, table, place)))
   return { records, skipped }
+}
+
+/** What is misspelt would be compared with nothing, and nothing be found. */
+function check<DB>(options: AtRestOptions<DB>): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigError('compareAtRest', 'an object of options', options)
+  }
+  refuseUnknown('compareAtRest', options, OPTION_NAMES)
+  const { db, redis, namespace, tables, process } = options
+  if (typeof db?.selectFrom !== 'function') throw new ConfigError('compareAtRest.db', 'a Kysely over Postgres', db)
+  if (redis !== undefined && !isScannable(redis)) {
+    throw new ConfigError('compareAtRest.redis', 'a Redis or Cluster of ioredis', redis)
+  }
+  checkNamespace(namespace)
+  if (!Array.isArray(tables) || tables.length === 0) {
+    throw new ConfigError('compareAtRest.tables', 'a list of tables: `[{ table, key }]`', tables)
+  }
+  for (const table of tables) checkTable(table)
+  if (process !== undefined && typeof process !== 'string') {
+    throw new ConfigError('compareAtRest.process', 'a name', process)
+  }
+}
+
+function isScannable(redis: unknown): boolean {
+  const { scan, nodes } = Object(redis) as { scan?: unknown; nodes?: unknown }
+  return typeof scan === 'function' || typeof nodes === 'function'
+}
+
+function checkTable(given: RestTable): void {
+  const where = 'compareAtRest.tables'
+  if (typeof given !== 'object' || given === null) throw new ConfigError(where, '`{ table, key }` each', given)
+  refuseUnknown(where, given, TABLE_OPTION_NAMES)
+  const { table, key, unique = [], version, memory } = given
+  if (typeof table !== 'string' || table === '') throw new ConfigError(`${where}.table`, 'the name of a table', table)
+  if (!isColumns(key)) throw new ConfigError(`${where}.key`, 'a column or a list of columns', key)
+  if (!Array.isArray(unique) || !unique.every(isColumns)) {
+    throw new ConfigError(`${where}.unique`, 'a list of columns, or of lists of columns', unique)
+  }
+  if (version !== undefined && version !== false && typeof version !== 'string') {
+    throw new ConfigError(`${where}.version`, 'a column, or false', version)
+  }
+  if (memory === undefined) return
+  if (typeof memory?.repository?.peek !== 'function' || !Array.isArray(memory.ids)) {
+    throw new ConfigError(`${where}.memory`, '`{ repository, ids }`', memory)
+  }
 }
 
 async function compareGroup(

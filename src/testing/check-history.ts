@@ -1,5 +1,5 @@
 import { checkLoads, type LoadFigures } from './check-loads.js'
-import type { CheckOptions } from './check-options.js'
+import { type CheckOptions, checkRequest } from './check-options.js'
 import { KeyReads } from './key-reads.js'
 import { KeyWrites } from './key-writes.js'
 import type { HistoryRecords } from './records.js'
@@ -25,8 +25,11 @@ export interface HistoryReport {
  * Stamps put the states of each row in one order, so every check is a look into a sorted list: time grows with n log n, and
  * a million reads take seconds. Whatever the records leave open counts in favour of the cache: what was concurrent may have
  * come in either order, and a read that shows no row may have seen any absence there was.
+ *
+ * @throws ConfigError
  */
 export function checkHistory(history: HistoryRecords, options: CheckOptions = {}): HistoryReport {
+  checkRequest(history, options)
   const findings = new Findings(options.maxExamples ?? 100)
   const staleness = new Staleness()
   const writes = grouped(history.writes)

@@ -1,12 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { outcomeIsUnknown } from '../adapters/postgres/row-writer.js'
+import { refuseUnknown } from '../config.js'
 import { machineMs } from '../core/clock.js'
-import { isCorralError } from '../core/errors.js'
+import { ConfigError, isCorralError } from '../core/errors.js'
 import type { CorralEvent } from '../core/events.js'
-import { compareVersions, successor, type Version } from '../core/version.js'
+import { successor, type Version } from '../core/version.js'
 import type { Session } from '../session.js'
 import type { History } from './history.js'
-import { rowKeyOf, type WatchedTable } from './watched-table.js'
+import { checkKeyIn, checkWatched, rowKeyOf, stampOf, type WatchedTable } from './watched-table.js'
 
 /** What an observed method of a repository looks like from here. */
 type Method = (...values: unknown[]) => Promise<unknown>
@@ -17,6 +18,14 @@ interface Written {
   readonly fence: 'fenced' | 'pending'
 }
 
+interface ObserverOptions {
+  readonly process: string
+  readonly history: History
+  readonly nowMs?: () => number
+  readonly followsReads?: boolean
+}
+
+const OPTION_NAMES = ['process', 'history', 'nowMs', 'followsReads']
 const READS = ['find', 'findMany']
 const WRITES = ['insert', 'update', 'upsert', 'delete', 'mutate']
 
@@ -46,8 +55,10 @@ export class Observer {
   /**
    * @param options.followsReads false: reads are not followed through their promises, which slows every promise of the process down a
    * little. An answer from memory then counts for every read with options that is under way. Default: true.
+   * @throws ConfigError
    */
-  constructor(options: { process: string; history: History; nowMs?: () => number; followsReads?: boolean }) {
+  constructor(options: ObserverOptions) {
+    check(options)
     this.process = options.process
     this.#history = options.history
     this.#nowMs = options.nowMs ?? machineMs
@@ -71,8 +82,11 @@ export class Observer {
   /**
    * The repository, with its `find`, `findMany`, `insert`, `update`, `upsert`, `delete` and `mutate` observed. Other calls pass
    * through, `in(tx)` among them: what a transaction wrote is for the caller to note.
+   *
+   * @throws ConfigError; so do reads and writes of rows that lack the key or the stamp that the table was said to have.
    */
   watch<Repository extends object>(repository: Repository, table: WatchedTable): Repository {
+    checkWatched(table)
     return new Proxy(repository, {
       get: (target, name, receiver) => {
         const found = Reflect.get(target, name, receiver)
@@ -99,11 +113,13 @@ export class Observer {
       // it is asked later than this.
       const mayBeHeld = (at: number) => ids.length === 1 || options !== undefined || held[at] || rows[at] === undefined
       const rows = Array.isArray(asked) ? (found as unknown[]) : [found]
+      // Before any of them is noted: a row under another key or stamp than its own would be held against the cache.
+      const versions = rows.map((row) => (row === undefined ? null : labelOf(table, row as object)))
       const { session, consistency } = (options ?? {}) as { session?: Session; consistency?: unknown }
       for (const [at, id] of ids.entries()) {
         this.#history.read({
           ...{ process: this.process, key: rowKeyOf(table, id), startedMs, endedMs },
-          version: rows[at] === undefined ? null : versionIn(table, rows[at] as object),
+          version: versions[at] as string | null,
           from: read.fromMemory && mayBeHeld(at) ? 'memory' : undefined,
           session: session && this.#sessions.get(session),
           maxStaleMs: boundIn(consistency),
@@ -146,7 +162,7 @@ export class Observer {
       }
       if (written === undefined) return undefined
       const absent = name === 'delete'
-      const { version } = written
+      const version = stampOfWrite(table, written)
       this.#history.write({
         ...note,
         key: rowKeyOf(table, idFirst ? values[0] : written.row),
@@ -164,10 +180,34 @@ function mayHaveCommitted(error: unknown): boolean {
   return !isCorralError(error) && outcomeIsUnknown(error)
 }
 
-function versionIn({ version = 'corral_version' }: WatchedTable, row: object): string {
-  const text = String((row as Record<string, unknown>)[version])
-  // A row without a stamp cannot be ordered; as the oldest it breaks no promise that it does not make.
-  return /^\d+$/.test(text) && compareVersions(text, '0') >= 0 ? text : '0'
+/** @throws ConfigError where the row is not what the table was said to have. */
+function labelOf(table: WatchedTable, row: object): string {
+  checkKeyIn(table, row)
+  return stampOf(table, row)
+}
+
+/** @throws ConfigError where reads would be compared with it by something else than the stamp. */
+function stampOfWrite(table: WatchedTable, { row, version }: Written): string | undefined {
+  const label = labelOf(table, row)
+  if (table.version === false || version === undefined) return undefined
+  if (label === version) return version
+  throw new ConfigError(`watch ${table.name}.version`, `the column with the version of writes, ${version}`, label)
+}
+
+function check(options: ObserverOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigError('Observer', 'options: `{ process, history }`', options)
+  }
+  refuseUnknown('Observer', options, OPTION_NAMES)
+  const { process, history, nowMs, followsReads } = options
+  if (typeof process !== 'string' || process === '') throw new ConfigError('Observer.process', 'a name', process)
+  if (typeof history?.read !== 'function' || typeof history.write !== 'function') {
+    throw new ConfigError('Observer.history', 'a History', history)
+  }
+  if (nowMs !== undefined && typeof nowMs !== 'function') throw new ConfigError('Observer.nowMs', 'a function', nowMs)
+  if (followsReads !== undefined && typeof followsReads !== 'boolean') {
+    throw new ConfigError('Observer.followsReads', 'true or false', followsReads)
+  }
 }
 
 function boundIn(consistency: unknown): number | undefined {

@@ -105,6 +105,27 @@ describe('what is at rest', () => {
     expect(checkHistory(history, { allWritesAreRecorded: true, memoryLagMs: 0 }).violations).toEqual([])
   })
 
+  it.each([
+    [{ namespace: 'te st' }],
+    [{ namespace: undefined }],
+    [{ db: {} }],
+    [{ redis: 'redis://localhost' }],
+    [{ reids: {} }],
+    [{ tables: undefined }],
+    [{ tables: [] }],
+    [{ tables: ['products'] }],
+    [{ tables: [{ table: 'products' }] }],
+    [{ tables: [{ key: 'id' }] }],
+    [{ tables: [{ table: 'products', key: 'id', unique: 'slug' }] }],
+    [{ tables: [{ table: 'products', key: 'id', uniqe: ['slug'] }] }],
+    [{ tables: [{ table: 'products', key: 'id', memory: { repository: {}, ids: [] } }] }],
+    [{ process: 5 }],
+  ])('is not looked for with the options %o', async (options) => {
+    const { db } = shop.start()
+    const given = { db, namespace: 'any', tables: TABLES, ...options }
+    await expect(compareAtRest(given as never)).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+  })
+
   it('is found on every node of a cluster', async () => {
     const cluster = new Cluster(redisClusterNodes())
     const db = openShopDatabase(shop.databaseUrl, 2)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ConfigError } from '../../../src/core/errors.js'
 import { checkHistory } from '../../../src/testing/check-history.js'
 import type { CheckOptions } from '../../../src/testing/check-options.js'
 import { History } from '../../../src/testing/history.js'
@@ -312,6 +313,19 @@ describe('at rest', () => {
     rest('1', null)
     const { counts, compared } = checkHistory(history)
     expect({ found: counts['at-rest'], compared }).toEqual({ found: 4, compared: 6 })
+  })
+
+  it.each([
+    [undefined, {}],
+    [{ reads: [], writes: [], loads: [] }, {}],
+    [new History(), null],
+    [new History(), { allWritesRecorded: true }],
+    [new History(), { allWritesAreRecorded: 'yes' }],
+    [new History(), { memoryLagMs: -1 }],
+    [new History(), { freshMs: '5' }],
+    [new History(), { maxExamples: Number.NaN }],
+  ])('is refused for %o with the options %o', (history, options) => {
+    expect(() => checkHistory(history as never, options as never)).toThrow(ConfigError)
   })
 })
 

@@ -178,6 +178,85 @@ describe('Observer', () => {
     expect(history.reads).toMatchObject([{ key: 'products/3,a' }])
   })
 
+  it('takes the stamp by the name that it has under a plugin for names', async () => {
+    const camel = (version: string) => ({ userId: 1, corralVersion: version })
+    const { history, repository } = observed(
+      {
+        insert: async () => ({ row: camel('7'), version: '7', fence: 'fenced' }),
+        find: async () => camel('7'),
+      },
+      { key: 'userId' },
+    )
+    await repository.insert!({})
+    await repository.find!(1)
+    expect(history.reads).toMatchObject([{ key: 'products/1', version: '7' }])
+    expect(checkHistory(history, { allWritesAreRecorded: true }).violations).toEqual([])
+  })
+
+  it('holds nothing against rows that have no stamp', async () => {
+    const { history, repository } = observed(
+      {
+        update: async () => ({ row: { id: 1 }, version: undefined, fence: 'fenced' }),
+        find: async () => ({ id: 1 }),
+      },
+      { version: false },
+    )
+    await repository.find!(1)
+    await repository.update!(1, {})
+    await repository.find!(1)
+    expect(checkHistory(history, { allWritesAreRecorded: true }).violations).toEqual([])
+  })
+
+  it.each([
+    ['a key that rows do not have', { key: 'sku' }, 'watch products.key'],
+    ['a part of a key that ids do not have', { key: ['id', 'sku'] }, 'watch products.key'],
+    ['a stamp that rows do not have', { version: 'stamp' }, 'watch products.version'],
+    ['a stamp that is no stamp', { version: 'name' }, 'watch products.version'],
+  ])('is not content with %s', async (_, table, option) => {
+    const methods = { find: async () => ({ ...row(1, '7'), name: 'Tea' }) }
+    const { history, repository } = observed(methods, table)
+    const wrong = { code: 'CONFIG_INVALID', message: expect.stringContaining(`\`${option}\``) }
+    await expect(repository.find!(1)).rejects.toMatchObject(wrong)
+    expect(history.reads).toEqual([])
+  })
+
+  it('is not content with a number that is not the stamp the write was told of', async () => {
+    const update = async () => ({ row: { ...row(1, '7'), price: 3 }, version: '7', fence: 'fenced' })
+    const { repository } = observed({ update }, { version: 'price' })
+    await expect(repository.update!(1, {})).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+  })
+
+  it.each([
+    [undefined, TABLE],
+    [{ process: 'p1' }, TABLE],
+    [{ process: '', history: new History() }, TABLE],
+    [{ process: 'p1', history: new History(), follow: true }, TABLE],
+    [{ process: 'p1', history: new History(), nowMs: 5 }, TABLE],
+    [{ process: 'p1', history: new History(), followsReads: 'no' }, TABLE],
+    [{ process: 'p1', history: new History() }, undefined],
+    [{ process: 'p1', history: new History() }, { key: 'id' }],
+    [{ process: 'p1', history: new History() }, { name: 'products' }],
+    [
+      { process: 'p1', history: new History() },
+      { ...TABLE, key: [] },
+    ],
+    [
+      { process: 'p1', history: new History() },
+      { ...TABLE, version: 7 },
+    ],
+    [
+      { process: 'p1', history: new History() },
+      { ...TABLE, says: 'id' },
+    ],
+    [
+      { process: 'p1', history: new History() },
+      { ...TABLE, vesrion: 'stamp' },
+    ],
+  ])('refuses the options %o for a table %o', (options, table) => {
+    const open = () => new Observer(options as never).watch({ find: async () => undefined }, table as never)
+    expect(open).toThrow(ConfigError)
+  })
+
   it('keeps a clock that other processes of the machine share', async () => {
     const history = new History()
     const watched = new Observer({ process: 'web-1', history }).watch({ find: async () => undefined }, TABLE)
