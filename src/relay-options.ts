@@ -20,7 +20,7 @@ export interface SlotOptions {
   readonly name?: string
   /** Of a transaction that changes more rows, one event is made that raises the epoch. Default 5 000. */
   readonly maxRows?: number
-  /** Changes held in memory: those that wait for the cache, and those of the replay window. More that wait raise the epoch. Default 100 000. */
+  /** Changes held in memory: those that wait for the cache, and those of the replay window. More that wait raise the epoch. At least `maxRows`. Default 100 000. */
   readonly maxChanges?: number
 }
 
@@ -64,10 +64,11 @@ function resolveSlot(slot: SlotOptions | undefined): ResolvedSlot {
   if (name !== undefined && !(typeof name === 'string' && SLOT_NAME.test(name))) {
     throw new ConfigError('relay.slot.name', '1 to 63 of `a-z`, `0-9` and `_`', name)
   }
-  return {
-    connection,
-    ...(name === undefined ? {} : { name }),
-    maxRows: checkNumber('relay.slot.maxRows', maxRows),
-    maxChanges: checkNumber('relay.slot.maxChanges', maxChanges),
+  checkNumber('relay.slot.maxRows', maxRows)
+  checkNumber('relay.slot.maxChanges', maxChanges)
+  // A transaction is held whole.
+  if (maxChanges < maxRows) {
+    throw new ConfigError('relay.slot.maxChanges', `at least relay.slot.maxRows (${maxRows})`, maxChanges)
   }
+  return { connection, ...(name === undefined ? {} : { name }), maxRows, maxChanges }
 }

@@ -42,6 +42,10 @@ describe('createCorral', () => {
       { relay: { source: 'slot', slot: { connection: {}, name: 5 } } },
       'option `relay.slot.name`: expected 1 to 63 of `a-z`, `0-9` and `_`, found number 5',
     ],
+    [
+      { relay: { source: 'slot', slot: { connection: {}, maxChanges: 4_999 } } },
+      'option `relay.slot.maxChanges`: expected at least relay.slot.maxRows (5000), found number 4999',
+    ],
     [{ ttl: { freshMs: 0 } }, 'option `ttl.freshMs`: expected a number from 1 to 9999999999, found number 0'],
   ])('refuses %o', (options, message) => {
     expect(refusalOf(() => create(options))).toContain(message)

@@ -124,16 +124,13 @@ export class SlotSource implements ChangeSource {
 
   async read(): Promise<ChangePage> {
     this.#throwIfEnded()
-    if (this.#log.takeOverrun() || this.#isGap) {
-      this.#isGap = false
-      this.#kept = { lsn: this.#log.start, atMs: BEGINNING }
-      this.#settled = [this.#kept]
-      return { changes: [], hasMore: true, isGap: true, lagMs: 0 }
-    }
+    if (this.#log.takeOverrun() || this.#isGap) return this.#gap()
     this.#poll ??= await this.#end()
     const { upto, nowMs } = this.#poll
     const { pageRows } = this.#options
     await this.#until(() => this.#log.unread > 0 || this.#log.received >= upto)
+    // What has come since may have been too much to hold: what is left of it would pass for all there was.
+    if (this.#log.takeOverrun()) return this.#gap()
     const page = this.#log.next(pageRows)
     const hasMore = this.#log.unread > 0 || this.#log.received < upto
     const changes = await this.#told(page, this.#poll.nextXid)
@@ -216,6 +213,13 @@ export class SlotSource implements ChangeSource {
 
   close(): Promise<void> {
     return this.#stream.close()
+  }
+
+  #gap(): ChangePage {
+    this.#isGap = false
+    this.#kept = { lsn: this.#log.start, atMs: BEGINNING }
+    this.#settled = [this.#kept]
+    return { changes: [], hasMore: true, isGap: true, lagMs: 0 }
   }
 
   /** First written down, then confirmed: what the slot does not tell any more had been settled at a time that is known. */

@@ -308,6 +308,23 @@ describe('a gap', () => {
     })
   })
 
+  it('is more than memory holds also when that comes while a page is read', async () => {
+    const writer = await lab.session()
+    await leading(lab.feed({ maxChanges: 50 }), async (source) => {
+      await readAll(source)
+      await source.settle()
+      for (let round = 1; round <= 100; round++) {
+        await writer(`insert into products (id) select generate_series(${round * 100}, ${round * 100 + 79})`)
+        const pages = [await source.read()]
+        while (pages.at(-1)?.hasMore) pages.push(await source.read())
+        // A relay would leave its tick and settle now.
+        const isCarried = pages.some(({ isGap, changes }) => isGap || ids(changes).includes(String(round * 100)))
+        expect(isCarried, `round ${round}`).toBe(true)
+        await source.settle()
+      }
+    })
+  })
+
   it('is a window that nobody has any more, in what is carried again', async () => {
     await leading(lab.feed({ maxChanges: 20 }), async (source) => {
       await readAll(source)
