@@ -6,6 +6,7 @@ import { isFunctionOf } from './corral-schema.js'
 import type { KeyColumn } from './key-column.js'
 import { CORRAL_SCHEMA, OUTBOX_TRIGGER } from './outbox-sql.js'
 import { tellingOf } from './outbox-triggers-sql.js'
+import { readSlotDeclaration, tellsAs } from './slot-declaration.js'
 import { PUBLICATION } from './slot-sql.js'
 
 /**
@@ -18,14 +19,14 @@ export type Durability = 'outbox' | 'slot' | 'ttl-only'
  * Looks whether a relay is told of the table: its outbox triggers are there and always fire, or it is published to the slot. Where the
  * namespace's relay has said which of the two it reads, only that counts. Not told of are also an UNLOGGED table, which a crash of the server empties
  * without firing a trigger, one that was renamed, which is told of under the former name, and one whose migration knows its rows by another key, version
- * or lookups than the repository does. @throws SourceError
+ * or lookups than the repository does, or by a generated column that the slot is not told of. @throws SourceError
  */
 export async function readDurability(db: AnyDatabase, namespace: string, table: ToldTable): Promise<Durability> {
   const { entity, key, version, unique = [] } = table
   const namesOf = (columns: readonly KeyColumn[]) => columns.map(({ column }) => column)
   const known = key && { key: namesOf(key), version: version?.column, unique: unique.map(namesOf) }
   const [found = 'ttl-only'] = await readEach(db, namespace, [entity], { told: known ? tellingOf(known) : [] })
-  return found !== 'slot' || !known || (await isWrittenDownAs(db, entity, known)) ? found : 'ttl-only'
+  return found !== 'slot' || !known || (await isToldBySlot(db, entity, known)) ? found : 'ttl-only'
 }
 
 /** A table as a repository knows it. Without a key: whatever it is known by. */
@@ -73,32 +74,10 @@ async function readEach(
   })
 }
 
-/** Whether the migration for the slot knows rows as they are known here. Also true where this role may not look. @throws SourceError */
-async function isWrittenDownAs(
-  db: AnyDatabase,
-  entity: string,
-  { key, version, unique }: Parameters<typeof tellingOf>[0],
-): Promise<boolean> {
-  const [may] = await run<{ may: string }>(
-    db,
-    sql`select (has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'))::text as may
-      from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = ${CORRAL_SCHEMA} and c.relname = 'slot_tables'`,
-  )
-  if (may?.may !== 'true') return true
-  const tables = sql.raw(`${CORRAL_SCHEMA}.slot_tables`)
-  const [found] = await run<{ declared: string }>(
-    db,
-    sql`select json_build_object('key', key, 'version', version, 'uniques', uniques)::text as declared from ${tables} where entity = ${entity}`,
-  )
-  if (found === undefined) return false
-  const declared = JSON.parse(found.declared) as { key: string[]; version: string | null; uniques: string[][] }
-  const isSame = (one: readonly string[], other: readonly string[]) => one.join('\0') === other.join('\0')
-  const isOrderedAlike = version === undefined || declared.version === null || declared.version === version
-  return (
-    isSame(declared.key, key) &&
-    isOrderedAlike &&
-    unique.every((columns) => declared.uniques.some((each) => isSame(each, columns)))
-  )
+/** Whether the slot is told of rows as they are known here. Also true where this role may not look. @throws SourceError */
+async function isToldBySlot(db: AnyDatabase, entity: string, known: Parameters<typeof tellingOf>[0]): Promise<boolean> {
+  const declared = await readSlotDeclaration(db, entity)
+  return declared === 'hidden' || (declared !== 'none' && tellsAs(declared, known))
 }
 
 /** What the namespace's relay reads; null: none has ever been at work, or this role may not look, or there is neither outbox nor slot. */

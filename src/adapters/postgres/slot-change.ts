@@ -1,6 +1,6 @@
 import type { SourceChange } from '../../core/ports.js'
 import { successor, toVersion, type Version } from '../../core/version.js'
-import type { SlotChange, Tuple } from './slot-decoder.js'
+import type { SlotChange, SlotRelation, Tuple } from './slot-decoder.js'
 
 /** What the relay has to know of a table whose changes come through the slot. Names are the database's own. */
 export interface SlotTable {
@@ -19,7 +19,8 @@ export interface SlotTable {
  * One change of a row as the relay carries it; two where its key has changed.
  *
  * An update whose former row was not told has not changed the replica identity's columns. What was not told at all (a value that
- * lies apart from its row and has not changed, or columns outside the identity) counts as changed: that costs loads, and hides nothing.
+ * lies apart from its row and has not changed, or columns outside the identity) counts as changed: that costs loads, and hides nothing. Where that
+ * leaves open which row it is, or by what values it is looked up now, the change is one of the whole table.
  *
  * @param xid all 64 bits of it.
  */
@@ -35,6 +36,7 @@ export function changesOf(change: SlotChange, table: SlotTable, xid: string): So
     case 'bulk':
       return [{ kind: change.op, entity }]
     case 'insert':
+      if (!isTold(change.row, table.key) || hidesLookup(change, table, change.row)) return [{ kind: 'bulk', entity }]
       return [row({ absent: false, row: change.row }, lookupsOf(table, change.row), valuesOf(table, [change.row]))]
     case 'delete':
       return isTold(change.old, table.key) ? [gone(change.old)] : [{ kind: 'bulk', entity }]
@@ -43,7 +45,7 @@ export function changesOf(change: SlotChange, table: SlotTable, xid: string): So
   // Somebody has taken the key out of the replica identity: whether this row had another one before is not to be known.
   if (!covers(table.key) && !(change.old && isTold(change.old, table.key))) return [{ kind: 'bulk', entity }]
   const now = { ...(covers(table.key) ? change.old : undefined), ...told(change.row) }
-  if (!isTold(now, table.key)) return [{ kind: 'bulk', entity }]
+  if (!isTold(now, table.key) || hidesLookup(change, table, now)) return [{ kind: 'bulk', entity }]
   const { old } = change
   const lookups = table.unique.flatMap((columns) => {
     if (old === undefined && covers(columns)) return []
@@ -102,6 +104,23 @@ function valuesOf(table: SlotTable, rows: readonly Tuple[]): Value[] {
 
 function differ(table: SlotTable, columns: readonly string[], one: Tuple, other: Tuple): boolean {
   return columns.some((column) => spelled(table, column, one) !== spelled(table, column, other))
+}
+
+/**
+ * Whether the row can be looked up now by values that are not told, for which an absence may be remembered. A lookup of which every value lies
+ * apart and has not changed leads where it did. Former values need not be told: what leads to the row by them is found out.
+ */
+function hidesLookup({ relation }: SlotChange, { unique }: SlotTable, now: Tuple): boolean {
+  return unique.some((columns) => {
+    const untold = columns.filter((column) => now[column] === undefined)
+    const isUnchanged = untold.length === columns.length && untold.every((column) => publishes(relation, column))
+    return untold.length > 0 && !isUnchanged
+  })
+}
+
+/** False: it was renamed or is gone, it is generated and the server tells of no such columns, or somebody has left it out. */
+function publishes({ columns }: SlotRelation, column: string): boolean {
+  return columns.some(({ name }) => name === column)
 }
 
 function isTold(row: Tuple, columns: readonly string[]): boolean {

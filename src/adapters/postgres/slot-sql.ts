@@ -103,10 +103,17 @@ export function slotTableUp(table: PublishedTable): string[] {
     declare
       part regclass;
       identities json;
+      untold text;
       is_published boolean;
     begin
       if to_regclass(${literal(`${shared}.slot_tables`)}) is null then
         raise exception using message = 'corral: there is no publication', hint = 'Run the slotTables() migration first.';
+      end if;
+      select min(a.attname::text) into untold from pg_attribute a
+        where a.attrelid = ${literal(relation)}::regclass and a.attname = any(${array([...key, ...unique.flat()])}) and ${isUntold('a')};
+      if untold is not null then
+        raise exception using message = 'corral: the slot is not told of generated column ' || untold || ' of ' || ${literal(`${table.schema}.${table.table}`)},
+          hint = 'Postgres 18 and later tell of stored ones, after slotTables() was run there. Else have a trigger keep the value in a column that is not generated, or use the outbox.';
       end if;
       select json_object_agg(p.relation, p.identity) into identities from (
         select c.oid::regclass::text as relation, coalesce((select 'using index ' || quote_ident(i.relname) from pg_index x join pg_class i on i.oid = x.indexrelid
@@ -162,6 +169,17 @@ export function slotTableDown({ schema, table }: Pick<PublishedTable, 'schema' |
       delete from ${shared}.slot_tables where entity = ${entity};
     end`),
   ]
+}
+
+/**
+ * An SQL condition: no slot is told of this column.
+ *
+ * @param attribute a row of `pg_attribute`.
+ */
+export function isUntold(attribute: string): string {
+  // By way of JSON: before Postgres 18 there is no such column.
+  return `(${attribute}.attgenerated <> '' and not (${attribute}.attgenerated = 's' and exists (
+          select from pg_publication p where p.pubname = ${literal(PUBLICATION)} and to_jsonb(p) ->> 'pubgencols' = 's')))`
 }
 
 /** An SQL condition: the relation's updates and deletes do not tell these columns' former values. */

@@ -4,6 +4,7 @@ import { readDurability } from '../../../src/adapters/postgres/durability.js'
 import { SlotStream } from '../../../src/adapters/postgres/slot-stream.js'
 import { systemClock } from '../../../src/core/clock.js'
 import { isCorralError } from '../../../src/core/errors.js'
+import type { SourceChange } from '../../../src/core/ports.js'
 import { outboxTable, outboxTables, slotTable, slotTables, stampTable } from '../../../src/migrations.js'
 import { startPostgres } from '../../support/servers/postgres.js'
 import { waitUntil } from '../../support/servers/wait.js'
@@ -12,6 +13,18 @@ import { ids, leading, readAll, SlotLab, told } from './slot-lab.js'
 const lab = await SlotLab.open()
 
 const PRODUCTS = { table: 'products', key: 'id', unique: ['slug'], columns: ['shop'] } as const
+
+/** All values that rows can be looked up by now, or not any more. */
+function named(changes: readonly SourceChange[]): string[] {
+  return changes
+    .flatMap((change) => (change.kind === 'row' ? change.lookups.map(({ value }) => value.join('|')) : []))
+    .sort()
+}
+
+async function tellsGenerated(): Promise<boolean> {
+  const [server] = await lab.run(`select current_setting('server_version_num')::int >= 180000 as "isNew"`)
+  return server?.isNew === true
+}
 
 beforeEach(async () => {
   const db = await lab.begin()
@@ -134,6 +147,28 @@ describe('what the slot tells', () => {
       await lab.run('alter table goods rename to products')
       await lab.run('insert into products (id) values (2)')
       expect(told(await readAll(source))).toHaveLength(1)
+    })
+  })
+
+  it('where a lookup is not told of is one event: a column that was renamed, or that the slot has no word of', async () => {
+    const db = lab.connect()
+    const facts = await readTable(db, PRODUCTS)
+    await leading(lab.feed(), async (source) => {
+      await readAll(source)
+      await lab.run(`alter table products rename slug to handle; insert into products (id, handle) values (1, 'tea')`)
+      expect(told(await readAll(source))).toEqual(['bulk public.products'])
+      await lab.run('update products set price = 2')
+      expect(told(await readAll(source))).toEqual(['bulk public.products'])
+      await lab.run('delete from products')
+      expect(ids(await readAll(source)), 'a pointer to it is found out').toEqual(['1'])
+
+      // Of generated columns the slot tells from Postgres 18 on, if they are stored.
+      await lab.run(`alter table products add slug text generated always as (lower(handle)) stored unique`)
+      await lab.run(`insert into products (id, handle) values (2, 'Tea')`)
+      const changes = await readAll(source)
+      if (await tellsGenerated()) expect(named(changes)).toEqual(['tea'])
+      else expect(told(changes)).toEqual(['bulk public.products'])
+      expect(await readDurability(db, 'shop', facts)).toBe((await tellsGenerated()) ? 'slot' : 'ttl-only')
     })
   })
 
@@ -519,8 +554,23 @@ describe('up and down', () => {
     await lab.run(
       `insert into products (id, slug) values (1, 'A'); update products set price = 1; delete from products`,
     )
-    const [server] = await lab.run(`select current_setting('server_version_num')::int >= 180000 as "knowsVirtual"`)
-    if (!server?.knowsVirtual) return
+    const byGenerated = [
+      { ...PRODUCTS, unique: ['slug', 'low'] },
+      { ...PRODUCTS, key: ['id', 'low'] },
+    ]
+    if (!(await tellsGenerated())) {
+      for (const each of byGenerated) {
+        await expect(slotTable(each).up(db)).rejects.toThrow(
+          'the slot is not told of generated column low of public.products',
+        )
+      }
+      return
+    }
+    for (const each of byGenerated) await slotTable(each).up(db)
+    await lab.run('alter publication corral set (publish_generated_columns = none)')
+    await expect(slotTable({ ...PRODUCTS, unique: ['low'] }).up(db)).rejects.toThrow('generated column low')
+    await slotTables().up(db)
+    await slotTable({ ...PRODUCTS, unique: ['low'] }).up(db)
     await lab.run(
       'create table things (id int primary key, shop int, twice int generated always as (2 * shop) virtual)',
     )

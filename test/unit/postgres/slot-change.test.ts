@@ -17,9 +17,14 @@ const TABLE: SlotTable = {
 
 const ROW = { id: '1', slug: 'tea', shop: '5', price: '3', corral_version: '70' }
 
-/** @param identity columns whose former values are told. */
-function changes(change: object, identity: readonly string[] = Object.keys(ROW), table = TABLE) {
-  const relation = { keyColumns: identity } as unknown as SlotRelation
+/** @param identity columns whose former values are told, @param columns all that are told of. */
+function changes(
+  change: object,
+  identity: readonly string[] = Object.keys(ROW),
+  table = TABLE,
+  columns = Object.keys(ROW),
+) {
+  const relation = { keyColumns: identity, columns: columns.map((name) => ({ name })) } as unknown as SlotRelation
   return changesOf({ ...change, relation } as SlotChange, table, '900').map((each) =>
     each.kind === 'row'
       ? {
@@ -83,6 +88,34 @@ describe('a change that the slot tells', () => {
   it('takes a value that lies apart and is not told again from the former row', () => {
     const { slug: _, ...untold } = ROW
     expect(changes(update(untold, ROW))).toMatchObject([{ lookups: [], values: ['shop=5'] }])
+  })
+
+  it('is one of the whole table where nobody can say by what key or value the row is looked up now', () => {
+    const isSilentOf = (
+      column: keyof typeof ROW,
+      change: { op: string; row?: Tuple; old?: Tuple | undefined },
+      table = TABLE,
+    ) => {
+      const without = (row: Tuple | undefined) =>
+        row && Object.fromEntries(Object.entries(row).filter(([name]) => name !== column))
+      const columns = Object.keys(ROW).filter((name) => name !== column)
+      return changes({ ...change, row: without(change.row), old: without(change.old) }, columns, table, columns)
+    }
+    const both = { ...TABLE, unique: [['slug', 'shop']] }
+    for (const change of [{ op: 'insert', row: ROW }, update(ROW), update(ROW, ROW)]) {
+      expect(isSilentOf('slug', change)).toEqual(['bulk'])
+      expect(isSilentOf('slug', change, both)).toEqual(['bulk'])
+      expect(isSilentOf('id', change)).toEqual(['bulk'])
+    }
+    expect(isSilentOf('slug', { op: 'delete', old: ROW }), 'a pointer to it is found out').toMatchObject([
+      { id: '1', absent: true, lookups: [] },
+    ])
+  })
+
+  it('of a value that lies apart and the identity does not tell: unchanged by itself, unknown beside another', () => {
+    const { slug: _, ...untold } = ROW
+    expect(changes(update(untold), ['id'])).toMatchObject([{ lookups: [] }])
+    expect(changes(update(untold), ['id'], { ...TABLE, unique: [['slug', 'shop']] })).toEqual(['bulk'])
   })
 
   it('spells booleans and padded characters as keys do', () => {
