@@ -115,6 +115,8 @@ export function slotTableUp(table: PublishedTable): string[] {
         raise exception using message = 'corral: the slot is not told of generated column ' || untold || ' of ' || ${literal(`${table.schema}.${table.table}`)},
           hint = 'Postgres 18 and later tell of stored ones, after slotTables() was run there. Else have a trigger keep the value in a column that is not generated, or use the outbox.';
       end if;
+      -- Changing the publication twice at a time is an error.
+      lock table ${shared}.slot_tables in share row exclusive mode;
       select json_object_agg(p.relation, p.identity) into identities from (
         select c.oid::regclass::text as relation, coalesce((select 'using index ' || quote_ident(i.relname) from pg_index x join pg_class i on i.oid = x.indexrelid
             where x.indrelid = c.oid and x.indisreplident and c.relreplident = 'i'),
@@ -142,6 +144,8 @@ export function slotTableUp(table: PublishedTable): string[] {
       if not is_published then
         alter publication ${name(PUBLICATION)} add table ${relation};
       end if;
+      -- Changes nothing, but from the first commit after this one on each relation is told anew; that is when a relay looks up what is written here.
+      alter publication ${name(PUBLICATION)} set (publish = 'insert, update, delete, truncate');
     end`),
   ]
 }

@@ -5,7 +5,7 @@ import { SlotStream } from '../../../src/adapters/postgres/slot-stream.js'
 import { systemClock } from '../../../src/core/clock.js'
 import { isCorralError } from '../../../src/core/errors.js'
 import type { SourceChange } from '../../../src/core/ports.js'
-import { outboxTable, outboxTables, slotTable, slotTables, stampTable } from '../../../src/migrations.js'
+import { outboxTable, outboxTables, slotTable, slotTableSql, slotTables, stampTable } from '../../../src/migrations.js'
 import { startPostgres } from '../../support/servers/postgres.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { ids, leading, readAll, SlotLab, told } from './slot-lab.js'
@@ -147,6 +147,26 @@ describe('what the slot tells', () => {
       await lab.run('alter table goods rename to products')
       await lab.run('insert into products (id) values (2)')
       expect(told(await readAll(source))).toHaveLength(1)
+    })
+  })
+
+  it('is what up of slotTable says from the first commit after it on, also of a transaction that was open meanwhile', async () => {
+    const db = lab.connect()
+    const [inserts, open] = [await lab.session(), await lab.session()]
+    await lab.run(`create table parts (id int, shop int, slug text, primary key (id, shop)) partition by list (shop);
+      create table parts_1 partition of parts for values in (1)`)
+    const parts = { table: 'parts', key: ['id', 'shop'], version: false } as const
+    await slotTable({ ...PRODUCTS, unique: [] }).up(db)
+    await slotTable(parts).up(db)
+    await leading(lab.feed(), async (source) => {
+      await inserts(`insert into products (id, slug) values (1, 'a'); insert into parts values (1, 1, 'b')`)
+      expect(named(await readAll(source))).toEqual([])
+      await open(`begin; insert into products (id, slug) values (2, 'tea'); insert into parts values (2, 1, 'chai')`)
+      await slotTable(PRODUCTS).up(db)
+      await slotTable({ ...parts, unique: [['slug', 'shop']] }).up(db)
+      await inserts(`insert into products (id, slug) values (3, 'mate'); insert into parts values (3, 1, 'maca')`)
+      await open('commit')
+      expect(named(await readAll(source))).toEqual(['chai|1', 'maca|1', 'mate', 'tea'])
     })
   })
 
@@ -577,6 +597,21 @@ describe('up and down', () => {
     const things = { table: 'things', key: 'id', version: false, columns: ['shop'] } as const
     await expect(slotTable(things).up(db)).rejects.toThrow('table things has a virtual generated column')
     await lab.run('insert into things values (1, 1); update things set shop = 2; delete from things')
+  })
+
+  it('of two tables may run at the same time', async () => {
+    const [one, other] = [await lab.session(), await lab.session()]
+    await lab.run('create table things (id int primary key)')
+    const things = slotTableSql({ table: 'things', key: 'id', version: false })
+    for (const way of ['up', 'down'] as const) {
+      await one('begin')
+      for (const statement of slotTableSql(PRODUCTS)[way]) await one(statement)
+      const second = Promise.all(things[way].map(other))
+      const isHeldUp = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+      if (way === 'up') await waitUntil('the other waits', 5_000, async () => (await lab.run(isHeldUp)).length > 0)
+      await one('commit')
+      await second
+    }
   })
 
   it('leave a slot to nobody', async () => {
