@@ -118,17 +118,18 @@ export function slotTableUp(table: PublishedTable): string[] {
       -- Changing the publication twice at a time is an error.
       lock table ${shared}.slot_tables in share row exclusive mode;
       select json_object_agg(p.relation, p.identity) into identities from (
-        select c.oid::regclass::text as relation, coalesce((select 'using index ' || quote_ident(i.relname) from pg_index x join pg_class i on i.oid = x.indexrelid
+        select format('%I.%I', n.nspname, c.relname) as relation, coalesce((select 'using index ' || quote_ident(i.relname) from pg_index x join pg_class i on i.oid = x.indexrelid
             where x.indrelid = c.oid and x.indisreplident and c.relreplident = 'i'),
           case c.relreplident when 'f' then 'full' when 'n' then 'nothing' else 'default' end) as identity
-        from pg_class c where c.oid = ${literal(relation)}::regclass or c.oid in (select relid from pg_partition_tree(${literal(relation)}::regclass))) p;
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = ${literal(relation)}::regclass or c.oid in (select relid from pg_partition_tree(${literal(relation)}::regclass))) p;
       insert into ${shared}.slot_tables (entity, key, version, uniques, columns, identities)
         values (${literal(`${table.schema}.${table.table}`)}, ${array(key)}, ${version === undefined ? 'null' : literal(version)},
           ${literal(JSON.stringify(unique))}, ${array(columns)}, identities)
         on conflict (entity) do update set key = excluded.key, version = excluded.version, uniques = excluded.uniques, columns = excluded.columns,
           identities = (select json_object_agg(each.key, each.value) from (
-            select * from json_each(excluded.identities) e where not exists (select from json_each(slot_tables.identities) o where o.key = e.key)
-            union all select * from json_each(slot_tables.identities)) each);
+            select e.key, e.value from json_each_text(excluded.identities) e
+              where not exists (select from ${identitiesOf('slot_tables', table)} o where o.key = e.key)
+            union all select o.key, o.value from ${identitiesOf('slot_tables', table)} o) each);
       -- Before it is published: from then on an UPDATE of a table without an identity would be an error.
       for part in select ${literal(relation)}::regclass union select relid from pg_partition_tree(${literal(relation)}::regclass) loop
         if ${lacksIdentity('part', array([...key, ...columns]))} then
@@ -166,13 +167,19 @@ export function slotTableDown({ schema, table }: Pick<PublishedTable, 'schema' |
           where p.pubname = ${literal(PUBLICATION)} and r.prrelid = to_regclass(${literal(relation)})) then
         alter publication ${name(PUBLICATION)} drop table ${relation};
       end if;
-      for part in select e.key as relation, e.value as identity from ${shared}.slot_tables t, json_each_text(t.identities) e
+      for part in select e.key as relation, e.value as identity from ${shared}.slot_tables t cross join lateral ${identitiesOf('t', { schema })} e
           where t.entity = ${entity} and to_regclass(e.key) is not null loop
         execute format('alter table %s replica identity %s', part.relation, part.identity);
       end loop;
       delete from ${shared}.slot_tables where entity = ${entity};
     end`),
   ]
+}
+
+/** Those written down in this row, by names that say the schema; earlier versions left it out where the search path had it. */
+function identitiesOf(row: string, { schema }: Pick<PublishedTable, 'schema'>): string {
+  return `(select case cardinality(parse_ident(i.key)) when 1 then format('%I.%s', ${literal(schema)}::text, i.key) else i.key end as key, i.value
+              from json_each_text(${row}.identities) i)`
 }
 
 /**

@@ -614,6 +614,38 @@ describe('up and down', () => {
     }
   })
 
+  it('keep the replica identities of tables of one name apart, whatever the search path is', async () => {
+    const session = await lab.session()
+    await session(`create schema sales; create table sales.orders (id int primary key, shop int);
+      create table orders (id int primary key, shop int); alter table orders replica identity nothing`)
+    const identities = async () => {
+      const rows =
+        await session(`select relnamespace::regnamespace::text || ' ' || relreplident::text as each from pg_class
+        where relname = 'orders' order by 1`)
+      return rows.map(({ each }) => each)
+    }
+    const run = async (statements: readonly string[], path: string) => {
+      await session(`set search_path = ${path}`)
+      for (const statement of statements) await session(statement)
+    }
+    const options = { table: 'orders', key: 'id', version: false, columns: ['shop'] } as const
+    const [whole, sales] = [slotTableSql(options), slotTableSql({ ...options, schema: 'sales' })]
+    await run(whole.up, 'public')
+    await run(sales.up, 'sales, public')
+    await run(sales.up, 'public, sales')
+    expect(await identities()).toEqual(['public f', 'sales f'])
+    await run(sales.down, 'public')
+    expect(await identities()).toEqual(['public f', 'sales d'])
+    await run(whole.down, 'sales')
+    expect(await identities()).toEqual(['public n', 'sales d'])
+
+    // Earlier versions left the schema out where the search path had it.
+    await run(sales.up, 'public')
+    await run([`update corral.slot_tables set identities = '{"orders": "default"}'`], 'public')
+    for (const statements of [sales.up, sales.down]) await run(statements, 'public')
+    expect(await identities()).toEqual(['public n', 'sales d'])
+  })
+
   it('leave a slot to nobody', async () => {
     const db = lab.connect()
     await leading(lab.feed(), async (source) => {
