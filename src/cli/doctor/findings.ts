@@ -73,6 +73,10 @@ export const FINDINGS = {
     'warning',
     'Changes of this table that are not made through Corral reach the cache when the TTL ends, and not before.',
   ],
+  'slot.table-outdated': [
+    'warning',
+    'The slot is told of this table by another key, version, `unique` or `queryBy` columns than the repositories need. A repository that finds that out is as if there were no relay.',
+  ],
   'slot.lost': [
     'critical',
     'The server has let go of log that the slot needs, or is about to: the relay begins anew, and everything cached is a miss.',

@@ -49,7 +49,7 @@ const IDS: Readonly<Record<MigrationStep['kind'], Partial<Readonly<Record<Migrat
     outdated: 'outbox.triggers-outdated',
   },
   slot: { missing: 'slot.tables-missing' },
-  'slot-table': { missing: 'slot.table-missing' },
+  'slot-table': { missing: 'slot.table-missing', outdated: 'slot.table-outdated' },
   locks: {},
 }
 

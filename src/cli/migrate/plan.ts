@@ -6,6 +6,7 @@ import {
   OUTBOX_TRIGGERS,
   STAMP_TRIGGERS,
 } from '../../adapters/postgres/installed-parts.js'
+import { tellsAs } from '../../adapters/postgres/slot-declaration.js'
 import {
   fencedLocksSql,
   outboxTableSql,
@@ -58,20 +59,24 @@ function sourceSteps(
   return [slot, ...tables.map((table) => slotStep(table, shared))]
 }
 
-/** What is published is all there is to see: what it lacks, the relay refuses to work with and says so. */
-function slotStep(
-  { facts, versionColumn, unique, columns }: TableParts,
-  { published }: InstalledShared,
-): MigrationStep {
-  const { up } = slotTableSql({
-    ...named(facts),
-    key: facts.key.map(({ column }) => column),
-    version: versionColumn ?? false,
-    unique,
-    columns,
-  })
-  const state = published.includes(facts.entity) ? 'installed' : 'missing'
+/** What is published and written down is all there is to see: a replica identity that tells too little, the relay refuses and says so. */
+function slotStep(parts: TableParts, { published }: InstalledShared): MigrationStep {
+  const { facts, versionColumn, unique, columns } = parts
+  const key = facts.key.map(({ column }) => column)
+  const { up } = slotTableSql({ ...named(facts), key, version: versionColumn ?? false, unique, columns })
+  const isPublished = published.includes(facts.entity)
+  const state = !isPublished ? 'missing' : isDeclared(parts, key) ? 'installed' : 'outdated'
   return { kind: 'slot-table', entity: facts.entity, state, statements: up }
+}
+
+/** Another config may need more of the table than this one. A role that may not look knows of nothing that is wrong. */
+function isDeclared({ declared, versionColumn, unique, columns }: TableParts, key: readonly string[]): boolean {
+  if (declared === 'hidden' || declared === 'none') return declared === 'hidden'
+  return (
+    tellsAs(declared, { key, version: versionColumn, unique }) &&
+    (versionColumn === undefined || declared.version === versionColumn) &&
+    columns.every((column) => declared.columns.includes(column))
+  )
 }
 
 export function stampStep({ facts, versionColumn, installed }: TableParts): MigrationStep {

@@ -1,5 +1,6 @@
 import { readTable, type TableFacts } from '../../adapters/postgres/catalog.js'
 import { type InstalledRelation, readInstalledTriggers } from '../../adapters/postgres/installed-parts.js'
+import { readSlotDeclaration, type SlotDeclaration } from '../../adapters/postgres/slot-declaration.js'
 import { STAMP_COLUMN } from '../../adapters/postgres/stamp-sql.js'
 import type { Inside, RepositoryInside } from '../../inside.js'
 
@@ -14,6 +15,8 @@ export interface TableParts {
   readonly unique: readonly (readonly string[])[]
   readonly columns: readonly string[]
   readonly installed: readonly InstalledRelation[]
+  /** As the relay of a slot knows its rows. */
+  readonly declared: SlotDeclaration | 'none' | 'hidden'
 }
 
 /**
@@ -40,6 +43,7 @@ export async function readTableParts({ db, repositories }: Pick<Inside, 'db' | '
       unique: distinct(named.flatMap(({ unique }) => unique.map((columns) => columns.map(({ column }) => column)))),
       columns: [...new Set(named.flatMap(({ queryBy }) => queryBy.map(({ column }) => column)))],
       installed: await readInstalledTriggers(db, facts),
+      declared: await readSlotDeclaration(db, facts.entity),
     })),
   )
 }

@@ -386,6 +386,13 @@ describe('a server with a standby, and a slot', () => {
     },
     subject: 'public.parts',
   })
+  planted('slot.table-outdated', 'its migration knows nothing of a lookup', {
+    right: published,
+    wrong: () => bySlot({ tables: { products: { key: 'id', unique: ['slug'] } } }),
+    subject: 'public.products',
+    found: 'not as these repositories need it',
+    fix: 'npx corral migrate',
+  })
   planted('relay.absent', 'nobody reads the slot', {
     right: withStandby,
     wrong: published,

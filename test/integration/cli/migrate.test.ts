@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import { expect, it } from 'vitest'
 import { createCorral } from '../../../src/client.js'
-import { stampTable } from '../../../src/migrations.js'
+import { slotTable, slotTables, stampTable } from '../../../src/migrations.js'
 import { runCli } from '../../support/cli-lab.js'
+import { asOperator } from '../../support/operator.js'
 import { execute } from '../../support/servers/database.js'
 import { freshDatabase, freshNamespace } from '../../support/services.js'
 import { openShopDatabase } from '../../support/shop-lab.js'
@@ -115,6 +116,46 @@ it('prints what is missing, makes it, and sees what is no longer as it was', asy
     exitCode: 4,
     err: expect.stringContaining('version stamp of public.items: nothing of it was made'),
   })
+  await db.destroy()
+})
+
+it('asks of a slot that its migration knows the table as the repositories do', async () => {
+  const slotUrl = await freshDatabase()
+  const db = openShopDatabase(slotUrl, 1)
+  const items = (options: object) => {
+    const relay = { source: 'slot', slot: { connection: {} } } as const
+    const corral = asOperator(() =>
+      createCorral({ db: openShopDatabase(slotUrl, 4), namespace: freshNamespace(), relay }),
+    )
+    corral.repository('items' as never, { key: 'id', ...options } as never)
+    return corral
+  }
+  const stateFor = async (options: object) => {
+    const { json } = await runCli(items(options), ['migrate', '--check', '--json'])
+    return (json as { kind: string; state: string }[]).find(({ kind }) => kind === 'slot-table')?.state
+  }
+  await sql`create table items (id int primary key, slug text unique, code text unique, shop int not null)`.execute(db)
+  await stampTable({ table: 'items', key: 'id' }).up(db)
+  const wanted = { unique: ['slug'], queryBy: ['shop'] }
+  expect(await stateFor(wanted)).toBe('missing')
+  await slotTables().up(db)
+  const declare = (options: object) =>
+    slotTable({ table: 'items', key: 'id', unique: ['slug'], columns: ['shop'], ...options }).up(db)
+  for (const [declared, state] of [
+    [{}, 'installed'],
+    [{ unique: ['code', 'slug'], columns: ['shop', 'code'] }, 'installed'],
+    [{ unique: [] }, 'outdated'],
+    [{ columns: [] }, 'outdated'],
+    [{ key: ['id', 'shop'] }, 'outdated'],
+    [{ version: false }, 'outdated'],
+  ] as const) {
+    await declare(declared)
+    expect(await stateFor(wanted), JSON.stringify(declared)).toBe(state)
+  }
+  expect((await runCli(items(wanted), ['migrate', '--apply', '--json'])).exitCode).toBe(0)
+  expect(await stateFor(wanted)).toBe('installed')
+  await sql`delete from corral.slot_tables`.execute(db)
+  expect(await stateFor(wanted)).toBe('outdated')
   await db.destroy()
 })
 
