@@ -90,17 +90,16 @@ function catalogQuery(path: string) {
         from pg_attribute a
         left join pg_collation l on l.oid = a.attcollation
         cross join lateral (
-          with recursive below(type, modifier) as (
-            select a.atttypid, a.atttypmod
+          with recursive below(type) as (
+            select a.atttypid
             union all
-            select t.typbasetype, greatest(d.modifier, t.typtypmod)
+            select t.typbasetype
             from below d join pg_type t on t.oid = d.type where t.typtype = 'd'
           )
           select json_build_object(
             'builtin', case when t.typnamespace = 'pg_catalog'::regnamespace then t.typname else '' end,
             'sqlName', format('%I.%I', s.nspname, t.typname),
-            'isEnum', t.typtype = 'e',
-            'modifier', d.modifier
+            'isEnum', t.typtype = 'e'
           ) as base
           from below d join pg_type t on t.oid = d.type join pg_namespace s on s.oid = t.typnamespace
           where t.typtype <> 'd'

@@ -1,14 +1,16 @@
 import { KeyError } from '../../core/errors.js'
 import type { CanonicalId } from '../../core/ports.js'
 
-/** Answer of `canonical` for a well-formed id that no row of the table can have. The reader answers `undefined` without a query. */
+/**
+ * Answer of `canonical` for a well-formed id that no row of the table can have. The reader answers `undefined` without a query. Not for one that is only
+ * larger or longer than the column allows: it may have been altered since this process has looked.
+ */
 export const IMPOSSIBLE: unique symbol = Symbol('an id no row can have')
 export type Impossible = typeof IMPOSSIBLE
 
-/** The column types an id may have; a domain counts as the type it is over. Lengths are in characters. */
+/** The column types an id may have; a domain counts as the type it is over. */
 export type KeyType =
-  | { readonly name: 'smallint' | 'integer' | 'bigint' | 'uuid' | 'text' | 'boolean' }
-  | { readonly name: 'varchar' | 'char'; readonly length: number | undefined }
+  | { readonly name: 'smallint' | 'integer' | 'bigint' | 'uuid' | 'text' | 'varchar' | 'char' | 'boolean' }
   /** `sqlName`: quoted and schema-qualified. */
   | { readonly name: 'enum'; readonly sqlName: string }
 
@@ -23,14 +25,10 @@ export interface CatalogType {
   /** Quoted and schema-qualified. */
   readonly sqlName: string
   readonly isEnum: boolean
-  /** `atttypmod`: for character types the length + 4; -1 when there is none. */
-  readonly modifier: number
 }
 
 /** The key type a catalog type is; undefined for one whose values have several spellings, or an equality of their own. */
 export function keyTypeOf(base: CatalogType): KeyType | undefined {
-  // A character type's modifier counts its length and four bytes of header.
-  const length = base.modifier < 4 ? undefined : base.modifier - 4
   if (base.isEnum) return { name: 'enum', sqlName: base.sqlName }
   switch (base.builtin) {
     case 'int2':
@@ -46,9 +44,9 @@ export function keyTypeOf(base: CatalogType): KeyType | undefined {
     case 'bool':
       return { name: 'boolean' }
     case 'varchar':
-      return { name: 'varchar', length }
+      return { name: 'varchar' }
     case 'bpchar':
-      return { name: 'char', length }
+      return { name: 'char' }
     default:
       return undefined
   }
@@ -81,21 +79,28 @@ export class KeyColumn {
       case 'smallint':
       case 'integer':
       case 'bigint':
-        return this.#integer(value, RANGE[this.type.name])
+        return this.#integer(value)
       case 'uuid':
         return this.#uuid(value)
       case 'boolean':
         return this.#boolean(value)
       case 'text':
       case 'enum':
-        // Not checked against the labels: one may be added while we run. A text that is no label finds no row.
-        return this.#text(value, undefined)
+      // Not checked against the labels: one may be added while we run. A text that is no label finds no row.
       case 'varchar':
-        return this.#text(value, this.type.length)
+        return this.#text(value)
       case 'char':
         // Trailing blanks of a character(n) are padding: they count neither in comparisons nor in `::text`.
-        return this.#text(typeof value === 'string' ? value.replace(TRAILING_BLANKS, '') : value, this.type.length)
+        return this.#text(typeof value === 'string' ? value.replace(TRAILING_BLANKS, '') : value)
     }
+  }
+
+  /** Whether the column's type, as it was found, has this value. */
+  holds(canonical: string): boolean {
+    const { name } = this.type
+    if (name !== 'smallint' && name !== 'integer') return true
+    const [value, most] = [Number(canonical), name === 'smallint' ? 2 ** 15 : 2 ** 31]
+    return value >= -most && value < most
   }
 
   /**
@@ -110,18 +115,16 @@ export class KeyColumn {
     return canonical
   }
 
-  #integer(value: unknown, { least, most, from, to, plain }: IntegerRange): string | Impossible {
+  #integer(value: unknown): string | Impossible {
     // Nearly every caller has one of these two in hand; bigints would take far longer.
-    if (typeof value === 'number' && Number.isSafeInteger(value)) {
-      return value >= from && value <= to ? String(value) : IMPOSSIBLE
-    }
-    if (typeof value === 'string' && plain.test(value)) return value
+    if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value)
+    if (typeof value === 'string' && PLAIN.test(value)) return value
     const text = typeof value === 'string' ? value : typeof value === 'bigint' ? String(value) : ''
     const [, sign, digits] = INTEGER.exec(text) ?? []
     if (digits === undefined) throw this.#malformed('a safe integer, a bigint or a string of decimal digits', value)
     if (digits.length > LONGEST_BIGINT) return IMPOSSIBLE
     const integer = BigInt(sign === '-' ? `-${digits}` : digits)
-    return integer < least || integer > most ? IMPOSSIBLE : String(integer)
+    return BigInt.asIntN(64, integer) === integer ? String(integer) : IMPOSSIBLE
   }
 
   #uuid(value: unknown): string {
@@ -138,11 +141,10 @@ export class KeyColumn {
     throw this.#malformed('a boolean', value)
   }
 
-  #text(value: unknown, length: number | undefined): string | Impossible {
+  #text(value: unknown): string | Impossible {
     if (typeof value !== 'string') throw this.#malformed('a string', value)
     // Postgres stores neither; sent to it, a NUL fails the statement and half a surrogate pair becomes U+FFFD, another id.
-    if (value.includes('\0') || !value.isWellFormed()) return IMPOSSIBLE
-    return length !== undefined && isLongerThan(value, length) ? IMPOSSIBLE : value
+    return value.includes('\0') || !value.isWellFormed() ? IMPOSSIBLE : value
   }
 
   #malformed(expected: string, found: unknown): KeyError {
@@ -175,27 +177,8 @@ export function idFromRow(columns: readonly KeyColumn[], row: object): Canonical
   return parts.includes(undefined) ? undefined : (parts as string[])
 }
 
-interface IntegerRange {
-  readonly least: bigint
-  readonly most: bigint
-  /** The same for safe integers. */
-  readonly from: number
-  readonly to: number
-  /** Texts that are canonical and surely within the range. */
-  readonly plain: RegExp
-}
-
-const RANGE: Readonly<Record<'smallint' | 'integer' | 'bigint', IntegerRange>> = {
-  smallint: { ...signed(16), plain: /^[1-9]\d{0,3}$/ },
-  integer: { ...signed(32), plain: /^[1-9]\d{0,8}$/ },
-  bigint: { ...signed(64), plain: /^[1-9]\d{0,17}$/ },
-}
-
-function signed(bits: number): Omit<IntegerRange, 'plain'> {
-  const least = BigInt.asIntN(bits, 1n << BigInt(bits - 1))
-  return { least, most: -least - 1n, from: Number(least), to: -Number(least) - 1 }
-}
-
+/** Texts that are canonical and surely within 64 bits. */
+const PLAIN = /^[1-9]\d{0,17}$/
 const LONGEST_BIGINT = 19
 const INTEGER = /^([+-]?)0*(\d+)$/
 const TRAILING_BLANKS = / +$/
@@ -212,9 +195,4 @@ function partsOf(columns: readonly KeyColumn[], id: unknown): readonly unknown[]
     if (!properties.includes(name)) throw new KeyError(name, `only ${properties.join(', ')} in an id`, id)
   }
   return properties.map((property) => (id as Record<string, unknown>)[property])
-}
-
-/** Counts what Postgres counts, code points, but only where UTF-16 units leave a doubt. */
-function isLongerThan(text: string, length: number): boolean {
-  return text.length > length && [...text].length > length
 }

@@ -5,7 +5,7 @@ import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { identityOf, type KeyColumn } from './key-column.js'
-import { comparable } from './key-sql.js'
+import { castType, comparable } from './key-sql.js'
 
 /** Keys of a query's rows in one statement. */
 const PAGE = 1_000
@@ -104,13 +104,7 @@ function columnOf(column: KeyColumn): RawBuilder<unknown> {
 }
 
 function valuesOf(key: readonly KeyColumn[], id: CanonicalId): RawBuilder<unknown> {
-  return sql.join(key.map(({ type }, at) => sql`${id[at]}::text::${sql.raw(sqlNameOf(type))}`))
-}
-
-function sqlNameOf(type: KeyColumn['type']): string {
-  if (type.name === 'enum') return type.sqlName
-  // `character` alone would mean character(1).
-  return type.name === 'char' ? 'bpchar' : type.name
+  return sql.join(key.map((column, at) => sql`${id[at]}::text::${sql.raw(castType(column, [id[at] as string]))}`))
 }
 
 /** A query's rows may repeat a key. In the order of the key, repetitions follow one another. */

@@ -1,7 +1,31 @@
 import { type RawBuilder, sql } from 'kysely'
-import type { KeyColumn } from './key-column.js'
+import type { KeyColumn, KeyType } from './key-column.js'
 
 /** A key column as it can be compared: Postgres has no operators for a domain over an enum; of other domains it sees the type below by itself. */
 export function comparable({ type }: KeyColumn, column: RawBuilder<unknown>): RawBuilder<unknown> {
   return type.name === 'enum' ? sql`${column}::${sql.raw(type.sqlName)}` : column
+}
+
+/**
+ * The name of the type that ids of a column are cast to, without a domain: an id that a domain's check refuses is just not found. Where one of them is more
+ * than the type had room for when it was looked at, a wider one, which is compared with the column as well: it may have been altered since.
+ */
+export function castType(column: KeyColumn, ids: readonly string[]): string {
+  const { type } = column
+  if (!ids.every((id) => column.holds(id))) return 'bigint'
+  return typeName(type)
+}
+
+function typeName(type: KeyType): string {
+  switch (type.name) {
+    case 'char':
+      // `character` alone would mean character(1).
+      return 'bpchar'
+    case 'varchar':
+      return 'text'
+    case 'enum':
+      return type.sqlName
+    default:
+      return type.name
+  }
 }

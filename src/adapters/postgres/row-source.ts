@@ -5,7 +5,7 @@ import { compareVersions, toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { identityOf, type KeyColumn, type KeyType } from './key-column.js'
-import { comparable } from './key-sql.js'
+import { castType, comparable } from './key-sql.js'
 
 /** Ids in one statement; more travel as several. Larger arrays gain nothing and make one slow load of many. */
 const MOST_IDS = 1_000
@@ -127,11 +127,11 @@ export class PostgresRowSource implements RowSource {
   }
 
   #hasOneOf(ids: readonly CanonicalId[]): RawBuilder<boolean> {
-    const values = this.#by.map((_, at) => arrayText(ids.map((id) => id[at] as string)))
+    const values = this.#by.map((_, at) => ids.map((id) => id[at] as string))
     const [column, ...more] = this.#by as [KeyColumn, ...KeyColumn[]]
-    if (more.length === 0) return sql<boolean>`${keyIn(column)} = any(${castAll(column.type, values[0] as string)})`
+    if (more.length === 0) return sql<boolean>`${keyIn(column)} = any(${castAll(column, values[0] as string[])})`
 
-    const arrays = sql.join(this.#by.map(({ type }, at) => sql`${values[at]}::text::${sql.raw(arrayType(type))}`))
+    const arrays = sql.join(this.#by.map((each, at) => arrayOf(each, values[at] as string[])))
     const columns = sql.join(this.#by.map(({ type }, at) => castOne(type, sql.raw(`corralid.c${at}`))))
     const names = sql.raw(this.#by.map((_, at) => `c${at}`).join(', '))
     return sql<boolean>`(${sql.join(this.#by.map(keyIn))}) in (select ${columns} from unnest(${arrays}) as corralid(${names}))`
@@ -193,8 +193,9 @@ function arrayText(values: readonly string[]): string {
   return `{${values.map((value) => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }
 
-function castAll(type: KeyType, values: string): RawBuilder<unknown> {
-  const array = sql`${values}::text::${sql.raw(arrayType(type))}`
+function castAll(column: KeyColumn, ids: readonly string[]): RawBuilder<unknown> {
+  const { type } = column
+  const array = arrayOf(column, ids)
   if (type.name !== 'enum') return array
   // Cast one by one, a text that is no label would fail the whole batch.
   return sql`array(select label from unnest(enum_range(null::${sql.raw(type.sqlName)})) as label where label::text = any(${array}))`
@@ -205,16 +206,7 @@ function castOne(type: KeyType, value: RawBuilder<unknown>): RawBuilder<unknown>
   return sql`(select label from unnest(enum_range(null::${sql.raw(type.sqlName)})) as label where label::text = ${value})`
 }
 
-/** The base type's, not a domain's: an id that a domain's check refuses is just not found. */
-function arrayType({ name }: KeyType): string {
-  switch (name) {
-    case 'char':
-      // `character` alone would mean character(1).
-      return 'bpchar[]'
-    case 'varchar':
-    case 'enum':
-      return 'text[]'
-    default:
-      return `${name}[]`
-  }
+function arrayOf(column: KeyColumn, ids: readonly string[]): RawBuilder<unknown> {
+  const type = column.type.name === 'enum' ? 'text' : castType(column, ids)
+  return sql`${arrayText(ids)}::text::${sql.raw(type)}[]`
 }

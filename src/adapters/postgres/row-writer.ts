@@ -2,7 +2,7 @@ import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { CanonicalId } from '../../core/ports.js'
 import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
-import { comparable } from './key-sql.js'
+import { castType, comparable } from './key-sql.js'
 import { without } from './without.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository; here tables are values
@@ -100,14 +100,16 @@ export class RowWriter {
     return (this.#facts.version as { property: string }).property
   }
 
-  #byKey<Query extends { where(column: RawBuilder<unknown>, operator: '=', value: string): Query }>(
+  #byKey<Query extends { where(column: RawBuilder<unknown>, operator: '=', value: unknown): Query }>(
     query: Query,
     id: CanonicalId,
   ) {
-    return this.#facts.key.reduce(
-      (narrowed, column, at) => narrowed.where(comparable(column, sql.ref(column.property)), '=', id[at] as string),
-      query,
-    )
+    return this.#facts.key.reduce((narrowed, column, at) => {
+      const value = id[at] as string
+      // A bare parameter gets the column's own type.
+      const asked = column.holds(value) ? value : sql`${value}::text::${sql.raw(castType(column, [value]))}`
+      return narrowed.where(comparable(column, sql.ref(column.property)), '=', asked)
+    }, query)
   }
 
   #returning<Query extends { returningAll(): { returning(extra: unknown): unknown } }>(query: Query, inserts = false) {

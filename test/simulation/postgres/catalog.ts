@@ -85,6 +85,6 @@ export function catalogAnswer(sql: string, isAltered: boolean): Record<string, u
 }
 
 function column(name: string, type: string, builtin: string, notNull: boolean) {
-  const base = { builtin, sqlName: `pg_catalog.${builtin}`, isEnum: false, modifier: -1 }
+  const base = { builtin, sqlName: `pg_catalog.${builtin}`, isEnum: false }
   return { column: name, type, notNull, generated: false, deterministic: true, base }
 }
