@@ -65,9 +65,8 @@ export class TableWatch implements WriteWatch {
         write.rows ? write.rows.flatMap((row) => changesOf(table, write, row)) : changesWithin(table, write),
       )
       this.#log.add([...changes, ...this.#marksOf(relation, write, tables)], write.xid)
-      if (tables.some((table) => !tellsRows(table, write))) {
-        this.#log.addUnseen({ statement: write.kind, entity: relation?.entity })
-      }
+      const untold = tables.filter((table) => !tellsRows(table, write)).map(({ facts }) => facts.entity)
+      for (const entity of new Set(untold)) this.#log.addUnseen({ statement: write.kind, entity })
       const others = [...(relation?.bases ?? []), ...this.#reachedBy(relation, write)]
       for (const unseen of unseenAlong(this.#parts.tables, { kind: write.kind, entities: others })) {
         this.#log.addUnseen(unseen)
@@ -114,8 +113,10 @@ export class TableWatch implements WriteWatch {
     return found
   }
 
+  /** The rows of a partition are those of its table, which has all its columns by the same names. */
   #tablesOf(relation: Relation | undefined): readonly CachedTable[] {
-    return relation === undefined ? [] : this.#parts.tables.of(relation.entity)
+    const entities = relation === undefined ? [] : [...new Set([relation.entity, ...relation.roots])]
+    return entities.flatMap((entity) => this.#parts.tables.of(entity))
   }
 
   /** The marks of a table without a repository, or of one whose rows are not known. */

@@ -1,5 +1,6 @@
 import { CamelCasePlugin, type Kysely, type KyselyPlugin, sql } from 'kysely'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Corral } from '../../src/client.js'
 import type { CorralTransaction } from '../../src/transaction.js'
 import { type QueryDatabase, QueryLab, type QueryProcess } from '../support/query-lab.js'
 
@@ -102,6 +103,90 @@ describe('statements of the application in corral.transaction', () => {
       // What goes along with the rows of a deleted product is another matter.
       const unseen = writer.events.of('write.unseen').filter(({ entity }) => entity !== 'public.reviews')
       expect(unseen).toEqual([])
+    })
+
+    describe('of a table whose partition is written by its own name', () => {
+      interface Partitioned {
+        stays: { id: number; note: string; code: string | null }
+        stays_early: Partitioned['stays']
+      }
+      beforeAll(async () => {
+        await lab.run(`
+          create table stays (id int primary key, note text, code text) partition by range (id);
+          create table stays_early (code text, note text, dropped int, id int not null);
+          alter table stays_early drop column dropped;
+          alter table stays attach partition stays_early for values from (0) to (100);
+          insert into stays values (1, 'old', 'a'), (2, 'old', 'b'), (3, 'old', 'c')`)
+        await lab.stamp('stays')
+      })
+
+      function open() {
+        const process = lab.start()
+        const corral = process.corral as unknown as Corral<Partitioned>
+        return { ...process, corral, stays: corral.repository('stays', { key: 'id', queryBy: ['code'] }) }
+      }
+
+      it.each<[string, (tx: CorralTransaction<Partitioned>) => Promise<unknown>, readonly unknown[]]>([
+        [
+          'update',
+          (tx) =>
+            tx.updateTable('stays_early').set({ note: 'new' }).where('note', '=', 'old').where('id', '=', 1).execute(),
+          ['new', 'old'],
+        ],
+        [
+          'update inside WITH, held to an id',
+          (tx) =>
+            tx
+              .with('changed', (q) =>
+                q.updateTable('stays_early').set({ note: 'newer' }).where('id', '=', 1).returning('id'),
+              )
+              .selectFrom('changed')
+              .selectAll()
+              .execute(),
+          ['newer', 'old'],
+        ],
+        ['delete', (tx) => tx.deleteFrom('stays_early').where('id', '=', 1).execute(), [undefined, 'old']],
+        [
+          'insert',
+          (tx) => tx.insertInto('stays_early').values({ id: 1, note: 'again', code: 'a' }).execute(),
+          ['again', 'old'],
+        ],
+        [
+          'rows the application names',
+          async (tx) => {
+            await sql`update stays_early set note = 'told' where id = 1`.execute(tx)
+            await tx.touched('stays_early', [1])
+          },
+          ['told', 'old'],
+        ],
+      ])('%s', async (_, write, expected) => {
+        const [writer, reader] = [open(), open()]
+        await writer.stays.find(1)
+        await Promise.all([1, 2].map((id) => reader.stays.find(id)))
+        await expect.poll(() => reader.events.count('fill') + writer.events.count('fill')).toBeGreaterThanOrEqual(2)
+        const { fence } = await writer.corral.transaction(write)
+        expect(fence).toBe('fenced')
+        for (const { stays } of [writer, reader]) {
+          const rows = await Promise.all([1, 2].map((id) => stays.find(id)))
+          expect(rows.map((row) => row?.note)).toEqual(expected)
+        }
+        expect(writer.events.of('write.unseen')).toEqual([])
+      })
+
+      it('and says so where the rows are not known', async () => {
+        const { corral, stays, events } = open()
+        await stays.find(2)
+        await corral.transaction((tx) =>
+          tx
+            .with('changed', (q) =>
+              q.updateTable('stays_early').set({ note: 'x' }).where('code', '=', 'b').returning('id'),
+            )
+            .selectFrom('changed')
+            .selectAll()
+            .execute(),
+        )
+        expect(events.of('write.unseen')).toMatchObject([{ statement: 'update', entity: 'public.stays' }])
+      })
     })
 
     it('a remembered absence of a unique value', async () => {

@@ -111,6 +111,13 @@ export class QueryLab {
     await execute(this.databaseUrl, statement)
   }
 
+  /** Gives a table of the test's own its stamps. */
+  async stamp(table: string): Promise<void> {
+    const db = openDatabase(this.databaseUrl, 1, [])
+    await stampTable({ table, key: 'id' }).up(db)
+    await db.destroy()
+  }
+
   /** Deletes what Redis holds under keys with this in them. */
   async forget(part: string): Promise<void> {
     await this.#atKeys(part, async (redis, key) => void (await redis.del(key)))
