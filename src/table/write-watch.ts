@@ -50,7 +50,9 @@ export class TableWatch implements WriteWatch {
   }
 
   async expect(writes: readonly Write[]): Promise<readonly (readonly string[] | undefined)[]> {
-    const found = await this.#find(writes.map(({ table }) => table))
+    const found = await this.#find(writes.map(({ table }) => table)).catch(noneIfAborted)
+    // The database refuses the statement for the same reason, and its word on that is the one to be heard.
+    if (found === undefined) return writes.map(() => undefined)
     return writes.map(({ isOuter }, at) => {
       const tables = isOuter ? this.#tablesOf(found[at]) : []
       return tables.length === 0 ? undefined : [...new Set(tables.flatMap(columnsOf))]
@@ -134,6 +136,13 @@ export class TableWatch implements WriteWatch {
   #marks(relation: Relation): TableMarks {
     return new TableMarks({ namespace: this.#parts.namespace, marked: relation, columns: [] })
   }
+}
+
+/** SQLSTATE of every statement that follows the one which aborted its transaction. */
+const IN_FAILED_TRANSACTION = '25P02'
+
+function noneIfAborted(error: { readonly cause?: { readonly code?: unknown } }): undefined {
+  if (error.cause?.code !== IN_FAILED_TRANSACTION) throw error
 }
 
 /** What a write has changed besides its own rows, where a repository may hold some of it: the statement tells none of those rows. */

@@ -295,6 +295,17 @@ describe('statements of the application in corral.transaction', () => {
       await expect(failing).rejects.toMatchObject({ code: '23505', table: 'products' })
     })
 
+    it('the error of a transaction that has failed, for a table it has not written before', async () => {
+      const codes: string[] = []
+      const note = (error: { code: string }) => void codes.push(error.code)
+      const failing = lab.start().corral.transaction(async (tx) => {
+        await tx.insertInto('products').values({ id: 11, name: 'again', price: 1 }).execute().catch(note)
+        await tx.insertInto('notes').values({ text: 'one' }).execute().catch(note)
+      })
+      await expect(failing).rejects.toMatchObject({ code: 'SOURCE_FAILED', cause: { code: '23505' } })
+      expect(codes).toEqual(['23505', '25P02'])
+    })
+
     it('to plugins, which see nothing of what is added', async () => {
       const seen: string[][] = []
       const spy: KyselyPlugin = {
