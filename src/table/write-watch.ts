@@ -38,6 +38,8 @@ export class TableWatch implements WriteWatch {
   readonly #tx: AnyDatabase
   readonly #log: WatchedLog
   readonly #relations = new Map<string, Relation | undefined>()
+  /** Names mean here what they mean to nobody else, and a savepoint that is rolled back may give them back. */
+  #namesMove = false
 
   /**
    * @param tx asked what table names mean: the connection that is held anyway.
@@ -47,6 +49,10 @@ export class TableWatch implements WriteWatch {
     this.#parts = parts
     this.#tx = tx
     this.#log = log
+  }
+
+  namesMove(): void {
+    this.#namesMove = true
   }
 
   async expect(writes: readonly Write[]): Promise<readonly (readonly string[] | undefined)[]> {
@@ -108,7 +114,8 @@ export class TableWatch implements WriteWatch {
   }
 
   async #find(names: readonly TableName[]): Promise<readonly (Relation | undefined)[]> {
-    const found = await this.#parts.relations.find(names, this.#tx)
+    const { relations } = this.#parts
+    const found = await (this.#namesMove ? relations.look(names, this.#tx) : relations.find(names, this.#tx))
     names.forEach((name, at) => {
       this.#relations.set(idOf(name), found[at])
     })

@@ -306,6 +306,65 @@ describe('statements of the application in corral.transaction', () => {
       expect(codes).toEqual(['23505', '25P02'])
     })
 
+    describe('where the transaction itself has given the name of a cached table to another', () => {
+      it.each<[string, (tx: Transaction) => Promise<unknown>]>([
+        [
+          'a temporary table',
+          (tx) => sql`create temp table products (id int, name text, price int) on commit drop`.execute(tx),
+        ],
+        [
+          'a temporary table of the builder',
+          (tx) =>
+            tx.schema
+              .createTable('products')
+              .temporary()
+              .onCommit('drop')
+              .addColumn('id', 'integer')
+              .addColumn('name', 'text')
+              .addColumn('price', 'integer')
+              .execute(),
+        ],
+        ['a search path', (tx) => sql`set local search_path = elsewhere`.execute(tx)],
+        ['a search path by function', (tx) => sql`select set_config(${'search_path'}, 'elsewhere', true)`.execute(tx)],
+        [
+          'in a block',
+          (tx) =>
+            sql`do $$ begin create temp table products (id int, name text, price int) on commit drop; end $$`.execute(
+              tx,
+            ),
+        ],
+      ])('%s', async (_, hide) => {
+        await lab.run('create schema if not exists elsewhere')
+        await lab.run('create table if not exists elsewhere.products (id int, name text, price int)')
+        const [process, reader] = [lab.start(), lab.start()]
+        const write = (tx: Transaction) =>
+          tx.insertInto('products').values({ id: 80_000, name: 'staged', price: 1 }).returning('id').execute()
+        await process.corral.transaction((tx) =>
+          tx.updateTable('products').set({ price: 80 }).where('id', '=', 80).execute(),
+        )
+        await remember(reader, [80])
+        const seen = process.corral.transaction(async (tx) => {
+          await tx
+            .savepoint(async (inner) => {
+              await hide(inner)
+              expect(await write(inner)).toEqual([{ id: 80_000 }])
+              throw new Error('undone')
+            })
+            .catch((error) => expect(error).toMatchObject({ message: 'undone' }))
+          await tx.updateTable('products').set({ price: 81 }).where('id', '=', 80).execute()
+          await hide(tx)
+          return write(tx)
+        })
+        expect((await seen).value).toEqual([{ id: 80_000 }])
+        expect(await look(reader, 80), 'what was written under its own name').toEqual({ price: 81, cached: false })
+        expect(process.events.of('write.unseen').filter(({ entity }) => entity !== undefined)).toEqual([])
+        const next = process.corral.transaction((tx) =>
+          tx.updateTable('products').set({ price: 82 }).where('id', '=', 80).execute(),
+        )
+        expect((await next).fence).toBe('fenced')
+      })
+    })
+
     it('to plugins, which see nothing of what is added', async () => {
       const seen: string[][] = []
       const spy: KyselyPlugin = {

@@ -1,4 +1,4 @@
-import { AliasNode, type OperationNode, type RawNode, TableNode } from 'kysely'
+import { AliasNode, type OperationNode, type RawNode, TableNode, ValueNode } from 'kysely'
 import { isSubquery } from './operation-tree.js'
 import { isCurrentTime, SESSION_WORDS } from './sql-functions.js'
 import { type Token, tokensOf } from './sql-tokens.js'
@@ -43,6 +43,29 @@ export function writingWordOf(raw: RawNode): string | undefined {
     return token.text
   }
   return undefined
+}
+
+/** Words of statements that define what a name means, or where it is looked for. */
+const MOVING = new Set(['create', 'alter', 'drop', 'schema'])
+/** Statements that may do anything. */
+const UNCLEAR = new Set(['do', 'call', 'discard'])
+const SEARCH_PATH = 'search_path'
+
+/** Whether a name may mean another table behind a raw statement, on this connection at least. Functions it calls are not looked into. */
+export function mayMoveNames(raw: RawNode): boolean {
+  const tokens = tokensOf(raw)
+  if (tokens === undefined) return true
+  return tokens.some((token, at) => {
+    if (token.kind === 'text') return token.text.toLowerCase() === SEARCH_PATH
+    if (token.kind === 'node') return ValueNode.is(token.node) && token.node.value === SEARCH_PATH
+    if (token.kind !== 'word') return false
+    if (token.quoted || token.text === SEARCH_PATH) return token.text === SEARCH_PATH
+    // `select … into` makes a table.
+    if (token.text === 'into') return !['insert', 'merge'].includes(wordAt(tokens, at - 1) ?? '')
+    const before = tokens[at - 1]
+    const isFirst = before === undefined || (before.kind === 'sign' && before.text === ';')
+    return MOVING.has(token.text) || (isFirst && UNCLEAR.has(token.text))
+  })
 }
 
 /** `for update` and `for no key update` write nothing. */

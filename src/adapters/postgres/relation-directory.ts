@@ -45,6 +45,12 @@ export class RelationDirectory {
     return this.#read(names, [], db)
   }
 
+  /** The same for one connection alone, to which names may mean what they mean to no other: read anew, and not kept. */
+  async look(names: readonly TableName[], db: AnyDatabase): Promise<readonly (Relation | undefined)[]> {
+    const answer = await readRelations(db, names, [])
+    return answer.relations.map((found) => (found ? placeRelation(found, answer) : undefined))
+  }
+
   /** What was last read about a name, without waiting. What is older than a minute is read again behind the caller. */
   recall(name: TableName): Relation | undefined {
     const id = idOf(name)

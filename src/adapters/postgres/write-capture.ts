@@ -11,6 +11,7 @@ import {
 } from 'kysely'
 import {
   isOwnStatement,
+  movesNames,
   type ReturnedRow,
   type Returning,
   type Told,
@@ -29,6 +30,8 @@ export interface DoneWrite extends Write {
 
 /** Whoever follows what a transaction writes. */
 export interface WriteWatch {
+  /** Called before a statement behind which a name may mean another table than before. */
+  namesMove(): void
   /** Called before a statement runs. For each table it writes the columns to be told of every row; undefined: none are. */
   expect(writes: readonly Write[]): Promise<readonly (readonly string[] | undefined)[]>
   /** Called after a statement has succeeded; a statement that changed no row is not mentioned. */
@@ -126,6 +129,7 @@ class WatchedConnection implements DatabaseConnection {
   /** Undefined: the statement writes nothing, or the SDK made it. */
   async #follow(query: CompiledQuery) {
     const root = query.query
+    if (movesNames(root)) this.#watch.namesMove()
     // A plan without ANALYZE executes nothing.
     if (explainOf(root) && explainOf(root)?.options === undefined) return undefined
     const { tables, raw } = writesOf(root)

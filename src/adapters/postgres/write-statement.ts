@@ -21,7 +21,7 @@ import {
 } from 'kysely'
 import { type Constraint, constraintsOf } from './constrained-columns.js'
 import { aliasNameOf, childrenOf, type TableName, tableNameOf } from './operation-tree.js'
-import { writingWordOf } from './raw-sql.js'
+import { mayMoveNames, writingWordOf } from './raw-sql.js'
 import { without } from './without.js'
 
 /** One table that a statement writes. Real names. */
@@ -63,6 +63,11 @@ export function writesOf(root: OperationNode): Writes {
 export function isOwnStatement(root: OperationNode): boolean {
   const { returning } = root as { returning?: ReturningNode }
   return returning?.selections.some(({ selection }) => aliasOf(selection) === XID) ?? false
+}
+
+/** Whether a name may mean another table behind this statement. */
+export function movesNames(root: OperationNode): boolean {
+  return RawNode.is(root) ? mayMoveNames(root) : /^(?:Create|Alter|Drop)/.test(root.kind)
 }
 
 function innerWrites(node: OperationNode): Write[] {

@@ -8,7 +8,7 @@ import {
   sql,
 } from 'kysely'
 import { describe, expect, it } from 'vitest'
-import { isOwnStatement, withReturning, writesOf } from '../../../src/adapters/postgres/write-statement.js'
+import { isOwnStatement, movesNames, withReturning, writesOf } from '../../../src/adapters/postgres/write-statement.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the tables of these tests exist in their names only
 const db = new Kysely<any>({
@@ -141,5 +141,38 @@ describe('a statement made to tell its rows', () => {
       xid: '77',
       ownRows: [{ name: 'tea' }],
     })
+  })
+})
+
+describe('a statement behind which a name may mean another table', () => {
+  it.each<[string, Statement]>([
+    ['makes one', sql`create temp table products (id int)`],
+    ['makes one, by the builder', db.schema.createTable('products').temporary().addColumn('id', 'integer')],
+    ['makes one, behind others', sql`select 1; create temp table products as select 1 as id`],
+    ['makes one out of rows', sql`select * into temp products from ${sql.table('products')}`],
+    ['renames one', sql`alter table products rename to former`],
+    ['renames one, by the builder', db.schema.alterTable('products').renameTo('former')],
+    ['drops one', sql`drop table products`],
+    ['drops one, by the builder', db.schema.dropTable('products')],
+    ['looks elsewhere', sql`set local search_path = elsewhere`],
+    ['looks elsewhere, in other words', sql`set schema 'elsewhere'`],
+    ['looks elsewhere, by a function', sql`select set_config('search_path', ${'elsewhere'}, true)`],
+    ['looks elsewhere, by a value', sql`select set_config(${'search_path'}, 'elsewhere', true)`],
+    ['may do anything', sql`do $$ begin end $$`],
+    ['may do anything, elsewhere', sql`call prepare_all()`],
+    ['cannot be read', sql`select '`],
+  ])('%s', (_, statement) => {
+    expect(movesNames(treeOf(statement))).toBe(true)
+  })
+
+  it.each<[string, Statement]>([
+    ['reads', sql`select id, "create", 'drop' from products where note = ${'alter'}`],
+    ['writes', sql`insert into products (id) values (1) on conflict do nothing`],
+    ['writes, by the builder', db.insertInto('products').values({ id: 1 })],
+    ['sets something else', sql`select set_config('app.tenant', ${'7'}, true)`],
+    ['takes another role', sql`set local role reader`],
+    ['empties a table', sql`truncate products`],
+  ])('is none that %s', (_, statement) => {
+    expect(movesNames(treeOf(statement))).toBe(false)
   })
 })
