@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer'
 import { CamelCasePlugin, type Kysely, ParseJSONResultsPlugin, sql } from 'kysely'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Corral } from '../../src/client.js'
 import type { CacheableQuery, QueryOptions } from '../../src/query.js'
 import { type QueryDatabase, QueryLab, type QueryProcess } from '../support/query-lab.js'
 
@@ -176,6 +177,36 @@ describe('corral.query', () => {
         expect([rows, rows[0]].every(Object.isFrozen)).toBe(true)
         expect(() => Object.assign(rows[0] as object, { id: 2 })).toThrow(TypeError)
       }
+    })
+
+    it('of two tables with one name in two schemas, after a write to rows of either', async () => {
+      await lab.run(`
+        create schema shops; create schema archive;
+        create table shops.orders (id int primary key, shop int not null, amount int not null);
+        create table archive.orders (id int primary key, shop int not null, amount int not null);
+        insert into shops.orders values (1, 1, 10), (2, 2, 20);
+        insert into archive.orders values (1, 1, 10), (2, 2, 20)`)
+      interface Orders {
+        'shops.orders': { id: number; shop: number; amount: number }
+        'archive.orders': Orders['shops.orders']
+      }
+      const process = lab.start()
+      const corral = process.corral as unknown as Corral<Orders>
+      const [, archive] = (['shops.orders', 'archive.orders'] as const).map((table) =>
+        corral.repository(table, { key: 'id', queryBy: ['shop'], version: false }),
+      )
+      const amounts = corral.query('amounts', (db) =>
+        db
+          .selectFrom('shops.orders')
+          .innerJoin('archive.orders', (join) => join.onTrue())
+          .select('archive.orders.amount')
+          .where('shops.orders.shop', '=', 1)
+          .orderBy('archive.orders.id'),
+      )
+      await amounts()
+      await expect.poll(() => process.events.count('fill')).toBe(1)
+      expect((await archive?.update(2, { amount: 99 }))?.fence).toBe('fenced')
+      expect(await amounts()).toEqual([{ amount: 10 }, { amount: 99 }])
     })
 
     it('as the plugins of the instance and of the query itself make them', async () => {

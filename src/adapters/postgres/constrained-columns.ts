@@ -28,6 +28,8 @@ export interface Constraint {
 export interface Source {
   /** The name its columns are qualified with; undefined when it is not known. */
   readonly alias: string | undefined
+  /** The schema its columns may be qualified with besides; undefined: none, because it has an alias or was named without one. */
+  readonly schema: string | undefined
   /** The join that brings it in; undefined for what stands in FROM itself. */
   readonly join: JoinNode | undefined
 }
@@ -42,13 +44,15 @@ const LEFT = new Set(['LeftJoin', 'LateralLeftJoin'])
 interface Column {
   /** Undefined: unqualified. It belongs to the one source of the SELECT that has such a column, or the statement fails. */
   readonly alias: string | undefined
+  /** Tables of one name in two schemas may stand side by side. */
+  readonly schema: string | undefined
   readonly column: string
 }
 
 /** `reaches`: the only source the condition says something about; undefined: all of them. */
 type Condition =
-  | { readonly column: Column; readonly values: readonly unknown[]; readonly reaches: string | undefined }
-  | { readonly column: Column; readonly equals: Column; readonly reaches: string | undefined }
+  | { readonly column: Column; readonly values: readonly unknown[]; readonly reaches: Source | undefined }
+  | { readonly column: Column; readonly equals: Column; readonly reaches: Source | undefined }
 
 /**
  * Reads off a SELECT which columns are held to constants, and what follows for the columns they are joined with.
@@ -63,21 +67,26 @@ type Condition =
  */
 export function constraintsOf(select: Pick<SelectQueryNode, 'where'>, sources: readonly Source[]): Constraint[][] {
   const found = closure(conditionsOf(select, sources))
-  return sources.map(({ alias }) =>
-    alias === undefined ? [] : found.filter((each) => each.alias === undefined || each.alias === alias),
+  return sources.map((source) =>
+    source.alias === undefined ? [] : found.filter((each) => each.alias === undefined || isOf(each, source)),
   )
 }
 
+/** Whether a column is qualified as one of this source. A schema that the source is not named with may be another's, out of sight. */
+function isOf({ alias, schema }: Column, source: Source): boolean {
+  return alias !== undefined && alias === source.alias && (schema === undefined || schema === source.schema)
+}
+
 function conditionsOf(select: Pick<SelectQueryNode, 'where'>, sources: readonly Source[]): Condition[] {
-  const joins = sources.flatMap(({ alias, join }) => (join ? [{ alias, join }] : []))
+  const joins = sources.flatMap((source) => (source.join ? [{ source, join: source.join }] : []))
   const where = select.where ? conjunctsOf(select.where.where).flatMap((node) => read(node, undefined)) : []
   // A right or full join brings back rows that the conditions of earlier joins had removed: only constants in WHERE still hold.
   if (joins.some(({ join }) => !INNER.has(join.joinType) && !LEFT.has(join.joinType))) {
     return where.filter((condition) => 'values' in condition)
   }
-  const on = joins.flatMap(({ alias, join }) => {
-    if (join.on === undefined || (LEFT.has(join.joinType) && alias === undefined)) return []
-    const reaches = LEFT.has(join.joinType) ? alias : undefined
+  const on = joins.flatMap(({ source, join }) => {
+    if (join.on === undefined || (LEFT.has(join.joinType) && source.alias === undefined)) return []
+    const reaches = LEFT.has(join.joinType) ? source : undefined
     return conjunctsOf(join.on.on).flatMap((node) => read(node, reaches))
   })
   return [...where, ...on]
@@ -89,7 +98,7 @@ function conjunctsOf(node: OperationNode): OperationNode[] {
   return ParensNode.is(node) ? conjunctsOf(node.node) : [node]
 }
 
-function read(node: OperationNode, reaches: string | undefined): Condition[] {
+function read(node: OperationNode, reaches: Source | undefined): Condition[] {
   if (!BinaryOperationNode.is(node) || !OperatorNode.is(node.operator)) return []
   const { operator } = node.operator
   const [left, right] = [columnOf(node.leftOperand), columnOf(node.rightOperand)]
@@ -100,11 +109,11 @@ function read(node: OperationNode, reaches: string | undefined): Condition[] {
   return right ? readValues(right, node.leftOperand, reaches) : []
 }
 
-function readValues(column: Column, node: OperationNode, reaches: string | undefined): Condition[] {
+function readValues(column: Column, node: OperationNode, reaches: Source | undefined): Condition[] {
   const values = valuesOf(node)
   const isUsable = values !== undefined && values.length <= MAX_VALUES && !values.includes(null)
   // In the ON of a left join an unqualified column could be one of the tables whose rows all stay.
-  return isUsable && (reaches === undefined || column.alias === reaches) ? [{ column, values, reaches }] : []
+  return isUsable && (reaches === undefined || isOf(column, reaches)) ? [{ column, values, reaches }] : []
 }
 
 function valuesOf(node: OperationNode): readonly unknown[] | undefined {
@@ -118,7 +127,12 @@ function valuesOf(node: OperationNode): readonly unknown[] | undefined {
 function columnOf(node: OperationNode): Column | undefined {
   if (ParensNode.is(node)) return columnOf(node.node)
   if (!ReferenceNode.is(node) || !ColumnNode.is(node.column)) return undefined
-  return { alias: node.table?.table.identifier.name, column: node.column.column.name }
+  const { schema, identifier } = node.table?.table ?? {}
+  return { alias: identifier?.name, schema: schema?.name, column: node.column.column.name }
+}
+
+function nameOf({ alias, schema, column }: Column): string {
+  return JSON.stringify([schema ?? null, alias ?? null, column])
 }
 
 type Found = Column & Constraint
@@ -127,7 +141,7 @@ type Found = Column & Constraint
 function closure(conditions: readonly Condition[]): Found[] {
   const found = new Map<string, Found>()
   const learn = (column: Column, values: readonly unknown[], direct: boolean): boolean => {
-    const key = JSON.stringify([column.alias ?? null, column.column])
+    const key = nameOf(column)
     const known = found.get(key)
     if (known?.direct && !direct) return false
     if (known?.direct === direct && known.values.length <= values.length) return false
@@ -137,9 +151,9 @@ function closure(conditions: readonly Condition[]): Found[] {
   for (const condition of conditions) if ('values' in condition) learn(condition.column, condition.values, true)
 
   const equalities = conditions.filter((condition) => 'equals' in condition)
-  const follow = (from: Column, to: Column, reaches: string | undefined): boolean => {
-    if (reaches !== undefined && (to.alias !== reaches || from.alias === reaches)) return false
-    const known = found.get(JSON.stringify([from.alias ?? null, from.column]))
+  const follow = (from: Column, to: Column, reaches: Source | undefined): boolean => {
+    if (reaches !== undefined && (!isOf(to, reaches) || isOf(from, reaches))) return false
+    const known = found.get(nameOf(from))
     return known !== undefined && learn(to, known.values, false)
   }
   // Each round but the last finds something; nothing is found twice, so there are no more rounds than equalities.

@@ -151,12 +151,13 @@ class Reading {
     if (named === undefined) {
       if (RawNode.is(inner)) this.#visitRawSource(inner, scope)
       else this.#visit(inner, scope)
-      return { alias: given, table: undefined }
+      return { alias: given, schema: undefined, table: undefined }
     }
     const table = tableNameOf(named)
     const alias = isRenamed ? undefined : (given ?? table.name)
+    const schema = AliasNode.is(node) ? undefined : table.schema
     const isWithQuery = table.schema === undefined && scope.has(table.name)
-    return { alias, table: isWithQuery ? undefined : table }
+    return { alias, schema, table: isWithQuery ? undefined : table }
   }
 
   /** In place of a table only a raw subquery can be read; a bare name or a function in raw SQL cannot. */

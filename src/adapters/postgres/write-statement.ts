@@ -92,8 +92,11 @@ function actionOf(node: OperationNode): Pick<Write, 'kind' | 'touched'> {
 
 function boundsOf(node: OperationNode, target: OperationNode): readonly Constraint[] {
   if (!UpdateQueryNode.is(node) && !DeleteQueryNode.is(node)) return []
-  const alias = AliasNode.is(target) ? aliasNameOf(target.alias) : tableIn(target)?.name
-  return node.where ? (constraintsOf({ where: node.where }, [{ alias, join: undefined }])[0] ?? []) : []
+  const table = tableIn(target)
+  const named = AliasNode.is(target)
+    ? { alias: aliasNameOf(target.alias), schema: undefined }
+    : { alias: table?.name, schema: table?.schema }
+  return node.where ? (constraintsOf({ where: node.where }, [{ ...named, join: undefined }])[0] ?? []) : []
 }
 
 function targetOf(node: OperationNode): OperationNode | undefined {

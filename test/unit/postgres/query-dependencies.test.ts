@@ -379,6 +379,74 @@ describe('the rows of a table that can matter', () => {
       ['products(id=5)', 'reviews(product_id~5)'],
     ],
     [
+      'each of two tables with one name for itself, by the schema',
+      db
+        .selectFrom('sales.orders')
+        .innerJoin('archive.orders', 'archive.orders.day', 'sales.orders.day')
+        .where('sales.orders.shop', '=', 5)
+        .where('archive.orders.kind', '=', 'old')
+        .selectAll('sales.orders'),
+      ['archive.orders(kind="old")', 'sales.orders(shop=5)'],
+    ],
+    [
+      'across a join of two tables with one name',
+      db
+        .selectFrom('sales.orders')
+        .innerJoin('archive.orders', 'archive.orders.id', 'sales.orders.id')
+        .where('sales.orders.id', '=', 5)
+        .selectAll('sales.orders'),
+      ['archive.orders(id~5)', 'sales.orders(id=5)'],
+    ],
+    [
+      'into the joined side of a left join of two tables with one name, and not out of it',
+      db
+        .selectFrom('sales.orders')
+        .leftJoin('archive.orders', (join) =>
+          join.onRef('archive.orders.id', '=', 'sales.orders.id').on('sales.orders.shop', '=', 7),
+        )
+        .where('sales.orders.id', '=', 5)
+        .selectAll('sales.orders'),
+      ['archive.orders(id~5)', 'sales.orders(id=5)'],
+    ],
+    [
+      'not in a subquery, by a column of the outer table of another schema',
+      db
+        .selectFrom('sales.orders')
+        .selectAll()
+        .where(({ exists, selectFrom }) =>
+          exists(selectFrom('archive.orders').where('sales.orders.shop', '=', 5).select('archive.orders.id')),
+        ),
+      ['archive.orders', 'sales.orders'],
+    ],
+    [
+      'not by a schema where the table is named without one, or by an alias',
+      db
+        .selectFrom('orders')
+        .innerJoin('sales.lines as lines', 'lines.order_id', 'orders.id')
+        .where('sales.orders.shop' as never, '=', 5 as never)
+        .where('sales.lines.shop' as never, '=', 5 as never)
+        .selectAll('orders'),
+      ['orders', 'sales.lines'],
+    ],
+    [
+      'by the bare name of a table that is named with its schema',
+      db
+        .selectFrom('sales.orders')
+        .where('orders.shop' as never, '=', 5 as never)
+        .selectAll(),
+      ['sales.orders(shop=5)'],
+    ],
+    [
+      'under withSchema',
+      db
+        .withSchema('sales')
+        .selectFrom('orders')
+        .innerJoin('lines as l', 'l.order_id', 'orders.id')
+        .where('orders.id', '=', 5)
+        .selectAll('orders'),
+      ['sales.lines(order_id~5)', 'sales.orders(id=5)'],
+    ],
+    [
       'across two joins',
       db.selectFrom('a').innerJoin('b', 'b.x', 'a.x').innerJoin('c', 'c.x', 'b.x').where('c.x', '=', 5).selectAll(),
       ['a(x~5)', 'b(x~5)', 'c(x=5)'],

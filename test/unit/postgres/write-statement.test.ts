@@ -144,6 +144,15 @@ describe('a statement made to tell its rows', () => {
   })
 })
 
+it('holds its rows to the conditions on its own table, and not on one of the same name in another schema', () => {
+  const boundsOf = (statement: Statement) => writesOf(treeOf(statement)).tables.map(({ bounds }) => bounds)
+  const update = db.updateTable('archive.orders').from('sales.orders').set({ kind: 'old' })
+  expect(boundsOf(update.where('sales.orders.id', '=', 5))).toEqual([[]])
+  expect(boundsOf(update.where('archive.orders.id', '=', 6))).toEqual(
+    [[{ column: 'id', values: [6] }]].map((each) => each.map((bound) => expect.objectContaining(bound))),
+  )
+})
+
 describe('a statement behind which a name may mean another table', () => {
   it.each<[string, Statement]>([
     ['makes one', sql`create temp table products (id int)`],
