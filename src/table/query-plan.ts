@@ -74,6 +74,9 @@ export async function planQuery(
     return { relation, constraints }
   })
   await parts.tables.openAll()
+  // Their marks are made of what they recall by their full names.
+  const cached = found.flatMap(({ relation }) => parts.tables.of(relation.entity))
+  await parts.relations.find(cached.map(({ facts }) => facts))
   return planOf(
     found.map(({ relation, constraints }) => dependencyOf(parts, relation, constraints)),
     relations,

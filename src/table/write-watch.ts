@@ -119,6 +119,12 @@ export class TableWatch implements WriteWatch {
     names.forEach((name, at) => {
       this.#relations.set(idOf(name), found[at])
     })
+    // What a row's change is told by, its table recalls by its full name.
+    const tables = found.flatMap((relation) => this.#tablesOf(relation))
+    await relations.find(
+      tables.map(({ facts }) => facts),
+      this.#tx,
+    )
     return found
   }
 
@@ -150,6 +156,11 @@ const IN_FAILED_TRANSACTION = '25P02'
 
 function noneIfAborted(error: { readonly cause?: { readonly code?: unknown } }): undefined {
   if (error.cause?.code !== IN_FAILED_TRANSACTION) throw error
+}
+
+/** What `RelationDirectory.renew` does, for a table that is written in a transaction: on the connection which that holds. */
+export async function renewInside({ relations }: WatchParts, { facts }: CachedTable, tx: AnyDatabase): Promise<void> {
+  await relations.find([facts], tx).catch(noneIfAborted)
 }
 
 /** What a write has changed besides its own rows, where a repository may hold some of it: the statement tells none of those rows. */

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest'
 import { MemoryStore } from '../../src/adapters/memory/memory-store.js'
 import { RedisStore } from '../../src/adapters/redis/redis-store.js'
 import { type Corral, type CorralOptions, createWithSeams } from '../../src/client.js'
-import { systemClock } from '../../src/core/clock.js'
+import { type Clock, systemClock } from '../../src/core/clock.js'
 import type { CacheStore } from '../../src/core/ports.js'
 import { stampTable } from '../../src/migrations.js'
 import { PausableStore } from './pausable-store.js'
@@ -53,6 +53,7 @@ export interface QueryProcessOptions extends Partial<Omit<CorralOptions<QueryDat
   readonly poolSize?: number
   /** Without messages the others learn of a write from Redis alone. */
   readonly isMute?: boolean
+  readonly clock?: Clock
 }
 
 /** A database of tables that hang together in every way that matters to queries, and processes over it that share one store. */
@@ -81,7 +82,7 @@ export class QueryLab {
   }
 
   start(options: QueryProcessOptions = {}): QueryProcess {
-    const { queryBy = ['product_id', 'author'], plugins = [], poolSize = 8, isMute = true, ...rest } = options
+    const { queryBy = ['product_id', 'author'], plugins = [], poolSize = 8, isMute = true, clock, ...rest } = options
     const namespace = rest.namespace ?? this.#namespace
     const db = openDatabase(this.databaseUrl, poolSize, plugins)
     const client = this.#client()
@@ -96,7 +97,7 @@ export class QueryLab {
     }
     const corral = createWithSeams<QueryDatabase>(
       { db, ...(client ? { redis: client } : {}), onEvent: events.emit, ...settings, ...rest, namespace },
-      { store, ...(isMute ? { channel: null } : {}) },
+      { store, ...(clock ? { clock } : {}), ...(isMute ? { channel: null } : {}) },
     )
     onTestFinished(async () => {
       await corral.close()

@@ -7,6 +7,10 @@ import { type FunctionVerdict, judgeByCatalog, judgeByName } from './sql-functio
 
 /** Longest time a relation is taken to be as it was: a partition attached or a trigger made later is noticed after it. */
 const KEEP_MS = 60_000
+/** From this age on what is used is read again behind its user, so that hardly anybody waits for it. */
+const LATE_MS = KEEP_MS / 2
+/** Longest time a write is kept waiting by a reading. The one it needs itself would take as long, unless it is the catalog alone that does not answer. */
+const WAIT_MS = 1_000
 /** More names than any application has; beyond it all are looked up anew. */
 const MAX_NAMES = 10_000
 
@@ -16,15 +20,16 @@ const MAX_NAMES = 10_000
  */
 export class RelationDirectory {
   readonly #db: AnyDatabase
-  readonly #clock: Pick<Clock, 'monotonicMs'>
+  readonly #clock: Pick<Clock, 'monotonicMs' | 'after'>
   readonly #behind: (read: () => Promise<unknown>) => void
-  readonly #reading = new Set<string>()
+  /** What is being read behind, for all who want to know. */
+  readonly #readings = new Map<string, { readonly ended: Promise<void>; readonly sinceMs: number }>()
   readonly #relations = new Map<string, { readonly relation: Relation; readonly readAtMs: number }>()
   readonly #functions = new Map<string, { readonly verdict: FunctionVerdict; readonly readAtMs: number }>()
 
   constructor(options: {
     db: AnyDatabase
-    clock: Pick<Clock, 'monotonicMs'>
+    clock: Pick<Clock, 'monotonicMs' | 'after'>
     /** Runs what nobody waits for. */
     behind: (read: () => Promise<unknown>) => void
   }) {
@@ -51,15 +56,29 @@ export class RelationDirectory {
     return answer.relations.map((found) => (found ? placeRelation(found, answer) : undefined))
   }
 
-  /** What was last read about a name, without waiting. What is older than a minute is read again behind the caller. */
+  /** What was last read about a name, without waiting. It is read again behind the caller before it is a minute old. */
   recall(name: TableName): Relation | undefined {
-    const id = idOf(name)
-    const known = this.#relations.get(id)
-    if (this.#fresh(known) === undefined && !this.#reading.has(id)) {
-      this.#reading.add(id)
-      this.#behind(() => this.#read([name], []).finally(() => this.#reading.delete(id)))
-    }
+    const known = this.#relations.get(idOf(name))
+    if (known === undefined || this.#clock.monotonicMs() - known.readAtMs >= LATE_MS) this.#readBehind(name)
     return known?.relation
+  }
+
+  /**
+   * Waits until what `recall` tells about a name is no older than a minute. Where the catalog fails or does not answer it stays what it was: whoever
+   * writes has better to do than to fail for it. Takes a connection of the instance's own, so not for those who hold one.
+   */
+  async renew(name: TableName): Promise<void> {
+    if (this.#fresh(this.#relations.get(idOf(name))) !== undefined) return
+    const { ended, sinceMs } = this.#readBehind(name)
+    const leftMs = sinceMs + WAIT_MS - this.#clock.monotonicMs()
+    if (leftMs <= 0) return
+    await new Promise<void>((resolve) => {
+      const cancel = this.#clock.after(leftMs, resolve)
+      ended.then(() => {
+        cancel()
+        resolve()
+      })
+    })
   }
 
   /** One verdict for each function, in order. */
@@ -69,6 +88,27 @@ export class RelationDirectory {
     )
     if (unknown.length > 0) await this.#read([], unknown)
     return functions.map((name) => judgeByName(name) ?? this.#functions.get(name)?.verdict ?? 'unknown')
+  }
+
+  #readBehind(name: TableName) {
+    const id = idOf(name)
+    const known = this.#readings.get(id)
+    const sinceMs = this.#clock.monotonicMs()
+    // One that is never answered, on a connection that is half open, is not waited for for ever.
+    if (known !== undefined && sinceMs - known.sinceMs < KEEP_MS) return known
+    let end: () => void = () => {}
+    const ended = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    const reading = { ended, sinceMs }
+    this.#readings.set(id, reading)
+    this.#behind(() =>
+      this.#read([name], []).finally(() => {
+        if (this.#readings.get(id) === reading) this.#readings.delete(id)
+        end()
+      }),
+    )
+    return reading
   }
 
   async #read(

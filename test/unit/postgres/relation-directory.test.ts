@@ -1,0 +1,115 @@
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type QueryResult,
+} from 'kysely'
+import { expect, it } from 'vitest'
+import { RelationDirectory } from '../../../src/adapters/postgres/relation-directory.js'
+import { Background } from '../../../src/engine/background.js'
+import { type Deferred, deferred } from '../../support/deferred.js'
+import { ManualClock, untimed } from '../../support/manual-clock.js'
+import { Recorder } from '../../support/recorder.js'
+
+const NAME = { schema: 'public', name: 'shelves' }
+
+/** A directory over a catalog whose answers are given by hand, in the order they are asked for. */
+function open() {
+  const asked: Deferred<QueryResult<unknown>>[] = []
+  const executeQuery = () => {
+    const answer = deferred<QueryResult<unknown>>()
+    asked.push(answer)
+    return answer.promise as Promise<QueryResult<never>>
+  }
+  const connection = { executeQuery, streamQuery: () => Promise.reject() as never }
+  const db = new Kysely<unknown>({
+    dialect: {
+      createAdapter: () => new PostgresAdapter(),
+      createDriver: () => Object.assign(new DummyDriver(), { acquireConnection: async () => connection }),
+      createIntrospector: (inner) => new PostgresIntrospector(inner),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
+  })
+  const clock = new ManualClock()
+  const events = new Recorder()
+  const background = new Background(events.emit)
+  const directory = new RelationDirectory({ db, clock, behind: (read) => background.run('catalog', read) })
+  const tell = async (columns: string) => {
+    await clock.advance(0)
+    const relation = { entity: 'public.shelves', kind: 'r', special: false, rewrites: false, columns }
+    const answer = JSON.stringify({ relations: [relation], parents: [], reads: [], keys: [], functions: [] })
+    asked.shift()?.resolve({ rows: [{ answer }] })
+    await clock.advance(0)
+  }
+  const known = () => directory.recall(NAME)?.columns
+  return { asked, clock, directory, events, tell, known }
+}
+
+it('waits for what it knows to be read again once that is a minute old, and all wait for one reading', async () => {
+  const { asked, clock, directory, tell, known } = open()
+  const first = directory.renew(NAME)
+  await tell('first')
+  await first
+  await untimed(directory.renew(NAME))
+  await clock.advance(60_000)
+  let renewed = 0
+  const waiting = [directory.renew(NAME), directory.renew(NAME)].map((each) => each.then(() => renewed++))
+  await clock.advance(999)
+  expect([asked.length, renewed, known()]).toEqual([1, 0, 'first'])
+  await tell('second')
+  await untimed(Promise.all(waiting))
+  expect(known()).toBe('second')
+  expect(clock.timers).toBe(0)
+})
+
+it('reads again behind whoever recalls it before it is so old that they would wait', async () => {
+  const { asked, clock, directory, tell, known } = open()
+  const first = directory.renew(NAME)
+  await tell('first')
+  await first
+  await clock.advance(29_999)
+  expect([known(), asked.length]).toEqual(['first', 0])
+  await clock.advance(1)
+  expect(known()).toBe('first')
+  await tell('second')
+  await clock.advance(59_999)
+  await untimed(directory.renew(NAME))
+  expect(known()).toBe('second')
+})
+
+it('lets writes go on with what it knew where the catalog does not answer, and holds none up a second time', async () => {
+  const { asked, clock, directory, tell, known } = open()
+  const first = directory.renew(NAME)
+  await tell('first')
+  await first
+  await clock.advance(60_000)
+  const waiting = directory.renew(NAME)
+  await clock.advance(1_000)
+  await untimed(waiting)
+  await untimed(directory.renew(NAME))
+  expect([known(), asked.length]).toEqual(['first', 1])
+  await clock.advance(60_000)
+  const again = directory.renew(NAME)
+  await clock.advance(0)
+  expect(asked.length, 'after a minute it is asked once more').toBe(2)
+  asked.shift()
+  await tell('second')
+  await untimed(again)
+  expect(known()).toBe('second')
+})
+
+it('and so where it fails, with an event', async () => {
+  const { asked, clock, directory, events, tell, known } = open()
+  const first = directory.renew(NAME)
+  await tell('first')
+  await first
+  await clock.advance(60_000)
+  const waiting = directory.renew(NAME)
+  await clock.advance(0)
+  asked.shift()?.reject(new Error('no'))
+  await untimed(waiting)
+  expect(known()).toBe('first')
+  expect(events.of('background.failed')).toMatchObject([{ task: 'catalog' }])
+})
