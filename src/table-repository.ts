@@ -19,7 +19,7 @@ import type { Explanation } from './table/explain.js'
 import type { OpenedOnce } from './table/open-once.js'
 import type { WriteResult } from './table/repository-types.js'
 import { type WarmProgress, type WarmUpOptions, type WarmUpSource, warmUp } from './table/warm-up.js'
-import { type UnseenWrite, unseenAlong } from './table/write-watch.js'
+import { renewInside, type UnseenWrite, unseenAlong } from './table/write-watch.js'
 import { type CorralTransaction, runTransaction, type TransactionParts, tellCache, writeLogOf } from './transaction.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository
@@ -227,7 +227,7 @@ export class TableRepository {
     }
     const record = async (details: ChangeDetails, write: (table: CachedTable) => Promise<Written | undefined>) => {
       const opened = await table()
-      const written = await write(opened)
+      const written = await renewInside(this.#parts.watch, opened, tx).then(() => write(opened))
       if (written === undefined) return undefined
       log.add(opened.changesOfRow(written, details), written.xid)
       // All tables that can be were opened when the transaction began: now there may be no connection to open one on.
@@ -300,6 +300,7 @@ export class TableRepository {
   ): Promise<WriteResult<object> | undefined> {
     const { fencer, db, watch } = this.#parts
     const session = sessionLog(options.session)
+    await watch.relations.renew(table.facts)
     const sending = watchSending(db)
     let written: Written | undefined
     try {

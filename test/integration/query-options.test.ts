@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer'
 import { CamelCasePlugin, type Kysely, ParseJSONResultsPlugin, sql } from 'kysely'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Corral } from '../../src/client.js'
+import { systemClock } from '../../src/core/clock.js'
 import type { CacheableQuery, QueryOptions } from '../../src/query.js'
 import { type QueryDatabase, QueryLab, type QueryProcess } from '../support/query-lab.js'
 
@@ -207,6 +208,60 @@ describe('corral.query', () => {
       await expect.poll(() => process.events.count('fill')).toBe(1)
       expect((await archive?.update(2, { amount: 99 }))?.fence).toBe('fenced')
       expect(await amounts()).toEqual([{ amount: 10 }, { amount: 99 }])
+    })
+
+    describe('after writes of a process that has written nothing since the catalog changed, a minute ago', () => {
+      const settled = (process: QueryProcess) => expect.poll(() => process.events.count('fill')).toBe(1)
+      const remove: Record<string, (process: QueryProcess, id: number) => Promise<{ fence: string } | undefined>> = {
+        'of a repository': ({ products }, id) => products.delete(id),
+        'of a repository in a transaction': ({ corral, products }, id) =>
+          corral.transaction((tx) => products.in(tx).delete(id)),
+        'of a transaction': ({ corral }, id) =>
+          corral.transaction((tx) => tx.deleteFrom('products').where('id', '=', id).execute()),
+        'of a transaction, by the full name': ({ corral }, id) =>
+          corral.transaction((tx) => tx.withSchema('public').deleteFrom('products').where('id', '=', id).execute()),
+      }
+      it.each(Object.keys(remove))('%s', async (way) => {
+        const id = 500 + Object.keys(remove).indexOf(way)
+        await lab.run(`
+          drop table if exists labels;
+          create table labels (id int primary key, product_id int);
+          insert into products values (${id}, null, 'p${id}', 1), (600 + ${id}, null, 'q${id}', 1);
+          insert into labels values (1, ${id})`)
+        let aheadMs = 0
+        const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + aheadMs }
+        const [writer, reader] = [lab.start({ clock, poolSize: 1 }), lab.start()]
+        await writer.products.delete(600 + id)
+        await lab.run('alter table labels add foreign key (product_id) references products on delete cascade')
+        aheadMs += 61_000
+        const labels = reader.corral.query('labels', (db) => db.selectFrom('labels' as 'notes').select('id'))
+        expect(await labels()).toHaveLength(1)
+        await settled(reader)
+        expect((await remove[way]?.(writer, id))?.fence).toBe('fenced')
+        expect(await labels()).toEqual([])
+      })
+
+      it('though it is the process that reads which knew the tables as they were', async () => {
+        await lab.run(`
+          create table boxes (id int primary key, name text not null);
+          create table all_boxes (id int, name text not null) partition by range (id);
+          insert into boxes values (1, 'small')`)
+        let aheadMs = 0
+        const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + aheadMs }
+        const [writer, reader] = [lab.start(), lab.start({ clock })]
+        const [boxes, all] = ['boxes' as 'makers', 'all_boxes' as 'makers']
+        await reader.corral.repository(boxes, { key: 'id', version: false, queryBy: ['name'] }).find(1)
+        await settled(reader)
+        await lab.run('alter table all_boxes attach partition boxes for values from (0) to (100)')
+        aheadMs += 61_000
+        const small = reader.corral.query('small', (db) =>
+          db.selectFrom(boxes).select('id').where('name', '=', 'small'),
+        )
+        expect(await small()).toEqual([{ id: 1 }])
+        await expect.poll(() => reader.events.count('fill')).toBe(2)
+        await writer.corral.transaction((tx) => tx.updateTable(all).set({ name: 'large' }).execute())
+        expect(await small()).toEqual([])
+      })
     })
 
     it('as the plugins of the instance and of the query itself make them', async () => {
