@@ -19,6 +19,11 @@ export interface RawFindings {
 const FROM_IN_ARGUMENTS = new Set(['extract', 'substring', 'trim', 'overlay', 'position'])
 const WRITING = new Set(['insert', 'update', 'delete', 'merge', 'truncate', 'into'])
 
+/** Words that end a FROM clause. */
+const AFTER_FROM = new Set([
+  ...['where', 'group', 'having', 'window', 'union', 'intersect', 'except', 'order', 'limit', 'offset', 'fetch', 'for'],
+])
+
 /** Reads raw SQL word by word. What is not surely harmless is reported; nothing is executed. */
 export function readRawSql(raw: RawNode): RawFindings {
   const tokens = tokensOf(raw)
@@ -133,7 +138,7 @@ class RawReading {
     }
   }
 
-  /** What stands behind FROM or JOIN: an embedded table or subquery, an alias, and then no comma and nothing unknown. */
+  /** What stands behind FROM or JOIN: an embedded table or subquery, and behind FROM no further table in a list. */
   #readSource(at: number): void {
     const place = wordAt(this.#tokens, at + 1) === 'lateral' ? at + 2 : at + 1
     const token = this.#tokens[place]
@@ -144,11 +149,21 @@ class RawReading {
       return
     }
     this.#sources.push(node)
-    let end = place + 1
-    if (wordAt(this.#tokens, end) === 'as') end++
-    const alias = this.#tokens[end]
-    if (alias?.kind === 'word') end++
-    if (this.#isSign(end, ',')) this.#opaque ??= `raw SQL reads from a list of tables`
+    if (this.#isList(place + 1)) this.#opaque ??= `raw SQL reads from a list of tables`
+  }
+
+  /** Whether there is a comma in the rest of a FROM clause. What stands in parentheses, such as the names of columns, has commas of its own. */
+  #isList(start: number): boolean {
+    let depth = 0
+    for (let at = start; at < this.#tokens.length && depth >= 0; at++) {
+      if (this.#isSign(at, '(') || this.#isSign(at, '[')) depth++
+      if (this.#isSign(at, ')') || this.#isSign(at, ']')) depth--
+      if (depth > 0) continue
+      if (this.#isSign(at, ',')) return true
+      const word = wordAt(this.#tokens, at)
+      if (this.#isSign(at, ';') || (word && AFTER_FROM.has(word) && !this.#isSign(at - 1, '.'))) return false
+    }
+    return false
   }
 
   #readFor(at: number): void {

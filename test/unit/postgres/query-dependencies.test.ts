@@ -276,6 +276,17 @@ describe('the tables a query reads', () => {
       db.selectFrom('b').select(sql`(select max(id) from ${sql.table('a')} as s where s.x = 1)`.as('m')),
       ['a', 'b'],
     ],
+    [
+      'commas of everything but a list of tables, in raw SQL',
+      db
+        .selectFrom('products')
+        .select(
+          sql`(select array[max(a), max(b)] from ${sql.table('a')} as s (a, b) join ${sql.table('b')} as t on s.a in (1, t.b) group by 1, 2), 1`.as(
+            'm',
+          ),
+        ),
+      ['a', 'b', 'products'],
+    ],
     ['none', db.selectNoFrom((eb) => eb.val(1).as('one')), []],
   ])('%s', (_, query, expected) => {
     expect(tablesOf(query)).toEqual(expected)
@@ -581,6 +592,23 @@ describe('what cannot be seen', () => {
     [
       'a list behind an embedded table',
       products.where(sql<boolean>`exists (select 1 from ${sql.table('a')} as x, secrets)`),
+      /list of tables/,
+    ],
+    [
+      'a list behind the names of columns',
+      products.where(sql<boolean>`exists (select 1 from ${sql.table('a')} as x (id, name), secrets)`),
+      /list of tables/,
+    ],
+    [
+      'a list behind a sample',
+      products.where(sql<boolean>`exists (select 1 from ${sql.table('a')} tablesample system (5), secrets)`),
+      /list of tables/,
+    ],
+    [
+      'a list behind a join',
+      products.where(
+        sql<boolean>`exists (select 1 from ${sql.table('a')} x join ${sql.table('b')} y on x.order = any(array[1, 2]), secrets)`,
+      ),
       /list of tables/,
     ],
     [
