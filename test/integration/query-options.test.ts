@@ -17,6 +17,10 @@ describe('corral.query', () => {
       create function quiet(int) returns int language sql immutable as 'select 1';
       create function reading(int) returns bigint language sql stable as 'select count(*) from products';
       create function noisy() returns int language sql volatile as 'select 1';
+      create function joining(bigint, int) returns bigint language sql stable as 'select $1 + count(*) from reviews';
+      create function last(int, int) returns int language sql immutable as 'select $2';
+      create aggregate reviews_of(int) (sfunc = joining, stype = bigint, initcond = 0);
+      create aggregate last_of(int) (sfunc = last, stype = int);
       create type mood as enum ('fine', 'well');
       create table odd (id int primary key, at timestamptz, day date, big bigint, money numeric, bytes bytea, data jsonb,
         list int[], mood mood, gap interval, nothing text);
@@ -51,6 +55,11 @@ describe('corral.query', () => {
         'a function that may read tables',
         (db) => db.selectFrom('products').select((eb) => eb.fn('reading', ['id']).as('n')),
         /calls reading\(\).*may read tables.*`dependsOn`/,
+      ],
+      [
+        'an aggregate that may read tables',
+        (db) => db.selectFrom('products').select((eb) => eb.fn.agg('reviews_of', ['id']).as('n')),
+        /calls reviews_of\(\).*may read tables.*`dependsOn`/,
       ],
       [
         'a volatile function of its own',
@@ -111,6 +120,20 @@ describe('corral.query', () => {
       [
         'an immutable function',
         (db) => db.selectFrom('products').select((eb) => eb.fn('quiet', ['id']).as('n')),
+        undefined,
+      ],
+      [
+        'aggregates',
+        (db) =>
+          db
+            .selectFrom('products')
+            .select(({ fn }) => [
+              fn.agg('last_of', ['id']).as('a'),
+              fn.agg('string_agg', ['name', sql.lit(',')]).as('b'),
+              fn.max('price').as('c'),
+              fn.agg('jsonb_agg', ['name']).as('d'),
+              fn.agg('array_agg', ['name']).as('e'),
+            ]),
         undefined,
       ],
       [

@@ -128,8 +128,15 @@ function query(paths: string, functions: string) {
       'functions', coalesce((select json_agg(json_build_object('name', f.name, 'builtin', f.builtin,
           'volatility', case f.least when 'v' then 'volatile' when 's' then 'stable' else 'immutable' end))
         from (
-          select p.proname as name, bool_and(n.nspname = 'pg_catalog') as builtin, max(p.provolatile) as least
+          select p.proname as name, bool_and(n.nspname = 'pg_catalog') as builtin,
+            max(greatest(p.provolatile::text, s.least)) as least
           from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+          left join lateral (
+            -- An aggregate itself is called immutable, whatever the functions do that it is made of.
+            select max(f.provolatile::text) as least from pg_aggregate a join pg_proc f on f.oid in (a.aggtransfn, a.aggfinalfn, a.aggcombinefn,
+              a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
+            where a.aggfnoid = p.oid and n.nspname <> 'pg_catalog'
+          ) s on true
           where p.proname = any(${functions}::text::text[])
           group by p.proname
         ) f), '[]')
