@@ -1,7 +1,7 @@
 import type { OperationNode } from 'kysely'
 import type { Constraint } from '../adapters/postgres/constrained-columns.js'
 import { IMPOSSIBLE, type KeyColumn } from '../adapters/postgres/key-column.js'
-import type { TableName } from '../adapters/postgres/operation-tree.js'
+import type { Field, TableName } from '../adapters/postgres/operation-tree.js'
 import { readDependencies, type TableUse } from '../adapters/postgres/query-dependencies.js'
 import type { RelationDirectory } from '../adapters/postgres/relation-directory.js'
 import type { Relation } from '../adapters/postgres/relation-graph.js'
@@ -52,7 +52,7 @@ export async function planQuery(
   const refuse = (reason: string, fix: string): never => {
     throw new QueryUncacheableError(name, reason, fix)
   }
-  const { tables, functions, changing, opaque } = readDependencies(tree)
+  const { tables, functions, fields, changing, opaque } = readDependencies(tree)
   if (changing !== undefined) refuse(changing, 'pass what it needs as a parameter, or run it on Kysely')
   if (opaque !== undefined && dependsOn === undefined) refuse(opaque, DEPENDS_ON)
   const verdicts = await parts.relations.judge(functions)
@@ -62,15 +62,23 @@ export async function planQuery(
     if (verdict === 'unknown' && dependsOn === undefined) refuse(`${call}, which may read tables`, DEPENDS_ON)
   })
 
-  const uses: TableUse[] = [...tables, ...(dependsOn ?? []).map((table) => ({ table, constraints: [] }))]
+  const uses: TableUse[] = [
+    ...tables,
+    ...(dependsOn ?? []).map((table) => ({ table, alias: undefined, constraints: [] })),
+  ]
   const relations = await parts.relations.find(uses.map(({ table }) => table))
-  const found = uses.map(({ table, constraints }, at) => {
+  const found = uses.map(({ table, alias, constraints }, at) => {
     const relation = relations[at]
     const path = [table.schema, table.name].filter((part) => part !== undefined).join('.')
     if (relation === undefined) return refuse(`the database has no table ${path}`, 'check the name and the search path')
     if (relation.special) return refuse(`${path} is a temporary or system table`, 'run it on Kysely')
     const reason = REASONS_TO_NAME[relation.kind]
     if (reason !== undefined && dependsOn === undefined) return refuse(`${path} ${reason}`, DEPENDS_ON)
+    const mayBeOf = ({ of }: Field) => of === undefined || alias === undefined || of === alias
+    const method = fields.find((field) => mayBeOf(field) && relation.methods.includes(field.name))
+    if (method !== undefined && dependsOn === undefined) {
+      return refuse(`${path}.${method.name} calls ${method.name}(), which may read tables`, DEPENDS_ON)
+    }
     return { relation, constraints }
   })
   await parts.tables.openAll()

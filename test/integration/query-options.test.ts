@@ -21,6 +21,11 @@ describe('corral.query', () => {
       create function last(int, int) returns int language sql immutable as 'select $2';
       create aggregate reviews_of(int) (sfunc = joining, stype = bigint, initcond = 0);
       create aggregate last_of(int) (sfunc = last, stype = int);
+      create function review_count(products) returns bigint language sql stable as 'select count(*) from reviews where product_id = $1.id';
+      create function doubled(products) returns int language sql immutable as 'select $1.price * 2';
+      create function stars(products) returns bigint language sql stable as 'select sum(stars) from reviews where product_id = $1.id';
+      create function price(products) returns bigint language sql stable as 'select sum(price) from products';
+      create function size_of(anyelement) returns bigint language sql stable as 'select count(*) from reviews';
       create type mood as enum ('fine', 'well');
       create table odd (id int primary key, at timestamptz, day date, big bigint, money numeric, bytes bytea, data jsonb,
         list int[], mood mood, gap interval, nothing text);
@@ -60,6 +65,26 @@ describe('corral.query', () => {
         'an aggregate that may read tables',
         (db) => db.selectFrom('products').select((eb) => eb.fn.agg('reviews_of', ['id']).as('n')),
         /calls reviews_of\(\).*may read tables.*`dependsOn`/,
+      ],
+      [
+        'a function that is written like a column',
+        (db) => db.selectFrom('products').select('products.review_count' as 'products.id'),
+        /products.review_count calls review_count\(\).*may read tables.*`dependsOn`/,
+      ],
+      [
+        'one that is compared, of an alias',
+        (db) =>
+          db
+            .selectFrom('products as p')
+            .select('p.id')
+            .where('p.review_count' as 'p.id', '>', 1),
+        /calls review_count\(\)/,
+      ],
+      ['one of any row', (db) => db.selectFrom('products as p').select('p.size_of' as 'p.id'), /calls size_of\(\)/],
+      [
+        'one in raw SQL',
+        (db) => db.selectFrom('products as p').select(sql`(p).review_count + p.price`.as('n')),
+        /calls review_count\(\)/,
       ],
       [
         'a volatile function of its own',
@@ -121,6 +146,20 @@ describe('corral.query', () => {
         'an immutable function',
         (db) => db.selectFrom('products').select((eb) => eb.fn('quiet', ['id']).as('n')),
         undefined,
+      ],
+      [
+        'a column with the name of a function, and an immutable function that is written like one',
+        (db) =>
+          db
+            .selectFrom('products as p')
+            .innerJoin('reviews as r', 'r.product_id', 'p.id')
+            .select(['p.price', 'r.stars', 'p.doubled' as 'p.id', sql`r.stars + p.price`.as('n')]),
+        undefined,
+      ],
+      [
+        'a function that is written like a column, with what it reads named',
+        (db) => db.selectFrom('products').select('products.review_count' as 'products.id'),
+        ['reviews'],
       ],
       [
         'aggregates',

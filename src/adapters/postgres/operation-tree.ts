@@ -6,6 +6,12 @@ export interface TableName {
   readonly name: string
 }
 
+/** A name as a column of something: of what has this name or alias, or of anything (undefined). Real names. */
+export interface Field {
+  readonly of: string | undefined
+  readonly name: string
+}
+
 /** The nodes directly below a node, whatever its kind. What a `ValueNode` carries is the user's data and not looked at. */
 export function childrenOf(node: OperationNode): OperationNode[] {
   if (node.kind === 'ValueNode' || node.kind === 'PrimitiveValueListNode') return []

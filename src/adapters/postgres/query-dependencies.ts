@@ -1,6 +1,7 @@
 import {
   AggregateFunctionNode,
   AliasNode,
+  ColumnNode,
   type CommonTableExpressionNode,
   FunctionNode,
   type OperationNode,
@@ -13,13 +14,15 @@ import {
   type WithNode,
 } from 'kysely'
 import { type Constraint, constraintsOf, type Source } from './constrained-columns.js'
-import { aliasNameOf, childrenOf, rawTable, type TableName, tableNameOf } from './operation-tree.js'
+import { aliasNameOf, childrenOf, type Field, rawTable, type TableName, tableNameOf } from './operation-tree.js'
 import { readRawSql } from './raw-sql.js'
 import { isCurrentTime } from './sql-functions.js'
 
 /** One place at which a query reads a table. */
 export interface TableUse {
   readonly table: TableName
+  /** The name its columns are qualified with; undefined: it may be any. */
+  readonly alias: string | undefined
   /** Each alone bounds the rows that matter here. Empty: all rows may. */
   readonly constraints: readonly Constraint[]
 }
@@ -30,6 +33,8 @@ export interface QueryFacts {
   readonly tables: readonly TableUse[]
   /** Functions it calls, by name; whether they are harmless, the catalog knows. */
   readonly functions: readonly string[]
+  /** What it reads as columns; whether they are, or calls that are written like columns, the catalog knows. */
+  readonly fields: readonly Field[]
   /** Why its result must not be kept whatever it reads; undefined: nothing speaks against it. */
   readonly changing: string | undefined
   /** Why it may read tables that are not in `tables`; undefined: it does not. */
@@ -81,6 +86,7 @@ type Scope = ReadonlySet<string>
 class Reading {
   readonly #tables: TableUse[] = []
   readonly #functions = new Set<string>()
+  readonly #fields: Field[] = []
   #changing: string | undefined
   #opaque: string | undefined
 
@@ -89,6 +95,7 @@ class Reading {
     return {
       tables: this.#tables,
       functions: [...this.#functions],
+      fields: this.#fields,
       changing: this.#changing,
       opaque: this.#opaque,
     }
@@ -97,8 +104,15 @@ class Reading {
   #visit(node: OperationNode, scope: Scope): void {
     if (SelectQueryNode.is(node)) this.#visitSelect(node, scope)
     else if (RawNode.is(node)) this.#visitRaw(node, scope)
+    else if (ReferenceNode.is(node)) this.#visitReference(node)
     // Outside FROM and JOIN a table's name stands for the rows of a source that was visited there.
-    else if (!ReferenceNode.is(node) && !TableNode.is(node)) this.#visitPlain(node, scope)
+    else if (!TableNode.is(node)) this.#visitPlain(node, scope)
+  }
+
+  #visitReference({ table, column }: ReferenceNode): void {
+    if (table && ColumnNode.is(column)) {
+      this.#fields.push({ of: table.table.identifier.name, name: column.column.name })
+    }
   }
 
   #visitPlain(node: OperationNode, scope: Scope): void {
@@ -108,6 +122,7 @@ class Reading {
       this.#changing ??= `it contains ${WRITES[node.kind]}: a cached query must not write or lock`
     else if (node.kind === 'ExplainNode') this.#changing ??= 'it asks for a plan'
     else if (node.kind === 'CastNode') this.#visitCast(node)
+    else if (ValueNode.is(node) && node.immediate) this.#visitLiteral(node)
     else if (!PLAIN_KINDS.has(node.kind)) this.#opaque ??= `it contains ${node.kind}, which Corral does not know`
     for (const child of childrenOf(node)) this.#visit(child, scope)
   }
@@ -121,8 +136,8 @@ class Reading {
     ]
     const sources = places.map(({ node, join }) => ({ ...this.#visitSource(node, scope), join }))
     const constraints = constraintsOf(select, sources)
-    sources.forEach(({ table }, at) => {
-      if (table) this.#tables.push({ table, constraints: constraints[at] as Constraint[] })
+    sources.forEach(({ table, alias }, at) => {
+      if (table) this.#tables.push({ table, alias, constraints: constraints[at] as Constraint[] })
     })
     for (const { on } of joins) if (on) this.#visit(on, scope)
     for (const child of childrenOf(rest as OperationNode)) this.#visit(child, scope)
@@ -168,13 +183,14 @@ class Reading {
   }
 
   #visitRaw(raw: RawNode, scope: Scope): void {
-    const { functions, sources, changing, opaque } = readRawSql(raw)
+    const { functions, fields, sources, changing, opaque } = readRawSql(raw)
     for (const name of functions) this.#functions.add(name)
+    this.#fields.push(...fields)
     this.#changing ??= changing
     this.#opaque ??= opaque
     for (const source of sources) {
       const { table } = this.#visitSource(source, scope)
-      if (table) this.#tables.push({ table, constraints: [] })
+      if (table) this.#tables.push({ table, alias: undefined, constraints: [] })
     }
     for (const node of embeddedIn(raw)) if (!sources.includes(node)) this.#visit(node, scope)
   }
@@ -187,6 +203,11 @@ class Reading {
   #visitModifier({ modifier }: SelectModifierNode): void {
     if (modifier === undefined || modifier === 'Distinct') return
     this.#changing ??= 'it locks rows: a cached query must not write or lock'
+  }
+
+  #visitLiteral({ value }: ValueNode): void {
+    if (typeof value !== 'string' || !isCurrentTime(value)) return
+    this.#changing ??= `it contains '${value.trim()}', which depends on the time`
   }
 
   /** `'today'::date` is another day tomorrow. */

@@ -1,5 +1,5 @@
 import { AliasNode, type OperationNode, type RawNode, TableNode, ValueNode } from 'kysely'
-import { isSubquery } from './operation-tree.js'
+import { type Field, isSubquery } from './operation-tree.js'
 import { isCurrentTime, SESSION_WORDS } from './sql-functions.js'
 import { type Token, tokensOf } from './sql-tokens.js'
 
@@ -7,6 +7,8 @@ import { type Token, tokensOf } from './sql-tokens.js'
 export interface RawFindings {
   /** Functions it may call: real names, with the schema where it is given. Key words that look like calls are among them. */
   readonly functions: readonly string[]
+  /** Names behind a dot. */
+  readonly fields: readonly Field[]
   /** Embedded tables and subqueries that it reads from. */
   readonly sources: readonly OperationNode[]
   /** Why its result may differ between two readings of one state of the tables; undefined: it does not. */
@@ -28,7 +30,13 @@ const AFTER_FROM = new Set([
 export function readRawSql(raw: RawNode): RawFindings {
   const tokens = tokensOf(raw)
   if (tokens === undefined) {
-    return { functions: [], sources: [], changing: undefined, opaque: 'raw SQL with a literal that cannot be read' }
+    return {
+      functions: [],
+      fields: [],
+      sources: [],
+      changing: undefined,
+      opaque: 'raw SQL with a literal that cannot be read',
+    }
   }
   return new RawReading(tokens).findings()
 }
@@ -82,6 +90,7 @@ function isLock(tokens: readonly Token[], at: number): boolean {
 class RawReading {
   readonly #tokens: readonly Token[]
   readonly #functions = new Set<string>()
+  readonly #fields: Field[] = []
   readonly #sources: OperationNode[] = []
   #changing: string | undefined
   #opaque: string | undefined
@@ -101,11 +110,13 @@ class RawReading {
       if (token.kind === 'sign' && token.text === ')') openers.pop()
       if (token.kind !== 'word') return
       if (this.#isSign(at + 1, '(')) this.#functions.add(this.#qualified(at, token.text))
+      else if (this.#isSign(at - 1, '.')) this.#fields.push(this.#fieldAt(at, token.text))
       // Behind a dot stands a name, whatever it is called.
       if (!token.quoted && !this.#isSign(at - 1, '.')) this.#readWord(at, token.text, openers.at(-1))
     })
     return {
       functions: [...this.#functions],
+      fields: this.#fields,
       sources: this.#sources,
       changing: this.#changing,
       opaque: this.#opaque,
@@ -193,6 +204,11 @@ class RawReading {
   #qualified(at: number, name: string): string {
     const schema = this.#tokens[at - 2]
     return this.#isSign(at - 1, '.') && schema?.kind === 'word' ? `${schema.text}.${name}` : name
+  }
+
+  #fieldAt(at: number, name: string): Field {
+    const of = this.#tokens[at - 2]
+    return { of: of?.kind === 'word' ? of.text : undefined, name }
   }
 
   #isSign(at: number, text: string): boolean {

@@ -17,6 +17,8 @@ export interface CatalogRelation {
   readonly rewrites: boolean
   /** Fingerprint of its columns: names and types in order. */
   readonly columns: string
+  /** What may be written like a column of it and is a call, `shops.total` for `total(shops)`: functions that take a row, are not immutable, and are hidden by no column. */
+  readonly methods: readonly string[]
 }
 
 /** A foreign key whose rows the database changes by itself when the rows they refer to change. */
@@ -107,7 +109,13 @@ function query(paths: string, functions: string) {
             where (t.tgrelid = n.oid or t.tgrelid in (select relid from pg_partition_tree(n.oid)))
               and t.tgtype & 19 = 19 and not t.tgisinternal and t.tgname <> ${STAMP_TRIGGER}),
           'columns', (select md5(string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ',' order by a.attnum))
-            from pg_attribute a where a.attrelid = n.oid and a.attnum > 0 and not a.attisdropped)
+            from pg_attribute a where a.attrelid = n.oid and a.attnum > 0 and not a.attisdropped),
+          'methods', coalesce((select json_agg(distinct p.proname)
+            from pg_proc p join pg_type t on t.oid = p.proargtypes[0]
+            where p.prokind = 'f' and p.provolatile <> 'i' and p.pronargs - p.pronargdefaults <= 1
+              and p.pronamespace <> 'pg_catalog'::regnamespace
+              and (t.typtype = 'p' or t.typrelid = n.oid or t.typrelid in (select inhparent from pg_inherits))
+              and not exists (select from pg_attribute a where a.attrelid = n.oid and a.attname = p.proname and not a.attisdropped)), '[]')
         ) end order by g.place)
         from given g left join named n on n.oid = g.oid), '[]'),
       'parents', coalesce((select json_agg(json_build_array(c.entity, p.entity))

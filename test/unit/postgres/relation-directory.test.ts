@@ -38,7 +38,7 @@ function open() {
   const directory = new RelationDirectory({ db, clock, behind: (read) => background.run('catalog', read) })
   const tell = async (columns: string) => {
     await clock.advance(0)
-    const relation = { entity: 'public.shelves', kind: 'r', special: false, rewrites: false, columns }
+    const relation = { entity: 'public.shelves', kind: 'r', special: false, rewrites: false, columns, methods: [] }
     const answer = JSON.stringify({ relations: [relation], parents: [], reads: [], keys: [], functions: [] })
     asked.shift()?.resolve({ rows: [{ answer }] })
     await clock.advance(0)
