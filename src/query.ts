@@ -5,6 +5,7 @@ import { areRelayed } from './adapters/postgres/durability.js'
 import { statementIdentity } from './adapters/postgres/parameter-identity.js'
 import { realTable } from './adapters/postgres/real-names.js'
 import { readSight } from './adapters/postgres/sight.js'
+import { changingParameter } from './adapters/postgres/time-parameters.js'
 import { resolveSettings, type Settings, type TtlOptions } from './config.js'
 import type { Clock } from './core/clock.js'
 import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from './core/errors.js'
@@ -116,6 +117,11 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     await parts.ready()
     const dependsOn = options.dependsOn?.map((table) => realTable(parts.db, table))
     const plan = await planQuery(parts, { name, tree: statement.query, dependsOn })
+    const changing = await changingParameter(parts.db, statement)
+    if (changing !== undefined) {
+      const reason = `its parameter '${changing}' is read as a time, which is another each time`
+      throw new QueryUncacheableError(name, reason, 'pass the time itself')
+    }
     return {
       ...plan,
       key: cacheKey(prefix, [statementIdentity(statement, [...fixed, ...plan.marks, ...plan.columns])]),

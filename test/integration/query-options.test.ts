@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { CamelCasePlugin, type Kysely, ParseJSONResultsPlugin, sql } from 'kysely'
+import { CamelCasePlugin, type ExpressionBuilder, type Kysely, ParseJSONResultsPlugin, sql } from 'kysely'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Corral } from '../../src/client.js'
 import { systemClock } from '../../src/core/clock.js'
@@ -50,6 +50,11 @@ describe('corral.query', () => {
   }
 
   const anyTable = (db: Database) => (table: string) => db.selectFrom(sql.table(table).as('t')).selectAll()
+
+  // biome-ignore lint/suspicious/noExplicitAny: the table is not among those of the lab
+  type Builder = ExpressionBuilder<any, any>
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  const odds = (db: Kysely<any>) => db.selectFrom('odd').select('id')
 
   describe('refuses, and says what would help', () => {
     it.each<[string, (db: Database) => unknown, RegExp]>([
@@ -111,6 +116,21 @@ describe('corral.query', () => {
         (db) => db.selectFrom('products').select(sql`pg_table_size('products')`.as('n')),
         /calls pg_table_size\(\)/,
       ],
+      ['a value that is read as the time', (db) => odds(db).where('at', '<', 'now'), /'now' is read as a time.*pass/],
+      ['as a day', (db) => odds(db).where('day', 'in', ['2026-01-01', ' TODAY ']), /' TODAY ' is read as a time/],
+      [
+        'as an hour',
+        (db) => odds(db).where((eb) => eb.between('at', '2026-01-01', 'today,10:00')),
+        /is read as a time/,
+      ],
+      ['in raw SQL', (db) => odds(db).where(sql<boolean>`at < ${'tomorrow'}`), /'tomorrow' is read as a time/],
+      ['in an array', (db) => odds(db).where(sql<boolean>`day = any(${['yesterday']})`), /'yesterday' is read/],
+      [
+        'by a function',
+        (db) => odds(db).where('at', '<', (eb: Builder) => eb.fn.coalesce('at', eb.val('now'))),
+        /'now' is read as a time/,
+      ],
+      ['as it stands in the statement', (db) => odds(db).where('day', '=', sql.lit('today')), /contains 'today'/],
       ['a lock', (db) => db.selectFrom('products').selectAll().forUpdate(), /locks/],
       [
         'a write',
@@ -145,6 +165,21 @@ describe('corral.query', () => {
       [
         'an immutable function',
         (db) => db.selectFrom('products').select((eb) => eb.fn('quiet', ['id']).as('n')),
+        undefined,
+      ],
+      [
+        'a text that could be a time elsewhere',
+        (db) =>
+          odds(db)
+            .where('nothing', 'in', ['now', 'today'])
+            .where((eb: Builder) => eb(eb.fn('lower', ['nothing']), '=', 'tomorrow'))
+            .where('nothing', 'like', 'buy now')
+            .where(sql<boolean>`nothing = any(${['yesterday']})`),
+        undefined,
+      ],
+      [
+        'a time that is always the same',
+        (db) => odds(db).where('at', '<', 'infinity').where('day', '>', 'epoch'),
         undefined,
       ],
       [
