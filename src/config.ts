@@ -1,5 +1,8 @@
 import { ConfigError } from './core/errors.js'
+import { refuseUnknown } from './core/known-options.js'
 import { LIFETIMES_MS } from './policy/row-lifetime.js'
+
+export { refuseUnknown }
 
 /** How long entries live. Times are milliseconds. */
 export interface TtlOptions {
@@ -264,15 +267,6 @@ export function resolveSettings(given: OptionGroups, base: Settings = DEFAULTS):
     )
   }
   return deepFreeze(settings)
-}
-
-/** @throws ConfigError for the first key that is not one of `known`. */
-export function refuseUnknown(prefix: string, given: object, known: readonly string[]): void {
-  for (const key of Object.keys(given)) {
-    if (known.includes(key)) continue
-    const path = prefix === '' ? key : `${prefix}.${key}`
-    throw new ConfigError(path, `one of ${known.map((name) => `\`${name}\``).join(', ')}`, `unknown option ${key}`)
-  }
 }
 
 function leavesOf(group: string, given: unknown, known: readonly string[]): Record<string, number> {

@@ -1,4 +1,5 @@
 export { fencedLocks, fencedLocksSql } from './adapters/postgres/lock-migration.js'
+export type { CorralMigration } from './adapters/postgres/migration.js'
 export {
   type OutboxTableOptions,
   outboxTable,

@@ -70,7 +70,7 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
       'stampTable',
       'stampTableSql',
     ],
-    types: ['OutboxTableOptions', 'SlotTableOptions', 'StampTableOptions'],
+    types: ['CorralMigration', 'OutboxTableOptions', 'SlotTableOptions', 'StampTableOptions'],
   },
   'corral/testing': {
     values: ['History', 'Observer', 'checkHistory', 'compareAtRest', 'describeViolation', 'formatReport'],

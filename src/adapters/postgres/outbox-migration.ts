@@ -1,5 +1,7 @@
-import { type Migration, sql } from 'kysely'
 import { ConfigError } from '../../core/errors.js'
+import { checkOptions } from '../../core/known-options.js'
+import { type CorralMigration, migration, type Statements } from './migration.js'
+import { columnsOf, requireList, requireName, requireTable } from './migration-options.js'
 import { outboxDown, outboxUp } from './outbox-sql.js'
 import { type OutboxTable, outboxTableDown, outboxTableUp } from './outbox-triggers-sql.js'
 import { STAMP_COLUMN } from './stamp-sql.js'
@@ -24,16 +26,13 @@ export interface OutboxTableOptions {
   readonly maxRows?: number
 }
 
-export interface Statements {
-  readonly up: readonly string[]
-  readonly down: readonly string[]
-}
+const OPTION_NAMES = ['table', 'schema', 'key', 'version', 'unique', 'columns']
 
 /**
  * A Kysely migration that makes the outbox all tables share, in schema `corral`. `up` and `down` may each run any number of times; `down` fails while
  * a table's `outboxTable` migration is still up. See docs/guides/outbox.md for privileges and cost.
  */
-export function outboxTables(): Required<Migration> {
+export function outboxTables(): CorralMigration {
   return migration(outboxTablesSql())
 }
 
@@ -47,66 +46,38 @@ export function outboxTablesSql(): Statements {
  * transaction that makes it. `up` and `down` may each run any number of times; `down` leaves the table as it was.
  *
  * `up` takes a SHARE ROW EXCLUSIVE lock on the table until its transaction ends: reads go on, writes wait. Throws `ConfigError` on
- * a name it cannot use.
+ * an option it cannot use.
  *
  * ```ts
  * export const { up, down } = outboxTable({ table: 'products', key: 'id', unique: ['slug'] })
  * ```
  */
-export function outboxTable(options: OutboxTableOptions): Required<Migration> {
+export function outboxTable(options: OutboxTableOptions): CorralMigration {
   return migration(outboxTableSql(options))
 }
 
 /** The statements `outboxTable` runs, in order and without closing semicolons, for other migration tools. */
 export function outboxTableSql(options: OutboxTableOptions): Statements {
-  const table = resolveTable(options)
+  const table = resolveTable('outboxTable', options)
   return { up: outboxTableUp(table), down: outboxTableDown(table) }
 }
 
-export function migration({ up, down }: Statements): Required<Migration> {
-  const run = (list: readonly string[]): Migration['up'] => {
-    return async (db) => {
-      for (const statement of list) await sql.raw(statement).execute(db)
-    }
-  }
-  return { up: run(up), down: run(down) }
-}
-
-/** @throws ConfigError for a name that cannot be one. */
-export function resolveTable(options: OutboxTableOptions): OutboxTable {
-  const { schema = 'public', table, version = STAMP_COLUMN, columns = [], maxRows = 5_000 } = options
-  const toList = (names: string | readonly string[] | undefined) =>
-    typeof names === 'string' ? [names] : [...(names ?? [])]
-  const key = toList(options.key)
-  const unique = (options.unique ?? []).map(toList)
-  for (const [option, found] of Object.entries({ schema, table })) requireName(option, found)
+/** @param call whose options they are: `maxRows` is the outbox' alone. @throws ConfigError */
+export function resolveTable(call: 'outboxTable' | 'slotTable', options: OutboxTableOptions): OutboxTable {
+  checkOptions(call, options, call === 'outboxTable' ? [...OPTION_NAMES, 'maxRows'] : OPTION_NAMES)
+  const { schema = 'public', table, version = STAMP_COLUMN, unique = [], columns = [], maxRows = 5_000 } = options
+  requireTable({ schema, table })
   if (version !== false) requireName('version', version)
-  for (const [option, names] of [
-    ['key', key],
-    ['columns', columns],
-    ...unique.map((each) => ['unique', each] as const),
-  ] as const) {
-    for (const each of names) requireName(option, each)
-    if (names.length === 0 && option !== 'columns') throw new ConfigError(option, 'at least one column', names)
-  }
-  for (const [option, found] of Object.entries({ schema, table })) {
-    if (found.includes('.'))
-      throw new ConfigError(option, 'a name without a dot (the schema is an option of its own)', found)
-  }
+  for (const [option, found] of Object.entries({ unique, columns })) requireList(option, found)
+  for (const column of columns) requireName('columns', column)
   if (!Number.isInteger(maxRows) || maxRows < 1) throw new ConfigError('maxRows', 'a whole number from 1', maxRows)
   return {
     schema,
     table,
-    key,
+    key: columnsOf('key', options.key),
     version: version === false ? undefined : version,
-    unique,
+    unique: unique.map((each) => columnsOf('unique', each)),
     columns,
     maxRows,
-  }
-}
-
-function requireName(option: string, found: unknown): void {
-  if (typeof found !== 'string' || found === '' || found.includes('\0')) {
-    throw new ConfigError(option, 'the name of a database object', found)
   }
 }

@@ -1,6 +1,5 @@
-import type { Migration } from 'kysely'
-import type { OutboxTableOptions } from './outbox-migration.js'
-import { migration, resolveTable, type Statements } from './outbox-migration.js'
+import { type CorralMigration, migration, type Statements } from './migration.js'
+import { type OutboxTableOptions, resolveTable } from './outbox-migration.js'
 import { slotDown, slotTableDown, slotTableUp, slotUp } from './slot-sql.js'
 
 /** Which table's changes reach the cache through a logical-replication slot. All names are the database's own, as `\d` shows them. */
@@ -11,7 +10,7 @@ export type SlotTableOptions = Omit<OutboxTableOptions, 'maxRows'>
  * no slot; the relay does. `up` and `down` may each run any number of times; `down` fails while a table is published or a relay's slot is
  * there. See docs/guides/change-sources.md for privileges and dangers.
  */
-export function slotTables(): Required<Migration> {
+export function slotTables(): CorralMigration {
   return migration(slotTablesSql())
 }
 
@@ -26,18 +25,18 @@ export function slotTablesSql(): Statements {
  * `down` gives the table the replica identity it had.
  *
  * `up` takes an ACCESS EXCLUSIVE lock where it has to change a replica identity. It fails for a generated column in `key` or `unique` that no slot is told of:
- * all of them before Postgres 18, virtual ones after. Throws `ConfigError` on a name it cannot use.
+ * all of them before Postgres 18, virtual ones after. Throws `ConfigError` on an option it cannot use.
  *
  * ```ts
  * export const { up, down } = slotTable({ table: 'products', key: 'id', unique: ['slug'] })
  * ```
  */
-export function slotTable(options: SlotTableOptions): Required<Migration> {
+export function slotTable(options: SlotTableOptions): CorralMigration {
   return migration(slotTableSql(options))
 }
 
 /** The statements `slotTable` runs, in order and without closing semicolons, for other migration tools. */
 export function slotTableSql(options: SlotTableOptions): Statements {
-  const table = resolveTable(options)
+  const table = resolveTable('slotTable', options)
   return { up: slotTableUp(table), down: slotTableDown(table) }
 }

@@ -1,5 +1,7 @@
-import { type Migration, sql } from 'kysely'
 import { ConfigError } from '../../core/errors.js'
+import { checkOptions } from '../../core/known-options.js'
+import { type CorralMigration, migration, type Statements } from './migration.js'
+import { columnsOf, requireName, requireTable } from './migration-options.js'
 import { STAMP_COLUMN, type Stamp, stampDown, stampUp } from './stamp-sql.js'
 
 /** Which table gets a version stamp. All names are the database's own, as `\d` shows them, also under `CamelCasePlugin`. */
@@ -27,53 +29,32 @@ export interface StampTableOptions {
  * made and nothing else.
  *
  * `up` does not rewrite the table, but takes an ACCESS EXCLUSIVE lock on it until its transaction ends: see
- * docs/guides/version-stamps.md for lock timeouts, privileges and pruning. Throws `ConfigError` on a name it cannot use.
+ * docs/guides/version-stamps.md for lock timeouts, privileges and pruning. Throws `ConfigError` on an option it cannot use.
  *
  * ```ts
  * export const { up, down } = stampTable({ table: 'products', key: 'id' })
  * ```
  */
-export function stampTable(options: StampTableOptions): Required<Migration> {
-  const statements = stampTableSql(options)
-  const run = (list: readonly string[]): Migration['up'] => {
-    return async (db) => {
-      for (const statement of list) await sql.raw(statement).execute(db)
-    }
-  }
-  return { up: run(statements.up), down: run(statements.down) }
+export function stampTable(options: StampTableOptions): CorralMigration {
+  return migration(stampTableSql(options))
 }
 
 /** The statements `stampTable` runs, in order and without closing semicolons, for other migration tools. */
-export function stampTableSql(options: StampTableOptions): {
-  readonly up: readonly string[]
-  readonly down: readonly string[]
-} {
+export function stampTableSql(options: StampTableOptions): Statements {
   const stamp = resolveStamp(options)
   return { up: stampUp(stamp), down: stampDown(stamp) }
 }
 
-function resolveStamp(options: StampTableOptions): Stamp {
-  const stamp = {
-    schema: options.schema ?? 'public',
-    table: options.table,
-    key: typeof options.key === 'string' ? [options.key] : [...(options.key ?? [])],
-    column: options.column ?? STAMP_COLUMN,
-    tombstones: options.tombstones ?? true,
-    corralSchema: options.corralSchema ?? 'corral',
-  }
-  for (const option of ['schema', 'table', 'column', 'corralSchema'] as const) requireName(option, stamp[option])
-  for (const part of stamp.key) requireName('key', part)
-  if (stamp.key.length === 0) throw new ConfigError('key', 'at least one column', options.key)
-  for (const option of ['schema', 'table'] as const) {
-    if (stamp[option].includes('.')) {
-      throw new ConfigError(option, 'a name without a dot (the schema is an option of its own)', stamp[option])
-    }
-  }
-  return stamp
-}
+const OPTION_NAMES = ['table', 'schema', 'key', 'column', 'tombstones', 'corralSchema']
 
-function requireName(option: string, found: unknown): void {
-  if (typeof found !== 'string' || found === '' || found.includes('\0')) {
-    throw new ConfigError(option, 'the name of a database object', found)
-  }
+function resolveStamp(options: StampTableOptions): Stamp {
+  checkOptions('stampTable', options, OPTION_NAMES)
+  const { schema = 'public', table, column = STAMP_COLUMN, tombstones = true, corralSchema = 'corral' } = options
+  requireTable({ schema, table })
+  for (const [option, found] of Object.entries({ column, corralSchema })) requireName(option, found)
+  if (typeof tombstones !== 'boolean') throw new ConfigError('tombstones', 'true or false', tombstones)
+  const key = columnsOf('key', options.key)
+  // The trigger sets it, whatever the statement says.
+  if (key.includes(column)) throw new ConfigError('column', 'a column that is not part of the key', column)
+  return { schema, table, key, column, tombstones, corralSchema }
 }

@@ -18,6 +18,13 @@ describe('the options of a stamp', () => {
     ['key', { table: 'products' }],
     ['column', { table: 'products', key: 'id', column: 'a\0b' }],
     ['corralSchema', { table: 'products', key: 'id', corralSchema: '' }],
+    ['key', { table: 'products', key: 7 }],
+    ['column', { table: 'products', key: 'id', column: 'id' }],
+    ['column', { table: 'products', key: ['shop', 'id'], column: 'id' }],
+    ['colum', { table: 'products', key: 'id', colum: 'x' }],
+    ['tombstones', { table: 'products', key: 'id', tombstones: 'no' }],
+    ['stampTable options', undefined],
+    ['stampTable options', 'products'],
   ])('name what is wrong with %s', (option, options) => {
     let error: unknown
     try {
