@@ -2,6 +2,7 @@ import { ConfigError } from '../../core/errors.js'
 import { checkOptions } from '../../core/known-options.js'
 import { type CorralMigration, migration, type Statements } from './migration.js'
 import { columnsOf, requireList, requireName, requireTable } from './migration-options.js'
+import { requireOutboxColumns } from './outbox-columns-sql.js'
 import { outboxDown, outboxUp } from './outbox-sql.js'
 import { type OutboxTable, outboxTableDown, outboxTableUp } from './outbox-triggers-sql.js'
 import { STAMP_COLUMN } from './stamp-sql.js'
@@ -45,8 +46,8 @@ export function outboxTablesSql(): Statements {
  * A Kysely migration after which every change of a table, whoever makes it, is written to the outbox by triggers, in the
  * transaction that makes it. `up` and `down` may each run any number of times; `down` leaves the table as it was.
  *
- * `up` takes a SHARE ROW EXCLUSIVE lock on the table until its transaction ends: reads go on, writes wait. Throws `ConfigError` on
- * an option it cannot use.
+ * `up` takes a SHARE ROW EXCLUSIVE lock on the table until its transaction ends: reads go on, writes wait. It fails where the table does not
+ * have a column that is named: the version stamp comes first. Throws `ConfigError` on an option it cannot use.
  *
  * ```ts
  * export const { up, down } = outboxTable({ table: 'products', key: 'id', unique: ['slug'] })
@@ -59,7 +60,7 @@ export function outboxTable(options: OutboxTableOptions): CorralMigration {
 /** The statements `outboxTable` runs, in order and without closing semicolons, for other migration tools. */
 export function outboxTableSql(options: OutboxTableOptions): Statements {
   const table = resolveTable('outboxTable', options)
-  return { up: outboxTableUp(table), down: outboxTableDown(table) }
+  return { up: [requireOutboxColumns(table), ...outboxTableUp(table)], down: outboxTableDown(table) }
 }
 
 /** @param call whose options they are: `maxRows` is the outbox' alone. @throws ConfigError */

@@ -1,4 +1,5 @@
 import { createSchema, dropSchema, functionName, triggerFunction } from './corral-schema.js'
+import { OUTBOX_TRIGGER } from './outbox-sql.js'
 import { block, dollarQuote, literal, name, qualified } from './sql-text.js'
 
 /** The column Corral stamps unless told otherwise. */
@@ -231,6 +232,12 @@ function dropTriggersAndColumn({ schema, table, column }: Stamp): string {
     begin
       if to_regclass(${literal(relation)}) is null then
         return;
+      end if;
+      -- Without the column every write would fail, and without the triggers the outbox would tell of changes under the version before them.
+      if exists (select from pg_trigger g join pg_proc p on p.oid = g.tgfoid where g.tgrelid = ${literal(relation)}::regclass
+          and g.tgname = ${literal(`${OUTBOX_TRIGGER}_row`)} and strpos(p.prosrc, ${literal(`NEW.${name(column)}`)}) > 0) then
+        raise exception using message = ${literal(`corral: the outbox triggers of ${relation} read column ${name(column)}`)},
+          hint = 'Run the down of its outboxTable() migration first.';
       end if;
       ${dropTriggers(relation)}
       if ${isOurColumn(relation, column)} then

@@ -329,6 +329,50 @@ describe('up and down', () => {
     await lab.run('insert into products (id) values (2)')
   })
 
+  it.each([
+    ['key', { key: ['id', 'displayName'] }, /no column "displayName".*\(option key\)/],
+    ['unique', { unique: ['slug', ['shop', 'sulg']] }, /no column "sulg".*\(option unique\)/],
+    ['columns', { columns: ['shop_id'] }, /no column "shop_id".*\(option columns\)/],
+    ['version', { version: 'revision' }, /no column "revision".*\(option version\)/],
+    ['a version that is no number', { version: 'slug' }, /"slug".*text.*\(option version\)/],
+    ['a column of the system', { columns: ['ctid'] }, /no column "ctid"/],
+  ])('refuse columns that the table does not have, and writers go on: %s', async (_, wrong, said) => {
+    await expect(watch(wrong)).rejects.toThrow(said)
+    await lab.run('insert into products (id) values (1); update products set price = 1; delete from products')
+    expect(await told()).toEqual([])
+    // Not even the function of triggers that are there already is replaced.
+    await watch()
+    await expect(watch(wrong)).rejects.toThrow(said)
+    await lab.run('insert into products (id) values (1)')
+    expect(await told()).toHaveLength(1)
+  })
+
+  it('refuse a table that is not there, or has no stamp yet, and say which migration comes first', async () => {
+    await expect(watch({ table: 'prodcuts' })).rejects.toThrow('prodcuts')
+    await stampTable({ table: 'products', key: 'id' }).down(lab.db)
+    const hint = await watch().catch((error) => error.hint)
+    expect(hint).toContain('stampTable')
+    await lab.run('insert into products (id) values (1)')
+  })
+
+  it('keep the stamp while the triggers read it', async () => {
+    const stamp = stampTable({ table: 'products', key: 'id' })
+    await watch()
+    const before = await lab.inventory()
+    const refused = await stamp.down(lab.db).catch((error) => error)
+    expect(refused.message).toContain('outbox triggers of "public"."products" read')
+    expect(refused.hint).toContain('outboxTable')
+    expect(await lab.inventory()).toEqual(before)
+    await lab.run('insert into products (id) values (1)')
+    await outboxTable({ table: 'products', key: 'id' }).down(lab.db)
+    await stamp.down(lab.db)
+    // Triggers that read no stamp do not mind.
+    await stamp.up(lab.db)
+    await watch({ version: false })
+    await stamp.down(lab.db)
+    await lab.run('insert into products (id) values (2)')
+  })
+
   it('leave writers working after each of their statements', async () => {
     await outboxTables().down(lab.db)
     const [shared, table] = [outboxTablesSql(), outboxTableSql({ table: 'products', key: 'id', unique: ['slug'] })]
