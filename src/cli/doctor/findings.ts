@@ -30,6 +30,10 @@ export const FINDINGS = {
   'stamp.missing': ['critical', 'Nothing orders two copies of a row, so Corral refuses the table.'],
   'stamp.disabled': ['critical', 'Rows are written that keep their old version: an old copy passes for a new one.'],
   'stamp.outdated': ['warning', 'The triggers were made by another release, or a part of them is gone.'],
+  'stamp.broken': [
+    'critical',
+    'The triggers set a column that is not there, or is not bigint not null: writes of the table fail, whoever makes them, and Corral refuses it.',
+  ],
   'outbox.missing': [
     'warning',
     'A process that dies between COMMIT and fence, SQL from outside and a failover of Redis leave rows out of date until their TTL ends.',
@@ -41,6 +45,10 @@ export const FINDINGS = {
   'outbox.triggers-disabled': [
     'critical',
     'The outbox is relied on, and some changes of this table are not written to it.',
+  ],
+  'outbox.triggers-broken': [
+    'critical',
+    'The triggers read a column that is not there, as when it was renamed: writes of the table fail, whoever makes them.',
   ],
   'outbox.triggers-outdated': [
     'warning',

@@ -1,3 +1,4 @@
+import type { TableFacts } from '../../adapters/postgres/catalog.js'
 import {
   functionBody,
   type InstalledRelation,
@@ -22,8 +23,13 @@ export interface MigrationStep {
   readonly kind: 'stamp' | 'outbox' | 'outbox-table' | 'slot' | 'slot-table' | 'locks'
   /** The table, where it is about one. */
   readonly entity: string | undefined
-  /** `disabled`: a trigger does not always fire. `outdated`: made by another release, or for other columns. */
-  readonly state: 'installed' | 'missing' | 'disabled' | 'outdated'
+  /**
+   * `disabled`: a trigger does not always fire. `outdated`: made by another release, or for other columns. `broken`: a column that the triggers use is
+   * not there, or not as they need it, and writes fail.
+   */
+  readonly state: 'installed' | 'missing' | 'disabled' | 'outdated' | 'broken'
+  /** Of what is broken: which column. */
+  readonly fault?: string
   /** What makes it as it should be; safe to run whatever the state. */
   readonly statements: readonly string[]
 }
@@ -95,7 +101,8 @@ export function stampStep({ facts, versionColumn, installed }: TableParts): Migr
   const bodies = up.map(functionBody)
   const isSame = (trigger: InstalledTrigger | undefined) => trigger !== undefined && bodies.includes(trigger.source)
   const isCurrent = isSame(stamp) && (!tombstones || isSame(found(STAMP_TRIGGERS.tombstone)))
-  return { kind: 'stamp', entity: facts.entity, state: stateOf(installed, wanted, wanted, isCurrent), statements: up }
+  const state = stateOf(installed, wanted, wanted, isCurrent)
+  return { kind: 'stamp', entity: facts.entity, statements: up, ...unlessBroken(state, stampFault(facts, stamp)) }
 }
 
 export function outboxStep({ facts, versionColumn, unique, columns, installed }: TableParts): MigrationStep {
@@ -112,12 +119,40 @@ export function outboxStep({ facts, versionColumn, unique, columns, installed }:
   const isCurrent = row !== undefined && up.map(functionBody).includes(row.source)
   // A partitioned table has the triggers of its rows itself; TRUNCATE of a partition is noticed by a trigger of the partition alone.
   const wanted = Object.values(OUTBOX_TRIGGERS)
+  const state = stateOf(installed, wanted, wanted, isCurrent)
   return {
     kind: 'outbox-table',
     entity: facts.entity,
-    state: stateOf(installed, wanted, wanted, isCurrent),
     statements: up,
+    ...unlessBroken(state, missingColumn(facts, row)),
   }
+}
+
+function unlessBroken(
+  state: MigrationStep['state'],
+  fault: string | undefined,
+): Pick<MigrationStep, 'state' | 'fault'> {
+  return fault === undefined ? { state } : { state: 'broken', fault }
+}
+
+/** Of the column that the installed trigger sets, whichever the config names. */
+function stampFault(facts: TableFacts, stamp: InstalledTrigger | undefined): string | undefined {
+  const missing = missingColumn(facts, stamp)
+  const [stamped] = columnsUsedBy(stamp)
+  const found = facts.columns.find(({ column }) => column === stamped)
+  if (missing !== undefined || found === undefined || (found.type === 'bigint' && found.notNull)) return missing
+  return `column ${found.column} is ${found.type}${found.notNull ? '' : ', nullable'}`
+}
+
+function missingColumn({ columns }: TableFacts, trigger: InstalledTrigger | undefined): string | undefined {
+  const missing = columnsUsedBy(trigger).find((used) => columns.every(({ column }) => column !== used))
+  return missing === undefined ? undefined : `column ${missing} is not there`
+}
+
+/** Functions of triggers are bound to no column: what they use is in their text alone. */
+function columnsUsedBy(trigger: InstalledTrigger | undefined): string[] {
+  const uses = trigger?.source.matchAll(/\b(?:NEW|OLD)\."((?:[^"]|"")+)"/g) ?? []
+  return [...uses].map(([, column = '']) => column.replaceAll('""', '"'))
 }
 
 function sharedOutboxStep({ outbox, pruneSource }: InstalledShared): MigrationStep {

@@ -132,6 +132,25 @@ describe('tables', () => {
     right,
     wrong: () => spoilt('drop trigger zz_corral_rekey on items'),
   })
+  planted('stamp.broken', 'its column was dropped from under the triggers', {
+    right,
+    wrong: () => spoilt('alter table items drop column corral_version cascade'),
+    besides: ['outbox.triggers-broken'],
+    found: 'column corral_version is not there',
+    fix: 'npx corral migrate',
+  })
+  planted('outbox.triggers-broken', 'a column that they read was renamed', {
+    right,
+    wrong: async () => {
+      await run('create table notes (id int primary key, tag text)', ...stampTableSql({ table: 'notes', key: 'id' }).up)
+      await run(...outboxTableSql({ table: 'notes', key: 'id', columns: ['tag'] }).up)
+      await run('alter table notes rename column tag to label')
+      return found({ tables: { ...ITEMS, notes: { key: 'id', queryBy: ['label'] } } })
+    },
+    subject: 'public.notes',
+    found: /tag/,
+    fix: 'npx corral migrate',
+  })
   planted('outbox.triggers-disabled', 'one does not fire for replication roles', {
     right,
     wrong: () => spoilt('alter table items enable trigger zz_corral_outbox_row'),
@@ -144,6 +163,17 @@ describe('tables', () => {
     right,
     wrong: () => found({ tables: { ...ITEMS, parts: { key: 'nothing' } } }),
     subject: 'parts',
+  })
+  it('is told whatever opening a repository says that no other finding does', async () => {
+    await run('alter table items add column note text')
+    onTestFinished(async () => void (await run('alter table items drop column note')))
+    const wrong = await spoilt('alter table items alter corral_version drop not null')
+    expect(wrong.ids).toEqual(['stamp.broken'])
+    expect(wrong.find('stamp.broken').found).toContain('nullable')
+    await run('alter table items alter corral_version set not null')
+    const { find, ids } = await found({ tables: { items: { ...ITEMS.items, version: 'note' } } })
+    expect(ids).toContain('table.unfit')
+    expect(find('table.unfit')).toMatchObject({ subject: 'items', found: expect.stringContaining('items.version') })
   })
   it('a table that is unfit is told what would make it fit', async () => {
     const { find } = await found({ tables: { items: { key: 'shop' } } })

@@ -102,6 +102,27 @@ it('prints what is missing, makes it, and sees what is no longer as it was', asy
   expect(applied.exitCode).toBe(0)
   expect(await check('--locks')).toEqual([0, { ...allAre('installed'), locks: 'installed' }])
 
+  // Their columns gone, or renamed: the triggers are there, and every write fails.
+  const wrongItems = { ...allAre('installed'), 'stamp public.items': 'broken', 'outbox-table public.items': 'broken' }
+  for (const spoil of ['drop column corral_version', 'rename column corral_version to stamp']) {
+    await run(`alter table items ${spoil}`)
+    await expect(run(`insert into items (id, shop) values (2, 7)`)).rejects.toThrow('corral_version')
+    expect(await check()).toEqual([1, wrongItems])
+    expect((await check('--no-outbox'))[1]).toEqual({
+      'stamp public.items': 'broken',
+      'stamp public.parts': 'installed',
+    })
+    expect((await runCli(config(), ['migrate', '--apply'])).exitCode).toBe(0)
+    expect(await check()).toEqual([0, allAre('installed')])
+    await run(`insert into items (id, shop) values (2, 7); delete from items where id = 2`)
+  }
+  await run('alter table items alter corral_version drop not null, alter corral_version type numeric')
+  expect(await check()).toEqual([1, { ...allAre('installed'), 'stamp public.items': 'broken' }])
+  const refused = await runCli(config(), ['migrate', '--apply'])
+  expect(refused).toMatchObject({ exitCode: 4, err: expect.stringContaining('must be bigint not null') })
+  await run('alter table items drop column corral_version')
+  expect((await runCli(config(), ['migrate', '--apply'])).exitCode).toBe(0)
+
   // Without tombstones by choice: that is not out of date.
   await stampTable({ table: 'items', key: 'id', tombstones: false }).up(db)
   expect(await check()).toEqual([0, allAre('installed')])
