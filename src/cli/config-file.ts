@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { extname, resolve } from 'node:path'
+import process from 'node:process'
 import { pathToFileURL } from 'node:url'
 import type { Corral } from '../client.js'
 import { type Inside, insideOf, operate } from '../inside.js'
@@ -39,6 +40,15 @@ export async function loadConfig(cwd: string, given: string | undefined): Promis
   const file = given === undefined ? findConfig(cwd) : resolve(cwd, given)
   if (!existsSync(file)) throw new ConfigFileError(`there is no ${file}`)
   operate()
+  const idle = untilIdle()
+  try {
+    return await Promise.race([instanceIn(file), idle.reached.then(() => neverSettled(file))])
+  } finally {
+    idle.stop()
+  }
+}
+
+async function instanceIn(file: string): Promise<LoadedConfig> {
   let exported: Record<string, unknown>
   try {
     exported = (await (TYPESCRIPT.includes(extname(file))
@@ -62,6 +72,20 @@ export async function loadConfig(cwd: string, given: string | undefined): Promis
   throw new ConfigFileError(
     `${file}: expected the instance that createCorral made as the default export or as \`corral\`, found ${names === '' ? 'no export' : `exports ${names}`}`,
   )
+}
+
+/** Until this process waits for nothing any more: no timer, no connection, no file. */
+function untilIdle(): { readonly reached: Promise<void>; stop(): void } {
+  let onIdle = () => {}
+  const reached = new Promise<void>((resolve) => {
+    onIdle = resolve
+  })
+  process.once('beforeExit', onIdle)
+  return { reached, stop: () => void process.off('beforeExit', onIdle) }
+}
+
+function neverSettled(file: string): never {
+  throw new ConfigFileError(`${file} waits for a promise that never settles: nothing is left that could settle it`)
 }
 
 function failed(file: string, error: unknown): ConfigFileError {

@@ -26,7 +26,8 @@ const UNAVAILABLE = ['SOURCE_FAILED', 'CACHE_UNAVAILABLE', 'FILL_TIMEOUT', 'OVER
 export function exitOf(error: unknown): ExitName {
   if (error instanceof Interrupted) return error.signalName === 'SIGINT' ? 'interrupted' : 'terminated'
   if (error instanceof UsageError || isCorralError(error, 'KEY_INVALID')) return 'usage'
-  if (error instanceof ConfigFileError || isCorralError(error, 'CONFIG_INVALID')) return 'config'
+  if (error instanceof ConfigFileError || isCorralError(error, 'CONFIG_INVALID') || isCorralError(error, 'CLOSED'))
+    return 'config'
   if (isCorralError(error) && UNAVAILABLE.includes(error.code)) return 'unavailable'
   return 'failed'
 }

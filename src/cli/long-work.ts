@@ -28,6 +28,7 @@ export async function runLongWork<Value>(
   const { state: file, after } = options as { state?: string; after?: string }
   const state = file === undefined ? undefined : new StateFile(world.cwd, file, line)
   let cursor = after ?? state?.read()
+  state?.begin(cursor)
   const reached = (next: string | undefined) => {
     if (next === undefined) return
     cursor = next

@@ -18,7 +18,7 @@ export function corralProgram(frame: CommandFrame, version: string): Command {
     .description('Looks into, checks and repairs the cache of a service that uses Corral.')
     .version(version, '--version', 'print the version')
     .helpOption('-h, --help', 'print help')
-    .showHelpAfterError('(add --help for what can be given)')
+    .showHelpAfterError('(add --help for what can be given; options go behind the command: corral doctor --json)')
     .enablePositionalOptions()
   const commands = [
     ...[doctorCommand, explainCommand, hotKeysCommand, fenceCommand, epochCommand],

@@ -16,16 +16,21 @@ export class StateFile {
     this.#work = work
   }
 
-  /** Undefined: there is none yet. @throws UsageError for a file that is none of this work. */
+  /** Undefined: there is none yet, or nothing was done yet. @throws UsageError for a file that is none of this work. */
   read(): string | undefined {
     if (!existsSync(this.#file)) return undefined
-    const { work, cursor } = parse(readFileSync(this.#file, 'utf8'))
-    if (work === this.#work && typeof cursor === 'string') return cursor
+    const { work, cursor } = parse(this.#attempt(() => readFileSync(this.#file, 'utf8')))
+    if (work === this.#work && (typeof cursor === 'string' || cursor === undefined)) return cursor
     const found = typeof work === 'string' ? `that of \`${work}\`` : 'something else'
     throw new UsageError(`--state ${this.#file}: expected the state of \`${this.#work}\`, found ${found}`)
   }
 
-  write(cursor: string): void {
+  /** Before any work is done: it is not to be begun where it could not be gone on with. @throws UsageError */
+  begin(cursor: string | undefined): void {
+    this.#attempt(() => this.write(cursor))
+  }
+
+  write(cursor: string | undefined): void {
     const next = `${this.#file}.next`
     writeFileSync(next, `${JSON.stringify({ work: this.#work, cursor })}\n`)
     renameSync(next, this.#file)
@@ -34,6 +39,14 @@ export class StateFile {
   /** The work is done. */
   remove(): void {
     rmSync(this.#file, { force: true })
+  }
+
+  #attempt<Result>(act: () => Result): Result {
+    try {
+      return act()
+    } catch (error) {
+      throw new UsageError(`--state ${this.#file}: ${(error as Error).message}`)
+    }
   }
 }
 

@@ -57,6 +57,8 @@ const CONFIGS: readonly [project: string, type: string, files: Readonly<Record<s
       'corral.config.mjs': `export default new Promise((_, reject) => setTimeout(reject, 50, new Error('no secret', { cause: new Error('no vault') })))`,
     },
   ],
+  ['never', 'module', { 'corral.config.mjs': `await new Promise(() => {})` }],
+  ['never-typescript', 'module', { 'corral.config.ts': `export default new Promise(() => {})` }],
   ['none', 'module', {}],
 ]
 
@@ -117,6 +119,16 @@ test.each([
   expect(status).toBe(3)
   expect(stderr).toContain(message)
 })
+
+test.each(['never', 'never-typescript'])(
+  'says so when the config of project %s waits for what never comes',
+  (project) => {
+    const { status, stdout, stderr } = corral(project, 'doctor', '--json')
+    expect(status).toBe(3)
+    expect(stderr).toMatch(/^corral: .*corral\.config\.\w+ .*never.*\n$/)
+    expect(JSON.parse(stdout)).toMatchObject({ error: { exit: 'config' } })
+  },
+)
 
 test('finds out what is wrong with a set-up, from nothing but the config', () => {
   const { status, stdout, stderr } = corral('typescript', 'doctor', '--json')

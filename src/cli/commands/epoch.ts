@@ -24,5 +24,8 @@ export function epochCommand(frame: CommandFrame): Command {
         }
       }),
     )
-  return new Command('epoch').description("The namespace's epoch.").addCommand(withCommonOptions(bump))
+  return new Command('epoch')
+    .description("The namespace's epoch.")
+    .showHelpAfterError('(options go behind the command: corral epoch bump --json)')
+    .addCommand(withCommonOptions(bump))
 }

@@ -21,6 +21,11 @@ async function cached(process: ShopProcess, id: number): Promise<number | undefi
   return (await process.products.find(id))?.price
 }
 
+/** Whether long work has told how far it has come. */
+function hasCursor(state: string): boolean {
+  return existsSync(state) && readFileSync(state, 'utf8').includes('"cursor"')
+}
+
 describe('corral explain', () => {
   it('tells where a row is, and fails when a reader would be shown another one', async () => {
     const reader = shop.start()
@@ -142,7 +147,7 @@ describe('corral warm', () => {
     const state = join(folder, 'warm.json')
     const args = ['warm', 'products', '--query', 'select id from products where id <= 500', '--state', state, '--json']
     const process = startCli(shop.start({ namespace }).corral, [...args, '--rate', '250'])
-    await waitUntil('it has begun', 10_000, async () => existsSync(state))
+    await waitUntil('it has begun', 10_000, async () => hasCursor(state))
     process.send('SIGINT')
     const { exitCode, json, err } = await process.ended
     expect(exitCode).toBe(130)
@@ -162,6 +167,18 @@ describe('corral warm', () => {
     expect(existsSync(state)).toBe(false)
     const check = await runCli(shop.start({ namespace }).corral, [...args.slice(0, 4), '--json', ...FAST])
     expect(check.json, 'between them they have filled all').toMatchObject({ done: 500, filled: 0, skipped: 500 })
+  })
+
+  it('says at once that its state cannot be kept where it is to be, or read', async () => {
+    const { corral, events } = shop.start({ namespace: `${shop.namespace}-nowhere` })
+    const state = join(folder, 'nowhere', 'warm.json')
+    const { exitCode, err, json } = await runCli(corral, ['warm', 'products', '40', '--state', state, '--json'])
+    expect(exitCode).toBe(2)
+    expect(err).toMatch(/^corral: --state .*nowhere.warm\.json: ENOENT.*\n$/)
+    expect(json.error).toMatchObject({ exit: 'usage' })
+    expect(events.count('fill'), 'nothing was begun').toBe(0)
+    const unreadable = await runCli(shop.start().corral, ['warm', 'products', '40', '--state', folder])
+    expect(unreadable).toMatchObject({ exitCode: 2, err: expect.stringMatching(/^corral: --state .*EISDIR.*\n$/) })
   })
 
   it('draws a bar on a terminal, and only there', async () => {
@@ -232,7 +249,7 @@ describe('corral audit and corral rebuild', () => {
 
     const state = join(folder, 'rebuild.json')
     const slow = rebuild('--mode', 'evict', '--rate', '10', '--state', state, '--json')
-    await waitUntil('it has begun', 10_000, async () => existsSync(state))
+    await waitUntil('it has begun', 10_000, async () => hasCursor(state))
     slow.send('SIGTERM')
     const { exitCode, json } = await slow.ended
     expect({ exitCode, goOnWith: json.error.goOnWith }).toEqual({
@@ -313,6 +330,23 @@ describe('corral relay', () => {
     expect(exitCode).toBe(0)
     expect(out).toContain('relay.leader state=lost')
   })
+})
+
+it('says in one line that the instance of the config was closed', async () => {
+  const { corral } = shop.start()
+  await corral.close()
+  const { exitCode, err } = await runCli(corral, ['explain', 'products', '1'])
+  expect({ exitCode, err }).toEqual({ exitCode: 3, err: 'corral: this Corral instance was closed\n' })
+})
+
+it('says where options go that were given before the command', async () => {
+  const { corral } = shop.start()
+  for (const args of [['--json'], ['--json', 'doctor'], ['epoch', '--json']]) {
+    const { exitCode, err, json } = await runCli(corral, args)
+    expect(exitCode).toBe(2)
+    expect(err).toMatch(/unknown option '--json'[\s\S]*options go behind the command: corral .*--json/)
+    expect(json.error).toMatchObject({ exit: 'usage' })
+  }
 })
 
 it('runs no relay of its own in other commands, whatever the config says', async () => {
