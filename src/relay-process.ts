@@ -1,5 +1,6 @@
 import { type CorralOptions, createCorral } from './client.js'
 import { ConfigError } from './core/errors.js'
+import { checkOptions } from './core/known-options.js'
 import type { RelayOptions } from './relay-options.js'
 
 /** A relay and nothing else. The same as `createCorral` with `relay`, for a process that reads and writes nothing itself. */
@@ -18,6 +19,8 @@ export interface RelayProcess {
   close(): Promise<void>
 }
 
+const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', 'cache', 'bus', 'replica', 'relay']
+
 /**
  * Starts a relay in a process of its own. It needs no repositories: what it has to know is in the outbox. Run at least two, or others
  * embedded by the option `relay`; one of them works at a time. See docs/guides/outbox.md.
@@ -25,6 +28,7 @@ export interface RelayProcess {
  * @throws ConfigError naming the option, what was expected and what was found.
  */
 export function startRelay<DB>(options: RelayProcessOptions<DB>): RelayProcess {
+  checkOptions('startRelay', options, OPTION_NAMES)
   if (options.redis === undefined) throw new ConfigError('redis', 'the cache that this relay is to tell', options.redis)
   const { relay = {}, ...rest } = options
   const corral = createCorral({ ...rest, relay })

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createCorral, createWithSeams } from '../../src/client.js'
 import { isCorralError } from '../../src/core/errors.js'
 import type { CorralEvent } from '../../src/core/events.js'
+import { startRelay } from '../../src/relay-process.js'
 import { ManualClock, settle } from '../support/manual-clock.js'
 import { noDatabase, silentDatabase } from '../support/no-database.js'
 import { refusalOf } from '../support/refusal.js'
@@ -61,6 +62,13 @@ describe('createCorral', () => {
     expect(refusalOf(() => createCorral(undefined as never))).toContain(
       'option `options`: expected an object, found undefined',
     )
+  })
+
+  it('of a relay of its own are checked as well', () => {
+    const refused = (options?: object) => refusalOf(() => startRelay(options as never))
+    expect(refused()).toContain('option `startRelay options`: expected an object of options, found undefined')
+    expect(refused({ namespace: 'shop' })).toContain('option `redis`: expected the cache')
+    expect(refused({ redis: {}, namespace: 'shop', pollMs: 5 })).toContain('option `pollMs`: expected one of `db`')
   })
 
   it('says once that it has started, and on what', async () => {

@@ -7,6 +7,9 @@ import { keyTypeOf } from './key-column.js'
 import { CORRAL_SCHEMA } from './outbox-sql.js'
 import type { RelationDirectory } from './relation-directory.js'
 
+/** SQLSTATEs of a table or a schema that is not there. */
+const MISSING = ['42P01', '3F000']
+
 /** What a relay asks its database wherever its changes come from: on the connection it leads on. */
 export class RelayDatabase {
   readonly #db: AnyDatabase
@@ -75,6 +78,14 @@ export class RelayDatabase {
     try {
       return (await query.execute(this.#db)).rows as Row[]
     } catch (error) {
+      if (MISSING.includes((error as { code?: string }).code ?? '')) {
+        const migration = this.#source === 'outbox' ? 'outboxTables' : 'slotTables'
+        throw new ConfigError(
+          'db',
+          `the tables of migration \`${migration}\` of corral/migrations`,
+          (error as Error).message,
+        )
+      }
       throw new SourceError(what, error)
     }
   }

@@ -224,6 +224,15 @@ async function openPooled(databaseUrl: string): Promise<Kysely<unknown>> {
   return new Kysely({ dialect: new PostgresDialect({ pool: pool as never }) })
 }
 
+it('a relay in a database without an outbox says which migration is missing', async () => {
+  const bare = await ShopLab.open()
+  const { events } = bare.start({ relay: { electionMs: 50 } })
+  await waitUntil('it has failed', 5_000, () => events.count('relay.failed') > 0)
+  const error = events.of('relay.failed')[0]?.error
+  expect(isCorralError(error, 'CONFIG_INVALID'), String(error)).toBe(true)
+  expect(String(error)).toContain('outboxTables')
+})
+
 it('a leader that finds itself in another session gives up and says why: its lock is the other one’s', async () => {
   const redis = new Redis(redisUrl())
   const failures: unknown[] = []
