@@ -112,8 +112,8 @@ export interface AuditJob<Copy extends FoundCopy, Position> {
   readonly figures: AuditFigures
   readonly onDrift: (drift: Drift) => void
   readonly onCompared: (entity: string, rows: number) => void
-  /** Everything up to this position is settled, rechecks included. */
-  readonly onSettled: (position: Position, figures: AuditFigures) => void
+  /** Everything up to this position is settled, rechecks included. Waited for; what it throws ends the audit. */
+  readonly onSettled: (position: Position, figures: AuditFigures) => unknown
 }
 
 interface OpenPage<Position> {
@@ -168,12 +168,12 @@ class Audit<Copy extends FoundCopy, Position> {
       await this.#look(page)
       await this.#recheckDue()
       while (this.#suspects.length > MAX_SUSPECTS) await this.#awaitNext()
-      this.#settle()
+      await this.#settle()
       this.#pace.spend(page.cost)
     }
     while (this.#suspects.length > 0) {
       await this.#awaitNext()
-      this.#settle()
+      await this.#settle()
     }
     signal?.throwIfAborted()
     return this.#figures
@@ -238,11 +238,11 @@ class Audit<Copy extends FoundCopy, Position> {
   }
 
   /** Tells of pages in their order, so that nothing before a position is still open. */
-  #settle(): void {
+  async #settle(): Promise<void> {
     for (let first = this.#open[0]; first !== undefined && first.waiting === 0; first = this.#open[0]) {
       this.#open.shift()
       this.#figures = sum(this.#figures, first.figures)
-      this.#job.onSettled(first.position, this.#figures)
+      await this.#job.onSettled(first.position, this.#figures)
     }
   }
 }

@@ -38,7 +38,8 @@ export interface RebuildJob<Copy, Position> {
   readonly signal: AbortSignal | undefined
   /** Of an earlier rebuild that this one goes on with. */
   readonly figures: RebuildFigures
-  readonly onSettled: (position: Position, figures: RebuildFigures) => void
+  /** Waited for. What it throws ends the rebuild. */
+  readonly onSettled: (position: Position, figures: RebuildFigures) => unknown
 }
 
 const FIRST_WAIT_MS = 50
@@ -67,7 +68,7 @@ export async function rebuild<Copy, Position>(job: RebuildJob<Copy, Position>): 
       evicted: figures.evicted + evicted.length,
       skipped: figures.skipped + skipped + page.skipped,
     }
-    job.onSettled(page.position, figures)
+    await job.onSettled(page.position, figures)
     pace.spend(refilled + evicted.length + page.cost)
   }
   job.signal?.throwIfAborted()

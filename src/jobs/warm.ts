@@ -38,8 +38,8 @@ export interface WarmJob<Id> {
   readonly total: number | undefined
   /** Where an earlier warm-up had come, if this one goes on from there. */
   readonly cursor: string | undefined
-  /** Called after every page. What it throws ends the warm-up. */
-  readonly onProgress: ((progress: WarmProgress) => void) | undefined
+  /** Called after every page, and waited for. What it throws ends the warm-up. */
+  readonly onProgress: ((progress: WarmProgress) => unknown) | undefined
 }
 
 /**
@@ -66,7 +66,7 @@ export async function warm<Id>(job: WarmJob<Id>): Promise<WarmProgress> {
       total: job.total,
       cursor: page.at(-1)?.cursor,
     }
-    job.onProgress?.(progress)
+    await job.onProgress?.(progress)
     pace.spend(page.length - count('skipped'))
   }
   signal?.throwIfAborted()

@@ -38,8 +38,8 @@ export interface AuditOptions<Name extends string = string> {
   readonly after?: string
   /** Ends the audit; it rejects with the signal's reason. */
   readonly signal?: AbortSignal
-  /** Called after every page that is settled, synchronously. What it throws ends the audit. */
-  readonly onProgress?: (progress: AuditProgress) => void
+  /** Called after every page that is settled. What it returns is waited for; what it throws, or rejects with, ends the audit. */
+  readonly onProgress?: (progress: AuditProgress) => unknown
 }
 
 export interface AuditProgress extends AuditFigures {
@@ -100,9 +100,9 @@ export async function auditTables(parts: JobParts, options: AuditOptions): Promi
       emit({ type: 'compared', entity: drift.entity, rows: 0, differing: 1 })
     },
     onCompared: (entity, rows) => emit({ type: 'compared', entity, rows, differing: 0 }),
-    onSettled(walk, soFar) {
+    async onSettled(walk, soFar) {
       const cursor = sample === undefined ? writeCursor('audit', scope, { walk, figures: soFar }) : undefined
-      options.onProgress?.({ ...soFar, cursor })
+      await options.onProgress?.({ ...soFar, cursor })
     },
   })
   return { ...figures, drifts, durationMs: Math.round(clock.monotonicMs() - startedMs) }

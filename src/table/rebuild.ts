@@ -28,8 +28,8 @@ export interface RebuildOptions<Name extends string = string> {
   readonly after?: string
   /** Ends the rebuild between two pages; it rejects with the signal's reason. */
   readonly signal?: AbortSignal
-  /** Called after every page, synchronously. What it throws ends the rebuild. */
-  readonly onProgress?: (progress: RebuildProgress) => void
+  /** Called after every page. What it returns is waited for; what it throws, or rejects with, ends the rebuild. */
+  readonly onProgress?: (progress: RebuildProgress) => unknown
 }
 
 export interface RebuildProgress extends RebuildFigures {
@@ -109,9 +109,9 @@ export async function rebuildCopies(parts: JobParts, options: RebuildOptions): P
     follow: (places) => follow(parts, signal, places),
     evict: (places) => evictKeys(parts, signal, places.map(changeOf)),
     ...{ clock: parts.clock, ratePerSecond, signal, figures: from?.figures ?? NO_FIGURES },
-    onSettled(position, soFar) {
+    async onSettled(position, soFar) {
       cursor = writeCursor('rebuild', scope, { ...position, sinceMs, figures: soFar })
-      options.onProgress?.({ ...soFar, total, cursor })
+      await options.onProgress?.({ ...soFar, total, cursor })
     },
   })
   return { ...figures, total, cursor }

@@ -22,8 +22,8 @@ export interface WarmUpOptions {
   readonly after?: string
   /** Ends the warm-up between two pages; it rejects with the signal's reason. */
   readonly signal?: AbortSignal
-  /** Called after every page, synchronously. What it throws ends the warm-up. */
-  readonly onProgress?: (progress: WarmProgress) => void
+  /** Called after every page. What it returns is waited for; what it throws, or rejects with, ends the warm-up. */
+  readonly onProgress?: (progress: WarmProgress) => unknown
 }
 
 /** What to warm up: ids, a query that selects the key's columns, or the rows that were written last. */
@@ -96,7 +96,15 @@ async function* queried(
 ): AsyncGenerator<WarmKey<CanonicalId>> {
   const { facts } = table
   const last = after === undefined ? undefined : readCursor('query', after, facts.key.length)
-  for await (const id of keysOfQuery(db, facts, query(db), last)) yield { id, cursor: writeCursor('query', id) }
+  for await (const id of keysOfQuery(db, facts, selected(query(db)), last))
+    yield { id, cursor: writeCursor('query', id) }
+}
+
+/** @throws ConfigError for what is no query, as of a function that does not return it. */
+function selected(query: unknown): AliasableExpression<unknown> {
+  const found = query as Partial<AliasableExpression<unknown>> | null | undefined
+  if (typeof found?.as === 'function') return query as AliasableExpression<unknown>
+  throw new ConfigError('warm', 'a query that the function returns', query)
 }
 
 async function* recent(

@@ -55,6 +55,21 @@ describe('warm', () => {
     await expect(again.products.warm([1], { after: first as string })).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
   })
 
+  it('says what is wrong with what is no query of keys', async () => {
+    const { products } = start('no-query')
+    for (const [source, said] of [
+      [() => undefined, 'option `warm`: expected a query'],
+      [() => 7, 'option `warm`: expected a query'],
+      [undefined, 'option `warm`: expected ids'],
+      [(db: ShopProcess['db']) => db.selectFrom('products').select('slug'), 'selects every column of the key (id)'],
+    ] as const) {
+      const error = await products.warm(source as never).catch((thrown) => thrown)
+      expect(error).toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining(said) })
+    }
+    const broken = (db: ShopProcess['db']) => db.selectFrom('products').select(sql`nothing`.as('id'))
+    await expect(products.warm(broken as never)).rejects.toMatchObject({ code: 'SOURCE_FAILED' })
+  })
+
   it('fills the rows written last, the latest first', async () => {
     const process = start('recent')
     await process.products.update(7, { price: 7_000 })

@@ -1,5 +1,5 @@
 import { type AliasableExpression, type RawBuilder, sql } from 'kysely'
-import { SourceError } from '../../core/errors.js'
+import { ConfigError, SourceError } from '../../core/errors.js'
 import type { CanonicalId } from '../../core/ports.js'
 import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
@@ -25,7 +25,8 @@ interface Keyed {
  * The ids in the rows of a query that selects at least the key's columns, in the order of the key, from behind `after` on.
  *
  * The query runs once for every 1,000 ids, as a subquery that is cut off after the last one seen; rows that come and go meanwhile
- * may or may not be among them. Ids that a join has left null are passed over. Errors come as `SourceError`.
+ * may or may not be among them. Ids that a join has left null are passed over. Errors come as `SourceError`; of a query that selects too little as
+ * `ConfigError`.
  */
 export async function* keysOfQuery(
   db: AnyDatabase,
@@ -40,7 +41,7 @@ export async function* keysOfQuery(
     for (const column of key) select = select.where(sql<boolean>`${column} is not null`)
     if (last) select = select.where(sql<boolean>`(${sql.join(key)}) > (${valuesOf(facts.key, last)})`)
     for (const column of key) select = select.orderBy(column)
-    const ids = (await run(facts, select.limit(PAGE))).map((row) => idIn(facts.key, row))
+    const ids = (await run(facts, select.limit(PAGE), isTooLittle)).map((row) => idIn(facts.key, row))
     yield* distinct(ids, last)
     if (ids.length < PAGE) return
     last = ids.at(-1)
@@ -82,10 +83,27 @@ export async function* recentKeys(
   }
 }
 
-async function run(facts: TableFacts, query: { execute(): Promise<unknown[]> }): Promise<Record<string, unknown>[]> {
+/** SQLSTATE of a column that is not there. */
+const NO_COLUMN = '42703'
+
+/** Whether a column is missing that is asked of the query's rows, and not one that the query itself asks for. */
+function isTooLittle(error: unknown): boolean {
+  const { code, message = '' } = error as { readonly code?: string; readonly message?: string }
+  return code === NO_COLUMN && message.includes(`${PICKED}.`)
+}
+
+async function run(
+  facts: TableFacts,
+  query: { execute(): Promise<unknown[]> },
+  isTooLittle?: (error: unknown) => boolean,
+): Promise<Record<string, unknown>[]> {
   try {
     return (await query.execute()) as Record<string, unknown>[]
   } catch (error) {
+    if (isTooLittle?.(error)) {
+      const names = facts.key.map(({ property }) => property).join(', ')
+      throw new ConfigError('warm', `a query that selects every column of the key (${names})`, (error as Error).message)
+    }
     throw new SourceError(`listing keys of ${facts.entity}`, error)
   }
 }

@@ -62,6 +62,21 @@ function open(
 }
 
 describe('audit', () => {
+  it('waits for whoever is told of the progress, and ends with what it fails with', async () => {
+    const told: number[] = []
+    const { clock, compared, running } = open(30, {
+      onSettled: async (position) => {
+        told.push(position)
+        await clock.sleep(500)
+        throw new Error('the disk is full')
+      },
+    })
+    const ended = expect(running).rejects.toThrow('the disk is full')
+    await clock.advance(5_000)
+    await ended
+    expect({ compared: compared.length, told }).toEqual({ compared: 10, told: [10] })
+  })
+
   it('counts as drift only what still differs at the second look, and is the same copy', async () => {
     const row = { differs: true }
     const { clock, running, drifts } = open(3, {

@@ -47,6 +47,19 @@ describe('rebuild', () => {
     expect({ evicted, followed }).toEqual({ evicted: ['x'], followed: ['a'] })
   })
 
+  it('waits for whoever is told of the progress, and ends with what it fails with', async () => {
+    const { clock, running, evicted } = open([{ evict: ['a'] }, { evict: ['b'] }], () => 'filled', {
+      onSettled: async () => {
+        await clock.sleep(500)
+        throw new Error('the disk is full')
+      },
+    })
+    const ended = expect(running).rejects.toThrow('the disk is full')
+    await clock.advance(5_000)
+    await ended
+    expect(evicted).toEqual(['a'])
+  })
+
   it('looks again at what somebody else is filling, and drops what stays busy', async () => {
     const refill = (copy: string, attempt: number) => (copy === 'soon' && attempt > 2 ? 'skipped' : 'busy')
     const { clock, running, evicted, settled } = open([{ refill: ['soon', 'stuck'] }], refill)

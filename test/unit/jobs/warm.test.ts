@@ -52,6 +52,23 @@ describe('warm', () => {
     expect(told.at(-1)).toEqual(summary)
   })
 
+  it('waits for whoever is told of the progress, and ends with what it fails with', async () => {
+    const saved: (string | undefined)[] = []
+    const { clock, asked, running } = open(25, {
+      onProgress: async ({ cursor }) => {
+        await clock.sleep(500)
+        if (cursor === '20') throw new Error('the disk is full')
+        saved.push(cursor)
+      },
+    })
+    const ended = expect(running).rejects.toThrow('the disk is full')
+    await clock.advance(400)
+    expect(asked).toHaveLength(10)
+    await clock.advance(5_000)
+    await ended
+    expect({ asked: asked.length, saved }).toEqual({ asked: 20, saved: ['10'] })
+  })
+
   it('counts what it skipped and what failed, and goes on', async () => {
     const { clock, running } = open(10, {}, { 2: 'skipped', 3: 'skipped', 7: 'failed' })
     await clock.advance(100)
