@@ -1,5 +1,6 @@
 import type { KeyColumn } from '../adapters/postgres/key-column.js'
 import type { TableName } from '../adapters/postgres/operation-tree.js'
+import { realTable } from '../adapters/postgres/real-names.js'
 import type { RelationDirectory } from '../adapters/postgres/relation-directory.js'
 import type { Relation } from '../adapters/postgres/relation-graph.js'
 import type { AnyDatabase } from '../adapters/postgres/row-writer.js'
@@ -55,8 +56,11 @@ export class TableWatch implements WriteWatch {
     this.#namesMove = true
   }
 
-  async expect(writes: readonly Write[]): Promise<readonly (readonly string[] | undefined)[]> {
-    const found = await this.#find(writes.map(({ table }) => table)).catch(noneIfAborted)
+  async expect(writes: readonly Write[], on: AnyDatabase): Promise<readonly (readonly string[] | undefined)[]> {
+    const missing = await this.#open(writes, on)
+    for (const entity of missing) this.#log.addUnseen({ statement: writes[0]?.kind ?? 'unknown', entity })
+    const names = writes.map(({ table }) => table)
+    const found = await this.#find(names, on).catch(noneIfAborted)
     // The database refuses the statement for the same reason, and its word on that is the one to be heard.
     if (found === undefined) return writes.map(() => undefined)
     return writes.map(({ isOuter }, at) => {
@@ -113,9 +117,17 @@ export class TableWatch implements WriteWatch {
     this.#log.add([...rows, ...this.#marksOf(relation, write, [])], undefined)
   }
 
-  async #find(names: readonly TableName[]): Promise<readonly (Relation | undefined)[]> {
+  /** What could not be opened before the transaction began is tried once more: without it nobody could say which rows a write has changed. */
+  #open(writes: readonly Write[], on: AnyDatabase): Promise<readonly string[]> {
+    return this.#parts.tables.openInside(on, (repository) => {
+      const { schema, name } = realTable(on, repository)
+      return writes.some(({ table }) => table.name === name && (table.schema ?? schema) === (schema ?? table.schema))
+    })
+  }
+
+  async #find(names: readonly TableName[], on = this.#tx): Promise<readonly (Relation | undefined)[]> {
     const { relations } = this.#parts
-    const found = await (this.#namesMove ? relations.look(names, this.#tx) : relations.find(names, this.#tx))
+    const found = await (this.#namesMove ? relations.look(names, on) : relations.find(names, on))
     names.forEach((name, at) => {
       this.#relations.set(idOf(name), found[at])
     })
@@ -123,7 +135,7 @@ export class TableWatch implements WriteWatch {
     const tables = found.flatMap((relation) => this.#tablesOf(relation))
     await relations.find(
       tables.map(({ facts }) => facts),
-      this.#tx,
+      on,
     )
     return found
   }

@@ -111,6 +111,38 @@ describe('writes of a repository', () => {
       onTestFinished(unlock)
       expect((await corral.transaction(async (tx) => (await sql`select 1`.execute(tx)).rows)).value).toHaveLength(1)
     })
+
+    it('open it on the connection of the transaction that writes it', async () => {
+      const reader = shop.start()
+      const { row } = await reader.products.insert({ price: 1 })
+      await reader.products.find(row.id)
+      await untilFilled(reader)
+      const unlock = await lockProducts()
+      const impatient = new URL(shop.databaseUrl)
+      impatient.searchParams.set('options', '-c lock_timeout=100ms')
+      const { corral } = shop.start({ databaseUrl: impatient.href, isMute: true })
+      const { fence } = await corral.transaction(async (tx) => {
+        await unlock()
+        await tx.updateTable('products').set({ price: 2 }).where('id', '=', row.id).execute()
+      })
+      expect(fence).toBe('fenced')
+      expect((await reader.products.find(row.id))?.price).toBe(2)
+    })
+
+    it('report what they have written there if it still cannot be', async () => {
+      await shop.run('create table unfit (id int primary key)')
+      const { corral, events } = shop.start()
+      corral.repository('unfit' as 'products', { key: 'id' })
+      await corral.transaction((tx) => sql`insert into unfit values (1)`.execute(tx))
+      expect(events.of('write.unseen').map(({ entity }) => entity)).toEqual([undefined])
+      await corral.transaction((tx) =>
+        tx
+          .insertInto('unfit' as 'products')
+          .values({ id: 2 } as never)
+          .execute(),
+      )
+      expect(events.of('write.unseen').at(-1)).toMatchObject({ statement: 'insert', entity: 'unfit' })
+    })
   })
 
   describe('that fail here and not at the database', () => {

@@ -32,8 +32,12 @@ export interface DoneWrite extends Write {
 export interface WriteWatch {
   /** Called before a statement behind which a name may mean another table than before. */
   namesMove(): void
-  /** Called before a statement runs. For each table it writes the columns to be told of every row; undefined: none are. */
-  expect(writes: readonly Write[]): Promise<readonly (readonly string[] | undefined)[]>
+  /**
+   * Called before a statement runs. For each table it writes the columns to be told of every row; undefined: none are.
+   *
+   * @param on the transaction's connection, to ask what has to be known: the transaction itself lets nobody pass while its statement waits.
+   */
+  expect(writes: readonly Write[], on: Transaction<unknown>): Promise<readonly (readonly string[] | undefined)[]>
   /** Called after a statement has succeeded; a statement that changed no row is not mentioned. */
   happened(writes: readonly DoneWrite[]): void
   /** Called after raw SQL that may have written what nobody can tell. */
@@ -53,11 +57,18 @@ export function captureWrites<DB>(transaction: Transaction<DB>, watch: WriteWatc
   const executor = transaction.getExecutor()
   const followed = executor.withConnectionProvider({
     provideConnection: (consumer) =>
-      executor.provideConnection((connection) => consumer(new WatchedConnection(connection, executor, watch))),
+      executor.provideConnection((connection) => {
+        const asking = executor.withConnectionProvider({ provideConnection: (ask) => ask(connection) })
+        return consumer(new WatchedConnection(connection, executor, watch, transactionOf(asking)))
+      }),
   })
-  // Kysely keeps these to itself. A transaction needs them for its introspection only, which the original one goes on doing.
-  const dialect = { createIntrospector: () => transaction.introspection } as unknown as Dialect
-  return new Transaction<DB>({ config: { dialect }, driver: {} as Driver, dialect, executor: followed })
+  return transactionOf<DB>(followed)
+
+  function transactionOf<Tables>(by: QueryExecutor): Transaction<Tables> {
+    // Kysely keeps these to itself. A transaction needs them for its introspection only, which the original one goes on doing.
+    const dialect = { createIntrospector: () => transaction.introspection } as unknown as Dialect
+    return new Transaction<Tables>({ config: { dialect }, driver: {} as Driver, dialect, executor: by })
+  }
 }
 
 function explainOf(root: RootOperationNode): ExplainNode | undefined {
@@ -68,11 +79,18 @@ class WatchedConnection implements DatabaseConnection {
   readonly #connection: DatabaseConnection
   readonly #executor: QueryExecutor
   readonly #watch: WriteWatch
+  readonly #asking: Transaction<unknown>
 
-  constructor(connection: DatabaseConnection, executor: QueryExecutor, watch: WriteWatch) {
+  constructor(
+    connection: DatabaseConnection,
+    executor: QueryExecutor,
+    watch: WriteWatch,
+    asking: Transaction<unknown>,
+  ) {
     this.#connection = connection
     this.#executor = executor
     this.#watch = watch
+    this.#asking = asking
   }
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
@@ -134,7 +152,7 @@ class WatchedConnection implements DatabaseConnection {
     if (explainOf(root) && explainOf(root)?.options === undefined) return undefined
     const { tables, raw } = writesOf(root)
     if ((tables.length === 0 && raw === undefined) || isOwnStatement(root)) return undefined
-    const columns = tables.length === 0 ? [] : await this.#watch.expect(tables)
+    const columns = tables.length === 0 ? [] : await this.#watch.expect(tables, this.#asking)
     const outerAt = tables.findIndex(({ isOuter }) => isOuter)
     const returning = this.#returning(query, columns[outerAt])
     return {

@@ -21,7 +21,8 @@ async function deletionWhere(halls: number, shelves: number) {
     ],
   }
   const relation = { entity: ENTITY, roots: [ENTITY], bases: [], rewrites: false, cascades: [] }
-  const parts = { namespace: 'shop', relations: { find: async () => [relation] }, tables: { of: () => [table] } }
+  const tables = { of: () => [table], openInside: async () => [] }
+  const parts = { namespace: 'shop', relations: { find: async () => [relation] }, tables }
   const log = {
     add: (changes: readonly Change[]) => void told.push(...changes),
     addUnseen: (write: UnseenWrite) => void unseen.push(write),
@@ -36,7 +37,7 @@ async function deletionWhere(halls: number, shelves: number) {
   const write: DoneWrite = {
     ...{ table: TABLE, kind: 'delete', touched: undefined, bounds, isOuter: false, rows: undefined, xid: '7' },
   }
-  await watch.expect([write])
+  await watch.expect([write], {} as never)
   watch.happened([write])
   return {
     rows: told.filter(({ key }) => !isMark(key)).length,
