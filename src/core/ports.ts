@@ -35,7 +35,7 @@ export interface CacheStore {
   inspect(key: CacheKey): Promise<StoredState>
   /** The parts that can fail, be replaced and forget on their own. */
   readonly shards: StoreShards
-  /** The store's own clock, as well as this process knows it: milliseconds since the Unix epoch. */
+  /** The store's own clock, as well as this process knows it, and rather too late than too early: milliseconds since the Unix epoch. */
   nowMs(): number
   /** Calls `listener` whenever a connection was made: what has failed before may succeed from then on. Left out: there are no connections. */
   onConnected?(listener: () => void): void

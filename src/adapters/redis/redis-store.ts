@@ -21,9 +21,12 @@ import { openConnection, type RedisClient, type RedisConnection, whenConnected, 
 import { FenceScript } from './fence-script.js'
 import { RedisShards } from './redis-shards.js'
 import { SCRIPTS, type ScriptName } from './scripts.js'
+import { millisecondsOf, StoreTime } from './store-time.js'
 
 /** How long the failure of a load stays readable for those who wait for it. */
 const FAILURE_KEEP_MS = 5_000
+/** A cluster is ready once; its nodes come and go. */
+const CONNECTED = ['ready', '+node']
 const NOTHING = Buffer.alloc(0)
 /** Keys that one script fences at most: for so long nobody else is served, some tenths of a millisecond. */
 const MAX_FENCES = 16
@@ -47,6 +50,7 @@ export class RedisStore implements CacheStore {
     this.shards = new RedisShards({ connection: this.#connection, namespace: options.namespace })
     // A plain GET does not tell the time, and a host's own clock may be far off: ask before the first entry is judged.
     this.#connection.on('ready', () => void this.#askTime())
+    for (const event of CONNECTED) this.#connection.on(event, () => this.#time.outdate())
   }
 
   /** For what must travel the same way as the fences. */
@@ -92,7 +96,8 @@ export class RedisStore implements CacheStore {
         request.loadedFrom === 'standby' ? '1' : '0',
         padded(request.snapshot.split(':')[0]),
         request.replacesNewer ? '1' : '0',
-        request.untilMs === undefined ? '' : Math.floor(request.untilMs),
+        // Reckoned from the latest that the store's clock might show, it has to hold by the earliest.
+        request.untilMs === undefined ? '' : Math.floor(request.untilMs - this.#time.spreadMs),
       ])
       return outcome as FillOutcome
     })
@@ -114,8 +119,7 @@ export class RedisStore implements CacheStore {
   }
 
   onConnected(listener: () => void): void {
-    // A cluster is ready once; its nodes come and go.
-    for (const event of ['ready', '+node']) this.#connection.on(event, listener)
+    for (const event of CONNECTED) this.#connection.on(event, listener)
   }
 
   get resends(): number {
@@ -157,7 +161,7 @@ export class RedisStore implements CacheStore {
     const sentAtMs = this.#clock.monotonicMs()
     // Any node will do; a connection that breaks meanwhile asks again when it is ready.
     const time = await this.#connection.time().catch(() => undefined)
-    if (time) this.#time.observe(Number(time[0]) * 1_000 + Number(time[1]) / 1_000, sentAtMs)
+    if (time) this.#time.observe(millisecondsOf(time), sentAtMs)
   }
 
   async #each<Request, Reply>(requests: readonly Request[], act: (request: Request) => Promise<Reply>) {
@@ -214,37 +218,6 @@ export class RedisStore implements CacheStore {
 
 type ScriptValue = string | number | Uint8Array
 type ScriptRunner = Record<`${ScriptName}Buffer`, (...values: ScriptValue[]) => Promise<Buffer[]>>
-
-/**
- * The store's clock as this process knows it. Every script tells the time; the estimate keeps the reply with the
- * shortest round trip, whose error is at most half of that, and forgets it slowly because clocks drift.
- */
-class StoreTime {
-  readonly #clock: Clock
-  #offsetMs: number
-  #errorMs = Number.POSITIVE_INFINITY
-  #observedAtMs = 0
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-    this.#offsetMs = clock.wallMs() - clock.monotonicMs()
-  }
-
-  nowMs(): number {
-    return this.#clock.monotonicMs() + this.#offsetMs
-  }
-
-  observe(storeMs: number, sentAtMs: number): void {
-    const receivedAtMs = this.#clock.monotonicMs()
-    const errorMs = (receivedAtMs - sentAtMs) / 2
-    // An estimate grows doubtful by 1 ms for each 10 s of age: 100 ppm, more than two quartz clocks drift apart.
-    const doubtMs = this.#errorMs + (receivedAtMs - this.#observedAtMs) / 10_000
-    if (errorMs > doubtMs) return
-    this.#offsetMs = storeMs - (sentAtMs + errorMs)
-    this.#errorMs = errorMs
-    this.#observedAtMs = receivedAtMs
-  }
-}
 
 function padded(digits: string | null | undefined): string {
   return digits ? digits.padStart(VERSION_DIGITS, '0') : ''
