@@ -1,5 +1,6 @@
 import { ConfigError } from '../../core/errors.js'
 import { epochKey, guardKey, tickKey } from '../../core/key.js'
+import { channelName } from './channel-name.js'
 
 /** Whose rights are wanted. */
 export interface AclRequest {
@@ -11,6 +12,8 @@ export interface AclRequest {
   readonly isCluster: boolean
   /** Of the ioredis client. Default: none. */
   readonly keyPrefix?: string
+  /** Number of the database, of the ioredis client. Default: 0. */
+  readonly db?: number
 }
 
 /** Everything that an instance of Corral needs of Redis to read and write, and nothing else. */
@@ -59,14 +62,13 @@ const NAMESPACE = /^[A-Za-z0-9_.-]{1,64}$/
  *
  * @throws ConfigError for a name that cannot be one.
  */
-export function leastPrivilegeAcl({ user, namespace, isCluster, keyPrefix = '' }: AclRequest): Acl {
+export function leastPrivilegeAcl({ user, namespace, isCluster, keyPrefix = '', db = 0 }: AclRequest): Acl {
   const expected = '1 to 64 letters, digits, `_`, `.` or `-`'
   if (typeof user !== 'string' || !USER.test(user)) throw new ConfigError('user', expected, user)
   if (typeof namespace !== 'string' || !NAMESPACE.test(namespace))
     throw new ConfigError('namespace', expected, namespace)
   if (/\s/.test(keyPrefix)) throw new ConfigError('keyPrefix', 'a prefix without blanks', keyPrefix)
   const prefix = keyPrefix.replaceAll(/[*?[\]\\]/g, '\\$&')
-  const bus = `${namespace}:bus`
   const keys = [
     // Rows, lookups, results, marks and copies, each with its guard.
     `${namespace}:{*`,
@@ -76,10 +78,10 @@ export function leastPrivilegeAcl({ user, namespace, isCluster, keyPrefix = '' }
     ...(isCluster ? [`{${namespace}:*}:tick`] : []),
     `${namespace}:lock:*`,
     // A cluster is asked where the channel lives as if it were a key.
-    ...(isCluster ? [bus] : []),
+    ...(isCluster ? [channelName(namespace, {})] : []),
   ].map((pattern) => prefix + pattern)
-  const channels = [prefix + bus]
-  const commands = [...(isCluster ? OF_A_CLUSTER : OF_ONE_SERVER)].sort()
+  const channels = [channelName(namespace, { keyPrefix: prefix, db })]
+  const commands = [...(isCluster ? OF_A_CLUSTER : OF_ONE_SERVER), ...(db === 0 ? [] : ['select'])].sort()
   const rules = [
     ...['reset', 'on'],
     ...keys.map((pattern) => `~${pattern}`),

@@ -9,7 +9,7 @@ import { CacheUnavailableError, ConfigError } from '../../core/errors.js'
 export interface RedisClient {
   readonly isCluster: boolean
   readonly status: string
-  readonly options: { readonly keyPrefix?: string | undefined }
+  readonly options: { readonly keyPrefix?: string | undefined; readonly db?: number | undefined }
   duplicate(...overrides: never[]): unknown
 }
 

@@ -1,6 +1,7 @@
 import { CacheUnavailableError } from '../../core/errors.js'
 import type { Channel, ChannelListener } from '../../core/ports.js'
 import { keySlot } from '../../policy/slot-copies.js'
+import { channelName } from './channel-name.js'
 import { openConnection, type RedisClient, type RedisConnection, whenReady } from './connection.js'
 
 /** The subscription methods of an ioredis connection to one node. */
@@ -58,7 +59,7 @@ export class RedisChannel implements Channel {
     this.#lent = options.client.isCluster ? undefined : options.publisher
     this.#namespace = options.namespace
     // A channel is no key: ioredis would prefix its name in some commands and not in others.
-    this.#name = `${options.client.options.keyPrefix ?? ''}${options.namespace}:bus`
+    this.#name = channelName(options.namespace, options.client.options)
     this.#slot = keySlot(this.#name)
     this.#publisher = this.#lent ?? this.#connect(this.#client, 'publish')
   }

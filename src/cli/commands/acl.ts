@@ -13,8 +13,8 @@ export function aclCommand(frame: CommandFrame): Command {
     .action(
       frame.action(async ({ inside: { redis, namespace } }, _, { user }) => {
         if (redis === undefined) throw new ConfigFileError('the config gives no `redis`: there is no user to describe')
-        const { isCluster, keyPrefix } = clientFacts(redis)
-        const acl = leastPrivilegeAcl({ user: String(user), namespace, isCluster, keyPrefix })
+        const { isCluster, keyPrefix, db } = clientFacts(redis)
+        const acl = leastPrivilegeAcl({ user: String(user), namespace, isCluster, keyPrefix, db })
         const [reset = 'reset', on = 'on', ...rights] = acl.rules
         const words = [on, '><password>', ...rights].join(' ')
         const where = isCluster ? 'on every node' : 'on the server, and on its replicas'

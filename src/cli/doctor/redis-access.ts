@@ -1,3 +1,4 @@
+import { channelName } from '../../adapters/redis/channel-name.js'
 import { openConnection, type RedisClient, type RedisConnection, whenReady } from '../../adapters/redis/connection.js'
 import { cacheKey, epochKey, guardKey, keyPrefix } from '../../core/key.js'
 import { reasonOf } from '../reason-of.js'
@@ -28,7 +29,7 @@ return {redis.call('GETRANGE', KEYS[1], 0, 1), redis.call('PTTL', KEYS[1]), redi
 export async function readAccess(own: RedisConnection, { inside, clock }: Patient): Promise<Refused[]> {
   const { namespace } = inside
   const key = cacheKey(keyPrefix(namespace, 'row', 'corral.doctor'), ['0'])
-  const channel = `${inside.redis?.options.keyPrefix ?? ''}${namespace}:bus`
+  const channel = channelName(namespace, inside.redis?.options ?? {})
   const refused: Refused[] = []
   const attempt = async (what: string, act: () => Promise<unknown>) => {
     try {

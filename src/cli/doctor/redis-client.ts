@@ -11,6 +11,8 @@ export interface ClientFacts {
   readonly hasErrorListener: boolean
   readonly username: string
   readonly keyPrefix: string
+  /** Number of the database. A cluster has one. */
+  readonly db: number
   readonly commandTimeoutMs: number | undefined
   readonly asksForReplica: boolean
   /** Undefined: it connects without asking sentinels where to. */
@@ -32,6 +34,7 @@ interface ClientOptions {
   readonly path?: string | null
   readonly username?: string | null
   readonly keyPrefix?: string
+  readonly db?: number
   readonly commandTimeout?: number
   readonly role?: string
   readonly name?: string | null
@@ -58,6 +61,7 @@ export function clientFacts(client: RedisClient): ClientFacts {
     hasErrorListener: (listeners.listenerCount?.('error') ?? 1) > 0,
     username: own.username ?? 'default',
     keyPrefix: options.keyPrefix ?? own.keyPrefix ?? '',
+    db: client.isCluster ? 0 : (own.db ?? 0),
     commandTimeoutMs: own.commandTimeout,
     asksForReplica: own.role === 'slave',
     sentinels: groupOf(own),

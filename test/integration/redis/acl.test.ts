@@ -36,12 +36,13 @@ describe('the least privileges', () => {
     afterAll(() => server.stop())
 
     it.each([
-      ['without a key prefix', ''],
-      ['with a key prefix', 'team:[a]*:'],
-    ])('%s are enough, and each of them is needed', async (_, keyPrefix) => {
-      const acl = await allow([server.port], { isCluster: false, keyPrefix })
+      ['without a key prefix', { keyPrefix: '', db: 0 }],
+      ['with a key prefix', { keyPrefix: 'team:[a]*:', db: 0 }],
+      ['on another database', { keyPrefix: '', db: 2 }],
+    ])('%s are enough, and each of them is needed', async (_, options) => {
+      const acl = await allow([server.port], { isCluster: false, ...options })
       const sent = await monitor([server.port])
-      const open = () => new Redis(server.port, '127.0.0.1', { username: acl.user, password: PASSWORD, keyPrefix })
+      const open = () => new Redis(server.port, '127.0.0.1', { username: acl.user, password: PASSWORD, ...options })
       await useEverything(shop, open)
       expect(await denials([server.port])).toEqual([])
       expect([...sent()].sort()).toEqual([...acl.commands])
@@ -85,7 +86,7 @@ describe('the least privileges', () => {
 })
 
 /** Sets the user up on each node, which forgets what it has denied before. */
-async function allow(ports: readonly number[], request: { isCluster: boolean; keyPrefix?: string }) {
+async function allow(ports: readonly number[], request: { isCluster: boolean; keyPrefix?: string; db?: number }) {
   const acl = leastPrivilegeAcl({ user: 'corral', namespace: NAMESPACE, ...request })
   for (const port of ports) {
     await redisCommand(port, 'ACL', 'SETUSER', acl.user, ...acl.rules, `#${HASH}`)

@@ -42,3 +42,10 @@ it('what is a pattern in a key prefix is taken by the letter', () => {
   expect(keys[0]).toBe('a\\*\\[b\\]:shop:{*')
   expect(channels).toEqual(['a\\*\\[b\\]:shop:bus'])
 })
+
+it('a numbered database has a channel of its own, and is chosen with SELECT', () => {
+  const acl = leastPrivilegeAcl({ user: 'corral', namespace: 'shop', isCluster: false, db: 2 })
+  expect(acl.channels).toEqual(['shop:bus:2'])
+  expect(acl.commands).toContain('select')
+  expect(rulesFor(false)).not.toContain('+select')
+})
