@@ -15,7 +15,7 @@ export type StoredBytes = Uint8Array
  * Where entries and their guards live. Implementations: `adapters/memory/memory-store`, `adapters/redis/redis-store`.
  *
  * All operations take batches, because what one tick asks for travels as one round trip. A batch may fail as a
- * whole (`CacheUnavailableError`); replies come in the order of the requests.
+ * whole (`CacheUnavailableError`), or in part (`PartAnswer`); replies come in the order of the requests.
  */
 export interface CacheStore {
   read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]>

@@ -24,7 +24,8 @@ const MAX_LEASES = 1_000
 const MAX_FILLS = 128
 
 /** The store as a batch sees it: each request has a reply, if only an error. */
-export type BatchStore = Pick<CacheStore, 'nowMs' | 'shards' | 'read' | 'release' | 'mark' | 'inspect'> & {
+export type BatchStore = Pick<CacheStore, 'nowMs' | 'shards' | 'release' | 'mark' | 'inspect'> & {
+  readParts(keys: readonly CacheKey[]): Promise<readonly PartReply<StoredBytes | null>[]>
   lease(requests: readonly LeaseRequest[]): Promise<readonly PartReply<LeaseReply>[]>
   fill(requests: readonly FillRequest[]): Promise<readonly PartReply<FillOutcome>[]>
 }
@@ -143,7 +144,7 @@ export class BatchedStore {
     this.#reads = undefined
     this.#parts = undefined
     this.#departures++
-    for (const batch of batches) batch.leave((keys) => this.#store.read(keys))
+    for (const batch of batches) batch.leave((keys) => this.#store.readParts(keys))
   }
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.js'
 import { CacheUnavailableError } from '../core/errors.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
+import { PartAnswer } from '../core/part-answer.js'
 import type {
   CacheStore,
   FenceOutcome,
@@ -35,6 +36,7 @@ export interface StoreLimits {
  *
  * Each shard is a case of its own, with a deadline and a breaker for what is asked of it. Where some do not answer, the others'
  * replies are there and the rest are errors; where none does, the call rejects. Operations that make sense only as a whole reject with any.
+ * The same goes for keys that a shard does not serve for now (`PartAnswer`), but that its breaker counts as an answer.
  *
  * A reply that arrives after its deadline is dropped. That is safe for every operation: what it changed is what a crash
  * of this process at that moment would have left behind.
@@ -64,23 +66,26 @@ export class GuardedStore {
     this.#isDoubtful = options.isDoubtful ?? (() => false)
   }
 
-  /** Rejects when any shard does not answer: who must not wait for one asks for the keys of each on their own. */
+  /** Rejects when any key has no reply. */
   async read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
-    const replies = await this.#parts({
+    return wholeOf(await this.readParts(keys))
+  }
+
+  /** Rejects when none has one. Who must not wait for a shard that does not answer asks for the keys of each on their own. */
+  readParts(keys: readonly CacheKey[]): Promise<PartReply<StoredBytes | null>[]> {
+    return this.#parts({
       ...{ operation: 'read', deadlineMs: this.#limits.deadlineMs, requests: keys },
       keyOf: (key: CacheKey) => key,
       ask: (part: readonly CacheKey[]) => this.#store.read(part),
       isRefused: (part: readonly CacheKey[]) => part.some(this.#isDoubtful),
     })
-    return wholeOf(replies)
   }
 
   lease(requests: readonly LeaseRequest[]): Promise<PartReply<LeaseReply>[]> {
     return this.#parts({
       ...{ operation: 'lease', deadlineMs: this.#limits.deadlineMs, requests, keyOf },
       ask: (part) => this.#store.lease(part),
-      isRefused: (part, replies) =>
-        part.some(({ key }, at) => replies[at]?.outcome === 'changed' && this.#isDoubtful(key)),
+      isRefused: (part, replies) => part.some(({ key }, at) => isChanged(replies[at]) && this.#isDoubtful(key)),
     })
   }
 
@@ -157,7 +162,7 @@ export class GuardedStore {
         try {
           const part = await this.#part(shard, call, asked)
           places.forEach((place, at) => {
-            replies[place] = part[at] as Reply
+            replies[place] = part[at] as PartReply<Reply>
           })
         } catch (error) {
           failures.push(error as CacheUnavailableError)
@@ -173,8 +178,8 @@ export class GuardedStore {
     shard: string,
     { operation, deadlineMs, ask, isRefused }: SplitCall<Request, Reply>,
     part: readonly Request[],
-  ): Promise<Reply[]> {
-    const answer = this.#guard(shard, operation, deadlineMs, () => ask(part))
+  ): Promise<PartReply<Reply>[]> {
+    const answer = this.#guard(shard, operation, deadlineMs, () => ask(part)).catch(partsOf<Reply>)
     return isRefused ? answer.then((replies) => (isRefused(part, replies) ? refuse(operation) : replies)) : answer
   }
 
@@ -206,7 +211,8 @@ export class GuardedStore {
         },
         (error) => {
           cancel()
-          breaker.failed()
+          if (error instanceof PartAnswer) breaker.succeeded()
+          else breaker.failed()
           if (!isAnswered) fail(error)
         },
       )
@@ -222,11 +228,23 @@ interface SplitCall<Request, Reply> {
   readonly keyOf: (request: Request) => CacheKey
   readonly ask: (part: readonly Request[]) => Promise<Reply[]>
   /** Whether what a shard has replied must not be used. Default: never. */
-  readonly isRefused?: (part: readonly Request[], replies: readonly Reply[]) => boolean
+  readonly isRefused?: (part: readonly Request[], replies: readonly PartReply<Reply>[]) => boolean
 }
 
 function keyOf(request: { readonly key: CacheKey }): CacheKey {
   return request.key
+}
+
+function isChanged(reply: PartReply<LeaseReply> | undefined): boolean {
+  return reply !== undefined && 'outcome' in reply && reply.outcome === 'changed'
+}
+
+/** What a shard has answered where it did not serve every key. @throws the error, where that is not so or there is no reply among it. */
+function partsOf<Reply>(error: CacheUnavailableError): PartReply<Reply>[] {
+  const { cause } = error
+  if (!(cause instanceof PartAnswer) || cause.replies.every((reply) => reply instanceof CacheUnavailableError))
+    throw error
+  return cause.replies as PartReply<Reply>[]
 }
 
 /** All replies or none. @throws CacheUnavailableError */

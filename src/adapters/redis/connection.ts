@@ -33,7 +33,9 @@ export interface RedisConnection {
   once(event: string, listener: (...values: never[]) => void): unknown
   off(event: string, listener: (...values: never[]) => void): unknown
   defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void
-  time(): Promise<readonly (string | number)[]>
+  time(): Promise<readonly string[]>
+  del(key: string): Promise<number>
+  getBuffer(key: string): Promise<Buffer | null>
   mgetBuffer(keys: readonly string[]): Promise<(Buffer | null)[]>
   pipeline(commands: readonly (readonly string[])[]): {
     exec(): Promise<readonly [Error | null, unknown][] | null>
@@ -84,6 +86,8 @@ export function openConnection(
         lazyConnect: true,
         scaleReads: 'master',
         clusterRetryStrategy: SETTINGS.retryStrategy,
+        // What a slot on its way keeps from being done is so for as long as that takes, and who asked has a deadline.
+        retryDelayOnTryAgain: 0,
         // A cluster takes from here what it is not told otherwise, or told is empty: `keyPrefix`.
         redisOptions: { ...SETTINGS, connectionName: name, ...extra },
         ...extra,

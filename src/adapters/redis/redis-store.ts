@@ -16,9 +16,10 @@ import type {
 } from '../../core/ports.js'
 import { VERSION_DIGITS } from '../../core/version.js'
 import { SEEN_BYTES } from '../../core/wire.js'
-import { keySlot } from '../../policy/slot-copies.js'
+import { ClusterReads } from './cluster-reads.js'
 import { openConnection, type RedisClient, type RedisConnection, whenConnected, whenReady } from './connection.js'
 import { FenceScript } from './fence-script.js'
+import { allOf, isRedirection, partsOf } from './moving-slots.js'
 import { RedisShards } from './redis-shards.js'
 import { SCRIPTS, type ScriptName } from './scripts.js'
 import { millisecondsOf, StoreTime } from './store-time.js'
@@ -39,14 +40,16 @@ export class RedisStore implements CacheStore {
   readonly #run: ScriptRunner
   readonly #fences: FenceScript
   readonly #time: StoreTime
+  readonly #reads: ClusterReads
 
   constructor(options: { client: RedisClient; namespace: string; clock: Clock }) {
     this.#clock = options.clock
     this.#connection = openConnection(options.client, `corral:${options.namespace}`)
-    for (const [name, lua] of Object.entries(SCRIPTS)) this.#connection.defineCommand(name, { numberOfKeys: 2, lua })
+    for (const [name, script] of Object.entries(SCRIPTS)) this.#connection.defineCommand(name, script)
     this.#run = this.#connection as unknown as ScriptRunner
     this.#fences = new FenceScript(this.#connection)
     this.#time = new StoreTime(options.clock)
+    this.#reads = new ClusterReads({ connection: this.#connection, time: this.#time, clock: options.clock })
     this.shards = new RedisShards({ connection: this.#connection, namespace: options.namespace })
     // A plain GET does not tell the time, and a host's own clock may be far off: ask before the first entry is judged.
     this.#connection.on('ready', () => void this.#askTime())
@@ -61,13 +64,13 @@ export class RedisStore implements CacheStore {
   async read(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
     await whenConnected(this.#connection)
     if (!this.#connection.isCluster) return this.#connection.mgetBuffer(keys)
-    return this.#readFromNodes(keys)
+    return this.#reads.read(keys)
   }
 
   lease(requests: readonly LeaseRequest[]): Promise<LeaseReply[]> {
-    return this.#each(requests, async (request) => {
+    return this.#each('lease', requests, async (request) => {
       const seen = request.seen === null ? NOTHING : request.seen.subarray(0, SEEN_BYTES)
-      const [outcome, first, second] = await this.#script('corralLease', request.key, [
+      const [outcome, first, second] = await this.#script('corralLease', pair(request.key), [
         request.token,
         Math.ceil(request.leaseMs),
         seen,
@@ -87,8 +90,8 @@ export class RedisStore implements CacheStore {
   }
 
   fill(requests: readonly FillRequest[]): Promise<FillOutcome[]> {
-    return this.#each(requests, async (request) => {
-      const [outcome] = await this.#script('corralFill', request.key, [
+    return this.#each('fill', requests, async (request) => {
+      const [outcome] = await this.#script('corralFill', pair(request.key), [
         request.token,
         request.sealed,
         padded(request.version),
@@ -104,17 +107,21 @@ export class RedisStore implements CacheStore {
   }
 
   async release(requests: readonly ReleaseRequest[]): Promise<void> {
-    await this.#each(requests, (request) =>
-      this.#script('corralRelease', request.key, [request.token, request.failure ?? '', FAILURE_KEEP_MS]),
+    await this.#each('release', requests, ({ key, token, failure }) =>
+      this.#script('corralRelease', [guardKey(key)], [token, failure ?? '', FAILURE_KEEP_MS]),
     )
   }
 
   async fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]> {
     await whenReady(this.#connection)
-    // Across slots a script is refused. Sent before anything is waited for: whatever is published next comes after them.
-    const size = this.#connection.isCluster ? 1 : MAX_FENCES
+    if (this.#connection.isCluster) {
+      const replies = requests.map((request) => this.#fenceInSlot(request))
+      return this.#allOf('fence', replies)
+    }
+    // Sent before anything is waited for: whatever is published next comes after them.
     const parts: Promise<FenceOutcome[]>[] = []
-    for (let at = 0; at < requests.length; at += size) parts.push(this.#fence(requests.slice(at, at + size)))
+    for (let at = 0; at < requests.length; at += MAX_FENCES)
+      parts.push(this.#fence(requests.slice(at, at + MAX_FENCES)))
     return parts.length === 1 ? (parts[0] as Promise<FenceOutcome[]>) : (await Promise.all(parts)).flat()
   }
 
@@ -127,15 +134,15 @@ export class RedisStore implements CacheStore {
   }
 
   mark(requests: readonly MarkRequest[]): Promise<string[]> {
-    return this.#each(requests, async ({ key, fresh, keepMs }) => {
-      const [mark] = await this.#script('corralMark', key, [fresh, Math.ceil(keepMs)])
+    return this.#each('mark', requests, async ({ key, fresh, keepMs }) => {
+      const [mark] = await this.#script('corralMark', [key], [fresh, Math.ceil(keepMs)])
       return mark
     })
   }
 
   async inspect(key: CacheKey): Promise<StoredState> {
     await whenReady(this.#connection)
-    const reply = await this.#run.corralInspectBuffer(key, guardKey(key))
+    const [reply] = await this.#allOf('inspect', [this.#run.corralInspectBuffer(...pair(key))])
     const [bytes, now, remaining, fence, token, until, failure] = reply as [Buffer, ...Buffer[]]
     const text = (part: Buffer | undefined) => String(part ?? '') || null
     const remainingMs = Number(remaining)
@@ -164,16 +171,46 @@ export class RedisStore implements CacheStore {
     if (time) this.#time.observe(millisecondsOf(time), sentAtMs)
   }
 
-  async #each<Request, Reply>(requests: readonly Request[], act: (request: Request) => Promise<Reply>) {
+  async #each<Request, Reply>(
+    operation: string,
+    requests: readonly Request[],
+    act: (request: Request) => Promise<Reply>,
+  ): Promise<Reply[]> {
     await whenConnected(this.#connection)
-    return Promise.all(requests.map(act))
+    return this.#allOf(operation, requests.map(act))
+  }
+
+  /** @throws PartAnswer when a cluster does not serve some of the keys now. */
+  async #allOf<Reply>(operation: string, replies: readonly Promise<Reply>[]): Promise<Reply[]> {
+    return this.#connection.isCluster ? allOf(await partsOf(operation, replies)) : Promise.all(replies)
+  }
+
+  /** Across slots a script is refused, so each fence travels alone. */
+  async #fenceInSlot(request: FenceRequest): Promise<FenceOutcome> {
+    try {
+      return (await this.#fence([request]))[0] as FenceOutcome
+    } catch (error) {
+      if (!isRedirection(error)) throw error
+      return this.#fenceApart(request)
+    }
+  }
+
+  /**
+   * A fence in two steps, where entry and guard lie on two nodes. Entry and lease end whatever their versions: that is always safe. The guard goes first: once
+   * the lease is revoked, what was loaded before the write cannot land any more, and what has landed until then is in the entry.
+   */
+  async #fenceApart({ key, version, xid, keepMs, rememberAlways }: FenceRequest): Promise<FenceOutcome> {
+    const values = [padded(version), padded(xid), Math.ceil(keepMs), rememberAlways ? '1' : '0']
+    const [outcome] = await this.#script('corralFenceGuard', [guardKey(key)], values)
+    const deleted = await this.#connection.del(key)
+    return deleted > 0 ? 'dropped' : (outcome as FenceOutcome)
   }
 
   async #fence(requests: readonly FenceRequest[]): Promise<FenceOutcome[]> {
     const keys: string[] = []
     const values: ScriptValue[] = []
     for (const { key, version, xid, keepMs, rememberAlways, replacement } of requests) {
-      keys.push(key, guardKey(key))
+      keys.push(...pair(key))
       values.push(padded(version), padded(xid), Math.ceil(keepMs), rememberAlways ? '1' : '0')
       values.push(replacement?.sealed ?? '', replacement ? Math.ceil(replacement.keepMs) : '')
     }
@@ -183,41 +220,25 @@ export class RedisStore implements CacheStore {
     return outcomes.map((outcome) => String(outcome) as FenceOutcome)
   }
 
-  async #script(name: ScriptName, key: CacheKey, values: readonly ScriptValue[]): Promise<[string, ...Buffer[]]> {
+  /** @param keys as many as the script has. */
+  async #script(
+    name: ScriptName,
+    keys: readonly string[],
+    values: readonly ScriptValue[],
+  ): Promise<[string, ...Buffer[]]> {
     const sentAtMs = this.#clock.monotonicMs()
-    const [outcome, now, ...rest] = await this.#run[`${name}Buffer`](key, guardKey(key), ...values)
+    const [outcome, now, ...rest] = await this.#run[`${name}Buffer`](...keys, ...values)
     this.#time.observe(Number(now), sentAtMs)
     return [String(outcome), ...rest]
-  }
-
-  /** One pipeline for each node that owns some of the keys: MGET across slots is refused by a cluster. */
-  async #readFromNodes(keys: readonly CacheKey[]): Promise<(StoredBytes | null)[]> {
-    const prefix = (this.#connection as unknown as { options?: { keyPrefix?: string } }).options?.keyPrefix ?? ''
-    const groups = new Map<string, number[]>()
-    keys.forEach((key, index) => {
-      const node = this.#connection.slots?.[keySlot(prefix + key)]?.join() ?? ''
-      const group = groups.get(node)
-      if (group) group.push(index)
-      else groups.set(node, [index])
-    })
-    const found: (StoredBytes | null)[] = new Array(keys.length).fill(null)
-    await Promise.all(
-      [...groups.values()].map(async (group) => {
-        const replies = await this.#connection.pipeline(group.map((i) => ['getBuffer', keys[i] as string])).exec()
-        group.forEach((index, at) => {
-          const [error, bytes] = replies?.[at] ?? [null, null]
-          // A value of another type under our key is a miss, as it is for MGET; any other error is the batch's.
-          if (error && !error.message.startsWith('WRONGTYPE')) throw error
-          found[index] = error ? null : (bytes as StoredBytes | null)
-        })
-      }),
-    )
-    return found
   }
 }
 
 type ScriptValue = string | number | Uint8Array
 type ScriptRunner = Record<`${ScriptName}Buffer`, (...values: ScriptValue[]) => Promise<Buffer[]>>
+
+function pair(key: CacheKey): [entry: string, guard: string] {
+  return [key, guardKey(key)]
+}
 
 function padded(digits: string | null | undefined): string {
   return digits ? digits.padStart(VERSION_DIGITS, '0') : ''

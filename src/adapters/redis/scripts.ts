@@ -5,8 +5,9 @@ import { SEEN_BYTES, WIRE } from '../../core/wire.js'
 const FENCE_VALUES = 6
 
 /**
- * The changes of the protocol as Lua: lease, fill, release, fence, mark. Each runs on one slot, but for fences where there are no slots:
- * KEYS[1] is the entry (a string, see core/wire.ts), KEYS[2] its guard, a short-lived hash:
+ * The changes of the protocol as Lua: lease, fill, release, fence, mark. Each runs on one slot, but for fences where there are no slots.
+ * Its keys are the entry (a string, see core/wire.ts), its guard, or both, and none that it does not need: a slot that moves is on two nodes
+ * meanwhile, and only a script of one key can run then. The guard is a short-lived hash:
  *
  * | field | holds |
  * | --- | --- |
@@ -115,34 +116,20 @@ redis.call('SET', KEYS[1], '${WIRE.magic}' .. digits(now) .. ARGV[2], 'PX', ARGV
 return {'filled', digits(now)}
 `
 
-/** RELEASE entry guard | token failure keepMs */
+/** RELEASE guard | token failure keepMs */
 const RELEASE = `${PRELUDE}
-if guardFields(KEYS[2], 'l')[1] ~= ARGV[1] then return {'lost', digits(nowMs())} end
-redis.call('HDEL', KEYS[2], 'l', 'le')
+if guardFields(KEYS[1], 'l')[1] ~= ARGV[1] then return {'lost', digits(nowMs())} end
+redis.call('HDEL', KEYS[1], 'l', 'le')
 if ARGV[2] ~= '' then
-  redis.call('HSET', KEYS[2], 'ft', ARGV[1], 'fc', ARGV[2])
-  keepGuard(KEYS[2], tonumber(ARGV[3]))
+  redis.call('HSET', KEYS[1], 'ft', ARGV[1], 'fc', ARGV[2])
+  keepGuard(KEYS[1], tonumber(ARGV[3]))
 end
 return {'released', digits(nowMs())}
 `
 
-/**
- * FENCE (entry guard)… | (version xid keepMs rememberAlways replacement replacementKeepMs)…
- *
- * Replies {now, outcome…}. Merged by maximum, so that fences may arrive twice, late and in any order. An entry that is
- * at least as new as the fence stays, and so does a fill in flight beside it: both were read after the write.
- *
- * Several keys at once where they lie on one server: what a write makes old is a row and some marks, and each script costs more than it does.
- */
-export const FENCE = `${PRELUDE}
-local now = nowMs()
-local function fenced(entry, guard, version, xid, keepMs, always, replacement, replacementKeepMs)
-  local header = bytesOf(entry, 0, ${WIRE.body - 1})
-  if header == '' and always ~= '1' and redis.call('EXISTS', guard) == 0 then
-    -- Deletes nothing, and is refused where nothing may be written: that a replica does not hold the key says nothing about its primary.
-    redis.call('DEL', entry)
-    return 'absent'
-  end
+/** What of a fence is remembered in the guard. */
+const REMEMBER = `
+local function remember(guard, now, version, xid, keepMs, always)
   local fence = liveFence(guard, now)
   if version ~= '' and not (fence[1] and fence[1] >= version) then redis.call('HSET', guard, 'f', version) end
   if version ~= '' or xid ~= '' or always == '1' then
@@ -161,6 +148,27 @@ local function fenced(entry, guard, version, xid, keepMs, always, replacement, r
     local unordered = xid ~= '' and xid or string.rep('9', 20)
     if not fence[5] or fence[5] < unordered then redis.call('HSET', guard, 'u', unordered) end
   end
+end
+`
+
+/**
+ * FENCE (entry guard)… | (version xid keepMs rememberAlways replacement replacementKeepMs)…
+ *
+ * Replies {now, outcome…}. Merged by maximum, so that fences may arrive twice, late and in any order. An entry that is
+ * at least as new as the fence stays, and so does a fill in flight beside it: both were read after the write.
+ *
+ * Several keys at once where they lie on one server: what a write makes old is a row and some marks, and each script costs more than it does.
+ */
+export const FENCE = `${PRELUDE}${REMEMBER}
+local now = nowMs()
+local function fenced(entry, guard, version, xid, keepMs, always, replacement, replacementKeepMs)
+  local header = bytesOf(entry, 0, ${WIRE.body - 1})
+  if header == '' and always ~= '1' and redis.call('EXISTS', guard) == 0 then
+    -- Deletes nothing, and is refused where nothing may be written: that a replica does not hold the key says nothing about its primary.
+    redis.call('DEL', entry)
+    return 'absent'
+  end
+  remember(guard, now, version, xid, keepMs, always)
   local stored = storedVersion(header)
   local isRow = string.sub(header, ${WIRE.kind.at + 1}, ${WIRE.kind.at + 1}) == 'r'
   local outcome = 'kept'
@@ -184,7 +192,26 @@ end
 return reply
 `
 
-/** MARK mark guard | fresh keepMs. Replies {mark, now}. Keeps what is there and its lifetime at least as long. */
+/**
+ * FENCE_GUARD guard | version xid keepMs rememberAlways
+ *
+ * The half of a fence that is about the guard: revokes the lease whatever it was granted for, and remembers. Replies {`dropped`, now}, or
+ * {`absent`, now} where no guard is and none has to be.
+ */
+const FENCE_GUARD = `${PRELUDE}${REMEMBER}
+local now = nowMs()
+if ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[1]) == 0 then
+  -- As in FENCE: is refused where nothing may be written.
+  redis.call('DEL', KEYS[1])
+  return {'absent', digits(now)}
+end
+remember(KEYS[1], now, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+redis.call('HDEL', KEYS[1], 'l', 'le')
+if redis.call('EXISTS', KEYS[1]) == 1 then keepGuard(KEYS[1], tonumber(ARGV[3])) end
+return {'dropped', digits(now)}
+`
+
+/** MARK mark | fresh keepMs. Replies {mark, now}. Keeps what is there and its lifetime at least as long. */
 const MARK = `${PRELUDE}
 local mark = bytesOf(KEYS[1], 0, -1)
 if mark == '' then
@@ -206,13 +233,14 @@ local remaining = redis.call('PTTL', KEYS[1])
 return {entry, digits(now), tostring(remaining), fence[1] or '', guard[1] or '', guard[2] or '', guard[3] or ''}
 `
 
-/** Names under which the scripts, but for fences, are defined on Corral's own connections. ioredis sends EVALSHA, and EVAL where a node does not know a script yet. */
+/** The scripts, but for fences, under the names by which they are defined on Corral's own connections. ioredis sends EVALSHA, and EVAL where a node does not know a script yet. */
 export const SCRIPTS = {
-  corralLease: LEASE,
-  corralFill: FILL,
-  corralRelease: RELEASE,
-  corralMark: MARK,
-  corralInspect: INSPECT,
+  corralLease: { numberOfKeys: 2, lua: LEASE },
+  corralFill: { numberOfKeys: 2, lua: FILL },
+  corralRelease: { numberOfKeys: 1, lua: RELEASE },
+  corralMark: { numberOfKeys: 1, lua: MARK },
+  corralInspect: { numberOfKeys: 2, lua: INSPECT },
+  corralFenceGuard: { numberOfKeys: 1, lua: FENCE_GUARD },
 } as const
 
 export type ScriptName = keyof typeof SCRIPTS

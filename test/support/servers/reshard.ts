@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis'
+import { redisCommand } from './redis-command.js'
 
 /** Ports of the nodes of one cluster. */
 export interface Move {
@@ -52,6 +53,32 @@ export async function moveSlots({ nodes, from, to, count, including = [] }: Move
     return slots.length
   } finally {
     for (const redis of [source, target, ...others]) redis.disconnect()
+  }
+}
+
+/** A slot that stays on its way from one master to another, as an interrupted reshard leaves it. */
+export interface OpenSlot {
+  /** Has these keys go ahead. */
+  move(keys: readonly string[]): Promise<void>
+  /** The slot has arrived. What has not gone ahead is lost. */
+  finish(): Promise<void>
+  /** Leaves the slot where it belongs now; what lies elsewhere is out of reach. */
+  close(): Promise<void>
+}
+
+/** @param from the port of its owner. @param to the port of another master. */
+export async function openSlot({ from, to, slot }: { from: number; to: number; slot: number }): Promise<OpenSlot> {
+  const [fromId, toId] = await Promise.all([from, to].map((port) => redisCommand(port, 'CLUSTER', 'MYID')))
+  await redisCommand(to, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', String(fromId))
+  await redisCommand(from, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', String(toId))
+  return {
+    move: async (keys) => void (await redisCommand(from, 'MIGRATE', '127.0.0.1', to, '', 0, 5_000, 'KEYS', ...keys)),
+    finish: async () => {
+      for (const port of [to, from]) await redisCommand(port, 'CLUSTER', 'SETSLOT', slot, 'NODE', String(toId))
+    },
+    close: async () => {
+      for (const port of [from, to]) await redisCommand(port, 'CLUSTER', 'SETSLOT', slot, 'STABLE')
+    },
   }
 }
 

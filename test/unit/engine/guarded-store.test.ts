@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { MemoryStore } from '../../../src/adapters/memory/memory-store.js'
-import { isCorralError } from '../../../src/core/errors.js'
+import { CacheUnavailableError, isCorralError } from '../../../src/core/errors.js'
 import type { CacheKey } from '../../../src/core/key.js'
+import { PartAnswer } from '../../../src/core/part-answer.js'
 import { GuardedStore } from '../../../src/engine/guarded-store.js'
 import { ShardBreakers } from '../../../src/engine/shard-breakers.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
@@ -93,6 +94,32 @@ describe('GuardedStore', () => {
     await clock.advance(1)
     expect(store.breakerState, 'three that never came').toBe('open')
     expect(clock.timers).toBe(0)
+  })
+
+  it('hands on what a shard serves of what it was asked, and why not the rest, and never leaves it alone for that', async () => {
+    const { store, memory, events } = open()
+    const other = 'shop:{public.products/43}' as CacheKey
+    const refused = (operation: string) => new CacheUnavailableError(operation, new Error('TRYAGAIN later'))
+    const refuse = (operation: string, reply: unknown) => async (requests: readonly unknown[]) => {
+      throw new PartAnswer(requests.map((_, at) => (at === 0 ? refused(operation) : reply)))
+    }
+    const bytes = Buffer.from('bytes')
+    Object.assign(memory, {
+      read: refuse('read', bytes),
+      lease: refuse('lease', { outcome: 'leased' }),
+      fence: refuse('fence', 'dropped'),
+    })
+    const fence = { version: null, xid: null, keepMs: 1_000, rememberAlways: false, replacement: null }
+    const code = { code: 'CACHE_UNAVAILABLE' }
+    for (let round = 0; round < 5; round++) {
+      expect(await store.readParts([KEY, other])).toMatchObject([code, bytes])
+      expect(await store.lease([LEASE, { ...LEASE, key: other }])).toMatchObject([code, { outcome: 'leased' }])
+      expect(await store.fence([KEY, other].map((key) => ({ ...fence, key })))).toMatchObject([code, 'dropped'])
+      await expect(store.read([KEY, other]), 'what makes sense as a whole').rejects.toMatchObject(code)
+      await expect(store.fence([{ ...fence, key: KEY }]), 'nothing has arrived').rejects.toMatchObject(code)
+    }
+    expect(store.breakerState).toBe('closed')
+    expect(String(events.of('cache.unavailable')[0]?.error)).toContain('1 of 2 were refused: Error: TRYAGAIN later')
   })
 
   it('gives a fence more time than a read', async () => {

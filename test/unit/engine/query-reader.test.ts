@@ -54,8 +54,10 @@ class QueryProcess {
     this.#database = database
     this.store = new PausableStore(fleet.store, clock)
     const flights = new Singleflight<unknown>()
+    // Nothing guards it: what fails, fails for the whole batch.
+    const unguarded = Object.assign(this.store, { readParts: (keys: readonly CacheKey[]) => this.store.read(keys) })
     const parts = {
-      store: new BatchedStore(this.store, clock),
+      store: new BatchedStore(unguarded, clock),
       codec: envelope,
       clock,
       chance: plainChance(0, fleet.nextName()),
