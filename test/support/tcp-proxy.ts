@@ -41,6 +41,8 @@ export interface ProxyTarget {
 interface Pair {
   readonly client: Socket
   readonly server: Socket
+  /** Nothing gets through any more, and nobody is told. */
+  isDead: boolean
   downBytes: number
   /** The first of what the client has said. */
   opening: string
@@ -113,6 +115,14 @@ export class TcpProxy {
     }
   }
 
+  /** To every client the server's host is gone without a word: open connections stay open and lead nowhere. New ones are well. */
+  abandon(): void {
+    for (const pair of this.#pairs) {
+      pair.isDead = true
+      pair.server.destroy()
+    }
+  }
+
   /** How many connections are open through the proxy. */
   get connections(): number {
     return this.#pairs.size
@@ -130,14 +140,15 @@ export class TcpProxy {
 }
 
 function join(client: Socket, server: Socket, faults: ProxyFaults, pairs: Set<Pair>): void {
-  const pair: Pair = { client, server, downBytes: 0, opening: '' }
+  const pair: Pair = { client, server, isDead: false, downBytes: 0, opening: '' }
   pairs.add(pair)
   const end = (): void => {
     pairs.delete(pair)
     client.destroy()
     server.destroy()
   }
-  for (const socket of [client, server]) socket.on('error', end).on('close', end)
+  client.on('error', end).on('close', end)
+  server.on('error', end).on('close', () => pair.isDead || end())
   carry(pair, 'up', faults)
   carry(pair, 'down', faults)
 }
@@ -157,7 +168,7 @@ function carry(pair: Pair, direction: Direction, faults: ProxyFaults): void {
   from.on('data', (data) => {
     const chunk = direction === 'down' && faults.rewrite ? rewritten(data, faults.rewrite) : data
     if (direction === 'up' && pair.opening.length < OPENING_BYTES) pair.opening += chunk.toString('latin1')
-    if (isSwallowed(pair, direction, faults)) return
+    if (pair.isDead || isSwallowed(pair, direction, faults)) return
     if (direction === 'down' && isCut(pair, chunk, faults.cutAfterBytes)) return
     const waitMs = faults.latencyMs + Math.random() * faults.jitterMs
     if (waitMs === 0 && delayed.length === 0) return pass(chunk, from, to)

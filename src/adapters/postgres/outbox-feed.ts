@@ -11,6 +11,7 @@ const PAGE_ROWS = 500
 /** `ChangeFeed` over the outbox, which the leader reads on the same connection that it leads on. */
 export class OutboxFeed implements ChangeFeed {
   readonly #db: AnyDatabase
+  readonly #clock: Clock
   readonly #namespace: string
   readonly #pageRows: number
   readonly #directory: RelationDirectory
@@ -23,6 +24,7 @@ export class OutboxFeed implements ChangeFeed {
     pageRows?: number
   }) {
     this.#db = options.db
+    this.#clock = options.clock
     this.#namespace = options.namespace
     this.#pageRows = options.pageRows ?? PAGE_ROWS
     // Nothing is ever read behind a caller here: only `find` is used.
@@ -31,8 +33,7 @@ export class OutboxFeed implements ChangeFeed {
 
   lead(work: (source: ChangeSource) => Promise<void>): Promise<boolean> {
     const [namespace, pageRows, directory] = [this.#namespace, this.#pageRows, this.#directory]
-    return leadRelay(this.#db, namespace, async (db) => {
-      await work(await OutboxSource.open({ db, namespace, pageRows, directory }))
-    })
+    const lead = async (db: AnyDatabase) => work(await OutboxSource.open({ db, namespace, pageRows, directory }))
+    return leadRelay(this.#db, namespace, lead, this.#clock)
   }
 }

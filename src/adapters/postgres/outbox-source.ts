@@ -4,10 +4,13 @@ import { compareVersions, toVersion } from '../../core/version.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { CORRAL_SCHEMA, OUTBOX_OP } from './outbox-sql.js'
 import type { RelationDirectory } from './relation-directory.js'
+import { withinLimit } from './relay-connection.js'
 import { RelayDatabase } from './relay-database.js'
 
 /** Sees nothing: everything in the outbox comes after it. */
 const BEGINNING = '1:1:'
+/** A half of the outbox is truncated, and its files are taken off the disk. */
+const PRUNE_LIMIT_MS = 300_000
 /** How finely past positions are kept, and how often an unchanged one is written again. */
 const POSITION_STEP = '5 seconds'
 
@@ -112,14 +115,7 @@ export class OutboxSource implements ChangeSource {
   async prune(keepMs: number): Promise<void> {
     const prune = sql.raw(`${CORRAL_SCHEMA}.prune_outbox`)
     const call = sql`select ${prune}(${keepMs} * interval '1 millisecond')`
-    // The database's default may be another level.
-    await this.#database.run('pruning the outbox', {
-      execute: (db) =>
-        db
-          .transaction()
-          .setIsolationLevel('read committed')
-          .execute((tx) => call.execute(tx)),
-    })
+    await this.#database.run('pruning the outbox', withinLimit(PRUNE_LIMIT_MS, call))
   }
 
   describe(entity: string, columns: readonly string[]): Promise<ChangedTable> {

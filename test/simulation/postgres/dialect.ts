@@ -120,6 +120,8 @@ class Connection implements DatabaseConnection {
 
   async executeQuery<Result>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Result>> {
     if (this.isBroken) throw new Error(LOST)
+    // A question to node-postgres itself, of which nothing is sent.
+    if (typeof sql !== 'string') return { rows: [] }
     const { onLoad } = this.#postgres
     const loads = isLoad(sql) ? onLoad?.(idsIn(parameters)) : undefined
     try {
