@@ -161,7 +161,7 @@ class World {
   /** The relay has carried every change, to every server. */
   get #isRelayed(): boolean {
     if (this.#profile.relays === 0) return true
-    const settled = this.#database.positions.at(-1)?.position
+    const settled = this.#database.positions.findLast(({ beganMs }) => Number.isFinite(beganMs))?.position
     const upto = settled === undefined ? undefined : parseSnapshot(settled)
     return upto !== undefined && this.#database.outbox.every(({ xid }) => isVisible(xid, upto))
   }

@@ -2,13 +2,15 @@ import { sql } from 'kysely'
 import type { ChangedTable, ChangePage, ChangeReader, ChangeSource, SourceChange } from '../../core/ports.js'
 import { compareVersions, toVersion } from '../../core/version.js'
 import type { AnyDatabase } from './catalog-query.js'
-import { CORRAL_SCHEMA, OUTBOX_OP } from './outbox-sql.js'
+import { CORRAL_SCHEMA, OUTBOX_OP, PRUNES_FOR } from './outbox-sql.js'
 import type { RelationDirectory } from './relation-directory.js'
 import { withinLimit } from './relay-connection.js'
 import { RelayDatabase } from './relay-database.js'
 
 /** Sees nothing: everything in the outbox comes after it. */
 const BEGINNING = '1:1:'
+/** When a namespace's first position began to be moved: never. Nothing that came after it has been let go while it is there. */
+const ORIGIN = sql.raw(`timestamptz '-infinity'`)
 /** A half of the outbox is truncated, and its files are taken off the disk. */
 const PRUNE_LIMIT_MS = 300_000
 /** How finely past positions are kept, and how often an unchanged one is written again. */
@@ -30,8 +32,20 @@ type Named = readonly [name: string, ...values: (string | null)[]]
 
 interface Answer {
   readonly upto: string
+  readonly isKept: boolean
   readonly ageMs: number
   readonly rows: readonly OutboxRow[] | null
+}
+
+interface Start {
+  readonly position: string
+  readonly isGap: boolean
+}
+
+interface Row {
+  readonly position: string
+  /** `1` or `0`. */
+  readonly gap: string
 }
 
 /** A poll under way: what lies between two snapshots, read a page at a time. */
@@ -57,20 +71,43 @@ export class OutboxSource implements ChangeSource {
   readonly #database: RelayDatabase
   readonly #namespace: string
   #position: string
+  /** Changes came before the position that the outbox may not hold any more. */
+  #isGap: boolean
+  /** What it reads lies before the last position that was settled, where only older positions keep it. */
+  readonly #isReplay: boolean
   #reading: Reading | undefined
 
-  private constructor(options: OutboxSourceOptions, position: string) {
+  private constructor(options: OutboxSourceOptions, start: Start, isReplay: boolean) {
     this.#options = options
     this.#database = new RelayDatabase({ ...options, source: 'outbox' })
     this.#namespace = options.namespace
-    this.#position = position
+    this.#position = start.position
+    this.#isGap = start.isGap
+    this.#isReplay = isReplay
   }
 
-  /** Goes on where the namespace's last relay has settled. Where none has, with all that the outbox holds. */
+  /**
+   * Goes on where the namespace's last relay has settled. Where none has, with a gap, and all that the outbox holds: other namespaces' relays have
+   * not waited for this one, so nobody knows what it has held before.
+   */
   static async open(options: OutboxSourceOptions): Promise<OutboxSource> {
-    const source = new OutboxSource(options, BEGINNING)
-    source.#position = await source.#positionBefore(0)
-    return source
+    const positions = sql.raw(`${CORRAL_SCHEMA}.positions`)
+    const { namespace } = options
+    // An origin that stands alone is of a relay that has not come to settle anything.
+    const [row] = await new RelayDatabase({ ...options, source: 'outbox' }).run<Row>(
+      'reading the position',
+      sql`with known as (
+          select position from ${positions} where namespace = ${namespace} and began > ${ORIGIN} order by at desc limit 1
+        ), origin as (
+          insert into ${positions} as p (namespace, began, position)
+          select ${namespace}, ${ORIGIN}, ${BEGINNING}::pg_snapshot where not exists (select from known)
+          on conflict (namespace, began) do update set at = excluded.at
+          returning position)
+        select coalesce(known.position, origin.position)::text as position, (known.position is null)::int::text as gap
+        from known full join origin on true`,
+    )
+    const { position, gap } = row as Row
+    return new OutboxSource(options, { position, isGap: gap === '1' }, false)
   }
 
   get position(): string {
@@ -78,8 +115,14 @@ export class OutboxSource implements ChangeSource {
   }
 
   async read(): Promise<ChangePage> {
+    if (this.#isGap) {
+      this.#isGap = false
+      return { changes: [], hasMore: !this.#isReplay, isGap: true, lagMs: 0 }
+    }
     const { afterXid = '0', afterId = '0', upto = null } = this.#reading ?? {}
     const answer = await this.#page(upto, afterXid, afterId)
+    // Somebody has pruned what was still to be read here.
+    if (!answer.isKept) return { changes: [], hasMore: false, isGap: true, lagMs: 0 }
     if (this.#reading === undefined && isEarlier(answer.upto, this.#position)) {
       // Transaction ids have gone back: a backup was restored, or a standby took over that had not received all of them.
       this.#position = answer.upto
@@ -109,12 +152,14 @@ export class OutboxSource implements ChangeSource {
   }
 
   async replay(windowMs: number): Promise<ChangeReader> {
-    return new OutboxSource(this.#options, await this.#positionBefore(windowMs))
+    const position = await this.#positionBefore(windowMs)
+    const start = { position: position ?? this.#position, isGap: position === undefined }
+    return new OutboxSource(this.#options, start, true)
   }
 
   async prune(keepMs: number): Promise<void> {
     const prune = sql.raw(`${CORRAL_SCHEMA}.prune_outbox`)
-    const call = sql`select ${prune}(${keepMs} * interval '1 millisecond')`
+    const call = sql`select ${prune}(${keepMs} * interval '1 millisecond') from set_config(${PRUNES_FOR}, ${this.#namespace}, true)`
     await this.#database.run('pruning the outbox', withinLimit(PRUNE_LIMIT_MS, call))
   }
 
@@ -126,16 +171,16 @@ export class OutboxSource implements ChangeSource {
     return this.#database.epoch(least)
   }
 
-  /** The newest position that was settled so long before the last one; the beginning where there is none so old. 0: the last one. */
-  async #positionBefore(windowMs: number): Promise<string> {
+  /** The newest position that was settled so long before the last one, or the origin. Undefined: there is none so old any more. */
+  async #positionBefore(windowMs: number): Promise<string | undefined> {
     const positions = sql.raw(`${CORRAL_SCHEMA}.positions`)
     const rows = await this.#database.run<{ position: string }>(
       'reading the position',
-      sql`select position::text as position from ${positions} where namespace = ${this.#namespace}
-        and at <= (select max(at) from ${positions} where namespace = ${this.#namespace}) - ${windowMs} * interval '1 millisecond'
+      sql`select position::text as position from ${positions} where namespace = ${this.#namespace} and (began = ${ORIGIN}
+        or at <= (select max(at) from ${positions} where namespace = ${this.#namespace}) - ${windowMs} * interval '1 millisecond')
         order by at desc limit 1`,
     )
-    return rows[0]?.position ?? BEGINNING
+    return rows[0]?.position
   }
 
   /** One statement; the first of a poll takes the snapshot up to which the others read. */
@@ -164,12 +209,21 @@ export class OutboxSource implements ChangeSource {
         )
         select json_build_object(
           'upto', (select upto::text from span),
+          'isKept', ${this.#isKept()},
           'ageMs', coalesce((select extract(epoch from clock_timestamp() - min(at)) * 1000 from page), 0),
           'rows', (select json_agg(json_build_object('id', id::text, 'xid', xid::text, 'entity', entity, 'op', op, 'key', key,
             'version', version::text, 'lookups', lookups, 'column_values', column_values) order by xid, id) from page)
         )::text as answer`,
     )
     return JSON.parse((rows[0] as { answer: string }).answer)
+  }
+
+  /** In the page's own statement: that holds a lock on the outbox before it sees anything, so nothing is truncated after it has looked. */
+  #isKept() {
+    if (!this.#isReplay) return sql`true`
+    const positions = sql.raw(`${CORRAL_SCHEMA}.positions`)
+    return sql`exists (select from ${positions} p, span where p.namespace = ${this.#namespace}
+            and pg_snapshot_xmin(p.position) <= pg_snapshot_xmin(span.since))`
   }
 }
 

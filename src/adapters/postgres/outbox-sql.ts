@@ -19,6 +19,8 @@ const IDS_OF_TURN = 2 ** 40
 export function isInFirstHalf(id: string): string {
   return `(${id} operator(pg_catalog.&) ${IDS_OF_TURN}) operator(pg_catalog.=) 0`
 }
+/** The setting by which a relay says, in the transaction in which it prunes, for which namespace. Without it: for all of them. */
+export const PRUNES_FOR = 'corral.prunes_for'
 /** Number of the advisory lock under which the outbox is pruned. */
 const PRUNE_LOCK = 7_305_812_046_113
 /** A namespace whose relay has not been seen for so long is not waited for: its cache begins anew. */
@@ -30,7 +32,7 @@ const ABANDONED_AFTER = '1 day'
  * | table | holds |
  * | --- | --- |
  * | `outbox` | one row for each changed row of a table with outbox triggers; written once, never updated or deleted |
- * | `positions` | how far each namespace's relay has come, now and in the past minutes, as `pg_snapshot` |
+ * | `positions` | how far each namespace's relay has come, now and in the past minutes, as `pg_snapshot`; `began` of -infinity: where its first one began |
  * | `epochs` | the number of each namespace's epoch, and of which history of the database it is |
  *
  * The halves inherit from `outbox`, which has no rows of its own: they are tables, and not partitions, because Postgres would hold each
@@ -139,7 +141,8 @@ function createPruneFunction(): string {
         on conflict (namespace) do update set number = e.number + 1;
 
       -- Counted back from the last one: while the cache is away, what came shortly before may have to be relayed again afterwards.
-      delete from ${shared}.positions p where p.at < (
+      -- How long that is each namespace says for itself.
+      delete from ${shared}.positions p where p.namespace = coalesce(nullif(current_setting(${literal(PRUNES_FOR)}, true), ''), p.namespace) and p.at < (
         select max(q.at) from ${shared}.positions q where q.namespace = p.namespace
           and q.at <= (select max(r.at) from ${shared}.positions r where r.namespace = p.namespace) - keep);
       select min(pg_snapshot_xmin(position)::text::numeric)::text::xid8 into needed from ${shared}.positions;

@@ -241,6 +241,7 @@ export class Session {
     if (sql.includes('pg_control_system')) return [{ answer: '7000000000000000001' }]
     if (sql.startsWith('with span as materialized')) return [{ answer: JSON.stringify(this.#page(sql, parameters)) }]
     if (sql.startsWith('with moved as')) return this.#settle(String(parameters[1]), String(parameters[0]))
+    if (sql.startsWith('with known as')) return this.#origin(String(parameters[0]), String(parameters[2]))
     if (sql.startsWith('select position::text as position')) {
       return this.#positionBefore(String(parameters[0]), Number(parameters[2]))
     }
@@ -255,6 +256,17 @@ export class Session {
     return undefined
   }
 
+  /** Where the namespace has settled last, or where it begins. */
+  #origin(namespace: string, position: string): Answer {
+    const { positions, nowMs } = this.#database
+    const known = positions.findLast((each) => each.namespace === namespace && each.beganMs !== ORIGIN)
+    if (known) return [{ position: known.position, gap: '0' }]
+    const origin = positions.find((each) => each.namespace === namespace)
+    if (origin) origin.atMs = nowMs
+    else positions.push({ namespace, position, beganMs: ORIGIN, atMs: nowMs })
+    return [{ position, gap: '1' }]
+  }
+
   #page(sql: string, [position, given, afterXid, afterId]: Parameters) {
     const database = this.#database
     const upto: Snapshot = given === null ? database.snapshot : parseSnapshot(String(given))
@@ -264,6 +276,8 @@ export class Session {
     const oldestMs = Math.min(...rows.map(({ atMs }) => atMs))
     return {
       upto: printSnapshot(upto),
+      // Nothing is ever pruned.
+      isKept: true,
       ageMs: rows.length === 0 ? 0 : database.nowMs - oldestMs,
       rows: rows.map(({ id, xid, op, key, version, lookups }) => ({
         ...{ id: String(id), xid: String(xid), entity: 'public.products', op, key, version, lookups },
@@ -283,7 +297,7 @@ export class Session {
   #positionBefore(namespace: string, windowMs: number): Answer {
     const own = this.#database.positions.filter((each) => each.namespace === namespace)
     const newestMs = Math.max(...own.map(({ atMs }) => atMs))
-    const found = own.findLast(({ atMs }) => atMs <= newestMs - windowMs)
+    const found = own.findLast(({ beganMs, atMs }) => beganMs === ORIGIN || atMs <= newestMs - windowMs)
     return found ? [{ position: found.position }] : []
   }
 
@@ -301,6 +315,8 @@ export class Session {
   }
 }
 
+/** When the position began at which a namespace's first relay did. */
+const ORIGIN = Number.NEGATIVE_INFINITY
 const NO_ROW = { id: null, sku: null, price: null, corral_version: null, says: null }
 
 function rowsOf(row: Row | undefined): Answer {
