@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { functionName, triggerFunction } from './corral-schema.js'
 import { CORRAL_SCHEMA, isInFirstHalf, OUTBOX_OP, OUTBOX_TRIGGER } from './outbox-sql.js'
 import { block, literal, name, qualified } from './sql-text.js'
@@ -21,9 +22,19 @@ const ROLES = ['outbox', 'outbox_truncate'] as const
 /** Ids of the outbox that a session draws at a time: they follow one another, so every n-th of them is a multiple of n. */
 const OUTBOX_ID_CACHE = 32
 
-/** The statements that have every change of a table written to the outbox, in the transaction that makes it. Each is safe to run twice. */
+/**
+ * The statements that have every change of a table written to the outbox, in the transaction that makes it. Each is safe to run twice.
+ *
+ * What was cached while nobody told of changes, or of other values, may be old, and from now on it would count as proven. So the last of them also
+ * writes the word that ends all that is cached; not where the first has found all as it is to be.
+ */
 export function outboxTableUp(table: OutboxTable): string[] {
-  return [createRowFunction(table), createTruncateFunction(table), createTriggers(table)]
+  const bodies = [rowBody(table), truncateBody(table)]
+  const functions = bodies.map((body, at) =>
+    triggerFunction({ ...table, corralSchema: CORRAL_SCHEMA }, ROLES[at] as string, 'security definer', body),
+  )
+  const digest = digestOf(bodies.join())
+  return [noteUnchanged(table, bodies, digest), ...functions, createTriggers(table, digest)]
 }
 
 /** The statements that take away what `outboxTableUp` made, and nothing else. */
@@ -56,7 +67,7 @@ export function outboxTableDown(table: OutboxTable): string[] {
  * - It has its owner's rights, so a caller's search path must have no say in it. `set search_path` would take 3 us at each call:
  *   here every function, type and operator is named with its schema.
  */
-function createRowFunction(table: OutboxTable): string {
+function rowBody(table: OutboxTable): string {
   const told = (op: string, row: string, lookups: string | undefined, values: string) => {
     const columns = `entity, op, key, version, column_values${lookups === undefined ? '' : ', lookups'}`
     const version = versionOf(table, row, op === OUTBOX_OP.delete)
@@ -65,7 +76,7 @@ function createRowFunction(table: OutboxTable): string {
   }
   const all = (op: string, row: string) => told(op, row, lookupsOf(table, row), valuesOf(table, row))
   const step = stepOf(table.maxRows)
-  const body = `
+  return `
     declare
       id pg_catalog.int8 := ${NEXT_ID};
       -- Of a client's statement: when that began, a blank, and how many of its rows have been counted, of whatever tables; less than none
@@ -112,7 +123,6 @@ function createRowFunction(table: OutboxTable): string {
       ${told(OUTBOX_OP.update, 'NEW', undefined, changedValues(table))}
       return null;
     end`
-  return triggerFunction({ ...table, corralSchema: CORRAL_SCHEMA }, 'outbox', 'security definer', body)
 }
 
 /**
@@ -128,15 +138,14 @@ export function tellingOf(known: Pick<OutboxTable, 'key' | 'version' | 'unique'>
   ]
 }
 
-function createTruncateFunction(table: OutboxTable): string {
-  const body = `
+function truncateBody(table: OutboxTable): string {
+  return `
     declare
       id pg_catalog.int8 := ${NEXT_ID};
     begin
       ${marker(table, OUTBOX_OP.truncate)}
       return null;
     end`
-  return triggerFunction({ ...table, corralSchema: CORRAL_SCHEMA }, 'outbox_truncate', 'security definer', body)
 }
 
 const NEXT_ID = `pg_catalog.nextval(${literal(`${name(CORRAL_SCHEMA)}.outbox_id`)})`
@@ -180,13 +189,44 @@ function stepOf(maxRows: number): number {
   return step
 }
 
-function createTriggers(table: OutboxTable): string {
+/** What the first statement leaves for the last, in their session: the digest of what is there, if that is what is wanted. */
+const UNCHANGED = 'corral.outbox_unchanged'
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+function noteUnchanged(table: OutboxTable, bodies: readonly string[], digest: string): string {
+  const relation = `to_regclass(${literal(qualified(table.schema, table.table))})`
+  const wanted = ROLES.map((role, at) => {
+    const made = [
+      `${OUTBOX_TRIGGER}_${role === 'outbox' ? 'row' : 'truncate'}`,
+      `${callOf(table, role)}()`,
+      // As the server has it: with the line's end that `dollarQuote` adds.
+      digestOf(`${bodies[at]}\n`),
+    ]
+    return `(${made.map(literal).join(', ')})`
+  })
+  return block(`
+    begin
+      perform set_config(${literal(UNCHANGED)}, case when exists (
+        select from (values ${wanted.join(', ')}) as wanted (trigger, function, digest)
+          cross join (select ${relation}::oid as part union select relid from pg_partition_tree(${relation})) parts
+        where not exists (select from pg_trigger g join pg_proc p on p.oid = g.tgfoid
+          where g.tgrelid = part and g.tgname = wanted.trigger and g.tgenabled = 'A' and p.oid = to_regprocedure(wanted.function)
+            and encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex') = wanted.digest)
+      ) then '' else ${literal(digest)} end, false);
+    end`)
+}
+
+function createTriggers(table: OutboxTable, digest: string): string {
   const relation = qualified(table.schema, table.table)
   const [ofRow, ofTruncate] = ROLES.map((role) => callOf(table, role)) as [string, string]
   return block(`
     declare
       part regclass;
       called text;
+      id pg_catalog.int8;
     begin
       if to_regclass(${literal(`${name(CORRAL_SCHEMA)}.outbox`)}) is null then
         raise exception using message = 'corral: there is no outbox', hint = 'Run the outboxTables() migration first.';
@@ -205,6 +245,12 @@ function createTriggers(table: OutboxTable): string {
         execute format('alter table %s enable always trigger ${OUTBOX_TRIGGER}_truncate', part);
         execute format('alter table %s enable always trigger ${OUTBOX_TRIGGER}_row', part);
       end loop;
+      -- By now the table is locked: whoever changed it before has committed, and who changes it afterwards is told of.
+      if current_setting(${literal(UNCHANGED)}, true) is distinct from ${literal(digest)} then
+        id := ${NEXT_ID};
+        ${marker(table, OUTBOX_OP.bulk)}
+      end if;
+      perform set_config(${literal(UNCHANGED)}, '', false);
     end`)
 }
 

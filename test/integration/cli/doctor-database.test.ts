@@ -51,6 +51,8 @@ beforeAll(async () => {
   redis = await startRedis({ own: true, settings: { maxmemory: '64mb', 'maxmemory-policy': 'allkeys-lfu' } })
   await run('create table items (id int primary key, slug text unique, shop int not null)')
   await run(...STAMP, ...outboxTablesSql().up, ...OUTBOX, ...fencedLocksSql().up)
+  // Where nobody relays, the word that its triggers begin with is late.
+  await run('truncate corral.outbox')
   await execute(bareUrl, 'create table items (id int primary key, slug text unique, shop int not null)')
   stopRelay = await startRelay(databaseUrl, LED)
 })

@@ -13,8 +13,10 @@ import { StampLab } from './stamp-lab.js'
 
 const lab = StampLab.open()
 
+/** Without the word that begins it. */
 async function watch(options: Partial<OutboxTableOptions> = {}): Promise<void> {
   await outboxTable({ table: 'products', key: 'id', unique: ['slug'], columns: ['shop'], ...options }).up(lab.db)
+  await lab.run('truncate corral.outbox')
 }
 
 /** What the outbox has gained since it was last asked, in the order of its ids, one line each. */
@@ -147,7 +149,7 @@ describe('what is written to the outbox', () => {
     await lab.run(`create table shadows (id int primary key);
       create function shadow() returns trigger language plpgsql as 'begin insert into shadows values (NEW.id); return NEW; end';
       create trigger shadow before insert on products for each row execute function shadow()`)
-    await outboxTable({ table: 'shadows', key: 'id', version: false, maxRows: 1_000 }).up(lab.db)
+    await watch({ table: 'shadows', unique: [], columns: [], version: false, maxRows: 1_000 })
     await lab.run('insert into products (id) select generate_series(1, 4000)')
     expect((await told()).filter((line) => line.endsWith('b'))).toHaveLength(1)
     expect(await lab.countOf('corral.outbox')).toBe(0)
@@ -158,7 +160,7 @@ describe('what is written to the outbox', () => {
     await lab.run(`create table shadows (id int primary key);
       create function shadow() returns trigger language plpgsql as 'begin insert into shadows values (NEW.id); return null; end';
       create trigger zzz after insert on products for each row when (NEW.id > 400) execute function shadow()`)
-    await outboxTable({ table: 'shadows', key: 'id', version: false, maxRows: 10 }).up(lab.db)
+    await watch({ table: 'shadows', unique: [], columns: [], version: false, maxRows: 10 })
     await lab.run('insert into products (id) select generate_series(1, 500)')
     const lines = await told()
     expect(lines.filter((line) => line.startsWith('i '))).toHaveLength(401)
@@ -307,13 +309,63 @@ describe('up and down', () => {
     await table.up(lab.db)
     expect(await lab.inventory()).toEqual(once)
     await lab.run('insert into products (id) values (1)')
-    expect(await told()).toHaveLength(1)
+    expect(
+      (await told()).map((line) => line.slice(0, 3)),
+      'and one word when the triggers were made',
+    ).toEqual(['b', 'i 1'])
     await table.down(lab.db)
     await table.down(lab.db)
     await outboxTables().down(lab.db)
     await outboxTables().down(lab.db)
     expect(await lab.inventory()).toEqual(before)
     await lab.run('insert into products (id) values (2)')
+  })
+
+  it.each<[string, string, Partial<OutboxTableOptions>, 'b' | 'nothing']>([
+    ['nothing', 'select', {}, 'nothing'],
+    ['a column of another sort', `comment on column products.price is 'gross'`, {}, 'nothing'],
+    ['what they tell', 'select', { unique: ['slug', 'price'] }, 'b'],
+    ['how many rows they tell', 'select', { maxRows: 10 }, 'b'],
+    ['one that was disabled', 'alter table products disable trigger zz_corral_outbox_row', {}, 'b'],
+    ['one that was enabled for others only', 'alter table products enable trigger zz_corral_outbox_truncate', {}, 'b'],
+    ['one that was dropped', 'drop trigger zz_corral_outbox_truncate on products', {}, 'b'],
+    [
+      'the table',
+      'drop table products; create table products (id int primary key, slug text, shop int)',
+      { version: false },
+      'b',
+    ],
+  ])('tell that what is cached may be old where up has changed %s', async (_, before, options, word) => {
+    const all = { table: 'products', key: 'id', unique: ['slug'], columns: ['shop'] }
+    await outboxTable(all).up(lab.db)
+    expect(await told(), 'none told of what changed before').toEqual(['b'])
+    await lab.run(before)
+    const again = outboxTable({ ...all, ...options })
+    await again.up(lab.db)
+    expect(await told()).toEqual(word === 'b' ? ['b'] : [])
+    await again.up(lab.db)
+    expect(await told(), 'once').toEqual([])
+  })
+
+  it('tell it of a partitioned table that has got another partition', async () => {
+    await lab.run(`drop table products; create table products (id int primary key) partition by range (id);
+      create table products_1 partition of products for values from (0) to (100)`)
+    const table = outboxTable({ table: 'products', key: 'id', version: false })
+    await table.up(lab.db)
+    expect(await told()).toEqual(['b'])
+    await table.up(lab.db)
+    expect(await told()).toEqual([])
+    await lab.run('create table products_2 partition of products for values from (100) to (200)')
+    await table.up(lab.db)
+    expect(await told(), 'nobody was told when that one was emptied').toEqual(['b'])
+  })
+
+  it('tell it where the statements are run one by one, each in a session of its own', async () => {
+    const { up } = outboxTableSql({ table: 'products', key: 'id', unique: ['slug'] })
+    for (const statement of up) await (await lab.session()).run(statement)
+    expect(await told()).toEqual(['b'])
+    for (const statement of up) await (await lab.session()).run(statement)
+    expect(await told(), 'once too often, for nobody knows').toEqual(['b'])
   })
 
   it('refuse to leave triggers without an outbox', async () => {
