@@ -26,7 +26,15 @@ import { openOnce } from './table/open-once.js'
 import { type CachedTables, openTable } from './table/open-table.js'
 import { resolveTable } from './table/options.js'
 import { type RebuildOptions, type RebuildProgress, rebuildCopies } from './table/rebuild.js'
-import type { KeySpec, LookupColumn, LookupSpec, RowOf, TableName, VersionColumn } from './table/repository-types.js'
+import type {
+  CheckedKey,
+  CheckedLookups,
+  ColumnList,
+  LookupColumn,
+  RowOf,
+  TableName,
+  VersionColumn,
+} from './table/repository-types.js'
 import { TableKeys } from './table/table-keys.js'
 import { TableRepository } from './table-repository.js'
 import {
@@ -67,11 +75,11 @@ export interface CorralOptions<DB> extends Omit<OptionGroups, 'relay'> {
   readonly relay?: boolean | RelayOptions
 }
 
-export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique> {
+export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique extends readonly unknown[]> {
   /** The primary key, or another unique key that never is null: a column, or a list of columns. */
-  readonly key: Key
+  readonly key: CheckedKey<DB[T], Key>
   /** Unique columns (or lists of columns) to look rows up by. Default: none. */
-  readonly unique?: Unique
+  readonly unique?: CheckedLookups<DB[T], Unique>
   /**
    * The row's version stamp: a column that grows with every write of the row. Default `corral_version`, which the migration of
    * `corral/migrations` installs. `false`: the table has none; entries are ordered by transaction snapshots instead.
@@ -143,8 +151,8 @@ export interface Corral<DB> {
    */
   repository<
     T extends TableName<DB>,
-    const Key extends KeySpec<DB[T]>,
-    const Unique extends readonly LookupSpec<DB[T]>[] = readonly [],
+    const Key extends ColumnList,
+    const Unique extends readonly ColumnList[] = readonly [],
   >(table: T, options: RepositoryOptions<DB, T, Key, Unique>): Repository<DB, T, Key, Unique>
   /**
    * Runs `work` in one database transaction. What it writes through `repository.in(tx)` reaches the cache when it has committed,
@@ -223,7 +231,7 @@ export interface Corral<DB> {
  *
  * @throws ConfigError naming the option, what was expected and what was found.
  */
-export function createCorral<DB>(options: CorralOptions<DB>): Corral<DB> {
+export function createCorral<DB>(options: { readonly db: Kysely<DB> } & CorralOptions<DB>): Corral<DB> {
   return createWithSeams(options, {})
 }
 

@@ -55,6 +55,11 @@ describe('a repository', () => {
     expectTypeOf(await products.findMany([1, 2])).toEqualTypeOf<(typeof row)[]>()
     expectTypeOf(await products.explain(1)).toEqualTypeOf<Explanation>()
   })
+  it('fit what takes such objects, lists in them included', async () => {
+    const row = await products.find(1)
+    const take = (_product: { name: string; attributes: { colour: string } }) => {}
+    if (row) take(row)
+  })
   it('does not let a row be changed', async () => {
     const row = await products.find(1)
     // @ts-expect-error rows are read-only
@@ -75,6 +80,10 @@ describe('a repository', () => {
     await products.findBy({ name: 'Tea', slug: 'tea' })
     // @ts-expect-error null is never looked up
     await products.findBy({ barcode: null })
+    // @ts-expect-error the columns of two lookups
+    await products.findBy({ barcode: '4006381333931', name: 'Tea', slug: 'tea' })
+    const byName: Parameters<typeof products.findBy>[0] = { name: 'Tea', slug: 'tea' }
+    await products.findBy(byName)
     // @ts-expect-error price was not declared
     await products.findBy({ price: '1' })
     // @ts-expect-error nothing was declared, and the message says what to do
