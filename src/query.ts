@@ -67,7 +67,7 @@ export type CachedQuery<DB, Params, Row> = (
   ...call: unknown extends Params
     ? [params?: undefined, options?: QueryReadOptions<DB>]
     : [params: Params, options?: QueryReadOptions<DB>]
-) => Promise<readonly Simplify<Row>[]>
+) => Promise<readonly Readonly<Simplify<Row>>[]>
 
 export interface QueryParts extends TableParts {
   readonly tables: CachedTables

@@ -18,8 +18,12 @@ describe('the rows of a cached query', () => {
   it('are what Kysely infers, of all columns', async () => {
     const build = (q: Kysely<Database>) => q.selectFrom('products').selectAll()
     const rows = await corral.query('all', build)()
-    expectTypeOf(rows).toEqualTypeOf<readonly RowsOf<ReturnType<typeof build>>[]>()
-    expectTypeOf(rows[0]).toEqualTypeOf<{ id: number; name: string; price: number | null; made_at: Date } | undefined>()
+    expectTypeOf(rows).toEqualTypeOf<readonly Readonly<RowsOf<ReturnType<typeof build>>>[]>()
+    expectTypeOf(rows[0]).toEqualTypeOf<
+      Readonly<{ id: number; name: string; price: number | null; made_at: Date }> | undefined
+    >()
+    // @ts-expect-error rows are read-only
+    if (rows[0]) rows[0].price = 5
   })
 
   it('are what Kysely infers, of joins, aliases, aggregates, WITH and JSON', async () => {
@@ -39,7 +43,7 @@ describe('the rows of a cached query', () => {
         .where('p.price', '>', p.least)
         .groupBy(['p.name', 'b.stars'])
     const rows = await corral.query('joined', build)({ least: 1 })
-    expectTypeOf(rows).toEqualTypeOf<readonly RowsOf<ReturnType<typeof build>>[]>()
+    expectTypeOf(rows).toEqualTypeOf<readonly Readonly<RowsOf<ReturnType<typeof build>>>[]>()
     expectTypeOf(rows[0]?.stars).toEqualTypeOf<1 | 2 | 3 | 4 | 5 | null | undefined>()
     expectTypeOf(rows[0]?.all).toEqualTypeOf<{ stars: 1 | 2 | 3 | 4 | 5 }[] | undefined>()
   })
@@ -48,11 +52,11 @@ describe('the rows of a cached query', () => {
     const union = corral.query('union', (q) =>
       q.selectFrom('products').select('name').unionAll(q.selectFrom('products').select('name')),
     )
-    expectTypeOf(await union()).toEqualTypeOf<readonly { name: string }[]>()
+    expectTypeOf(await union()).toEqualTypeOf<readonly { readonly name: string }[]>()
     const raw = corral.query('raw', () => sql<{ n: number }>`select count(*)::int as n from products`, {
       dependsOn: ['products'],
     })
-    expectTypeOf(await raw()).toEqualTypeOf<readonly { n: number }[]>()
+    expectTypeOf(await raw()).toEqualTypeOf<readonly { readonly n: number }[]>()
   })
 })
 
