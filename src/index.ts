@@ -1,19 +1,30 @@
 export type { EncryptionOptions } from './adapters/codec/encryption-options.js'
 export type { TelemetryOptions } from './adapters/otel/telemetry-options.js'
-export { type Corral, type CorralOptions, type CorralStats, createCorral, type RepositoryOptions } from './client.js'
+export type { RedisClient } from './adapters/redis/connection.js'
+export {
+  type Corral,
+  type CorralOptions,
+  type CorralStats,
+  createCorral,
+  type HotKeyChoice,
+  type RepositoryOptions,
+} from './client.js'
 export {
   type BusOptions,
   type CacheOptions,
   type CodecOptions,
   DEFAULTS,
+  type HotKeyOptions,
   type L1Options,
   type LeaseOptions,
   type LoadOptions,
   type RefreshOptions,
+  type RelayTimes,
   type TtlOptions,
 } from './config.js'
 export { CorralError, type ErrorCode, isCorralError, StaleWriteError } from './core/errors.js'
 export type { CorralEvent } from './core/events.js'
+export type { HotKey } from './engine/hot-keys.js'
 export type { FencedLock, LockOptions } from './fenced-lock.js'
 export { type EventLevel, type EventLogger, logEvents } from './log-events.js'
 export type { CacheableQuery, CachedQuery, QueryOptions, QueryReadOptions } from './query.js'
@@ -36,7 +47,7 @@ export type {
   DriftAges,
   DriftKind,
 } from './table/audit.js'
-export type { Explanation } from './table/explain.js'
+export type { ExplainedCopy, Explanation } from './table/explain.js'
 export type { RebuildFigures, RebuildOptions, RebuildProgress } from './table/rebuild.js'
 export type { Consistency, RowOf, WriteResult } from './table/repository-types.js'
 export type { WarmProgress, WarmUpOptions } from './table/warm-up.js'

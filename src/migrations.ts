@@ -6,6 +6,7 @@ export {
   outboxTableSql,
   outboxTables,
   outboxTablesSql,
+  type Statements,
 } from './adapters/postgres/outbox-migration.js'
 export {
   type SlotTableOptions,

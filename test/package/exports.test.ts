@@ -30,17 +30,23 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
         'EventLevel',
         'EventLogger',
         'TelemetryOptions',
+        'ExplainedCopy',
         'Explanation',
+        'HotKey',
+        'HotKeyChoice',
+        'HotKeyOptions',
         'L1Options',
         'LeaseOptions',
         'LoadOptions',
         'ReadOptions',
       ],
       ...[
+        'RedisClient',
         'RefreshOptions',
         'RelayOptions',
         'RelayProcess',
         'RelayProcessOptions',
+        'RelayTimes',
         'Repository',
         'RepositoryOptions',
         'RowOf',
@@ -70,7 +76,7 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
       'stampTable',
       'stampTableSql',
     ],
-    types: ['CorralMigration', 'OutboxTableOptions', 'SlotTableOptions', 'StampTableOptions'],
+    types: ['CorralMigration', 'OutboxTableOptions', 'SlotTableOptions', 'StampTableOptions', 'Statements'],
   },
   'corral/testing': {
     values: ['History', 'Observer', 'checkHistory', 'compareAtRest', 'describeViolation', 'formatReport'],
@@ -83,6 +89,7 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
 }
 
 const { consumer } = packed()
+const NODE_NEXT = { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext }
 const root = join(consumer, 'node_modules', 'corral')
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
@@ -110,6 +117,46 @@ describe.each(Object.entries(DOORS))('%s', (door, { values, types }) => {
   })
 })
 
+/** Of what a public signature mentions these need no name: the first two are words of the compiler, of the others single members are taken. */
+const NAMELESS = ['TypeProblem', 'WrongColumn', 'OptionGroups', 'Entry', 'NewEntry']
+
+test('what the type of a public name mentions can be named by those who write declarations of their own', () => {
+  const files = Object.keys(DOORS).map((door) =>
+    join(root, manifest.exports[door.replace(/^corral/, '.')].import.types),
+  )
+  const program = ts.createProgram(files, NODE_NEXT)
+  const checker = program.getTypeChecker()
+  const exported = new Set(files.flatMap((file) => exportsOf(program, file)).map((name) => real(checker, name)))
+  const mentioned = new Set(exported)
+  // Grows while it is gone through.
+  for (const symbol of mentioned) {
+    for (const declaration of symbol.declarations ?? []) {
+      forEachReference(declaration, (name) => {
+        const found = checker.getSymbolAtLocation(name)
+        if (found) mentioned.add(real(checker, found))
+      })
+    }
+  }
+  const unnamed = [...mentioned].filter((symbol) => !exported.has(symbol) && isOurInterface(symbol))
+  expect(unnamed.map(({ name }) => name).sort()).toEqual(NAMELESS.sort())
+})
+
+function forEachReference(node: ts.Node, visit: (name: ts.Node) => void): void {
+  if (ts.isTypeReferenceNode(node)) visit(node.typeName)
+  if (ts.isExpressionWithTypeArguments(node)) visit(node.expression)
+  ts.forEachChild(node, (child) => forEachReference(child, visit))
+}
+
+/** Of an alias that it cannot name the compiler writes down what it stands for. */
+function isOurInterface({ flags, declarations = [] }: ts.Symbol): boolean {
+  const isNamed = (flags & (ts.SymbolFlags.Interface | ts.SymbolFlags.Class)) !== 0
+  return isNamed && declarations.some((each) => each.getSourceFile().fileName.startsWith(join(root, 'dist')))
+}
+
+function real(checker: ts.TypeChecker, symbol: ts.Symbol): ts.Symbol {
+  return symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol
+}
+
 function namesPrintedBy(args: readonly string[]): string[] {
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: consumer, encoding: 'utf8' })
   expect(stderr).toBe('')
@@ -119,16 +166,14 @@ function namesPrintedBy(args: readonly string[]): string[] {
 
 /** What a declaration file exports, types included. */
 function declaredNames(file: string): string[] {
-  const program = ts.createProgram([file], {
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-  })
+  return exportsOf(ts.createProgram([file], NODE_NEXT), file)
+    .map((each) => each.name)
+    .sort()
+}
+
+function exportsOf(program: ts.Program, file: string): readonly ts.Symbol[] {
   const source = program.getSourceFile(file)
   const symbol = source && program.getTypeChecker().getSymbolAtLocation(source)
   if (symbol === undefined) throw new Error(`${file} is no module`)
-  return program
-    .getTypeChecker()
-    .getExportsOfModule(symbol)
-    .map((each) => each.name)
-    .sort()
+  return program.getTypeChecker().getExportsOfModule(symbol)
 }
