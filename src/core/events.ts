@@ -196,7 +196,10 @@ export type CorralEvent =
     }
   /** The relay lost its database or could not read the outbox. It goes on by itself; what came meanwhile is carried then. */
   | { readonly type: 'relay.failed'; readonly error: unknown }
-  /** Everything stored until now is a miss: a table was emptied, a statement changed too many rows, or history is another. */
+  /**
+   * Everything stored until now is a miss: a table was emptied, a statement changed too many rows, history is another, or somebody said so. Not of the
+   * number that a process finds when it begins.
+   */
   | { readonly type: 'epoch'; readonly number: number }
   /**
    * A fenced lock was given to this process. `others` holders have not let go since one last did so in good order: 0 when all is well; 1 or

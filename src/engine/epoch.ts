@@ -26,6 +26,8 @@ export class Epoch implements Holder {
   readonly prefix: CacheKey
   readonly #options: EpochOptions
   #number = 0
+  /** Whether it has been told a number yet. The first is how it found things, and no event. */
+  #isTold = false
   #text = '0'.repeat(WIDTH)
   #cancel = () => {}
   #watches = false
@@ -48,13 +50,16 @@ export class Epoch implements Holder {
 
   /** Takes a number that is higher than the one known, and empties the near tier. What can be no epoch changes nothing. */
   learn(number: number): void {
-    if (!(number > this.#number && number <= MOST)) return
+    if (!(number >= this.#number && number <= MOST)) return
+    const wasTold = this.#isTold
+    this.#isTold = true
+    if (number === this.#number) return
     this.#number = number
     this.#text = number.toString(36).padStart(WIDTH, '0')
     // Nobody may join a load that began before: it may have seen what this epoch has ended.
     this.#options.flights.forgetAll()
     this.#options.invalidation.flush()
-    this.#options.emit({ type: 'epoch', number })
+    if (wasTold) this.#options.emit({ type: 'epoch', number })
   }
 
   /** Looks at the key in Redis at every heartbeat from now on. */

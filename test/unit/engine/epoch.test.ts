@@ -45,6 +45,7 @@ describe('the epoch', () => {
 
   it('only rises; a new one empties the near tier, and loads under way can no longer be joined', () => {
     const { epoch, flights, cleared, events } = start()
+    epoch.learn(0)
     flights.start(ROW, () => new Promise(() => {}))
     epoch.learn(2)
     expect([cleared(), flights.size]).toEqual([1, 0])
@@ -52,6 +53,18 @@ describe('the epoch', () => {
     epoch.learn(1)
     epoch.learn(Number.NaN)
     expect([cleared(), epoch.number, events.count('epoch')]).toEqual([1, 2, 1])
+  })
+
+  it('is none of the news to a process that begins: the first it learns takes effect without an event', () => {
+    const { epoch, flights, cleared, events } = start()
+    flights.start(ROW, () => new Promise(() => {}))
+    epoch.learn(Number.NaN)
+    epoch.learn(7)
+    expect([epoch.number, epoch.text(), cleared(), flights.size]).toEqual([7, '00000007', 1, 0])
+    expect(events.count('epoch')).toBe(0)
+    epoch.learn(7)
+    epoch.learn(8)
+    expect(events.of('epoch')).toEqual([{ type: 'epoch', number: 8 }])
   })
 
   it('is learned from the announcement of another process', async () => {
