@@ -73,7 +73,8 @@ export class OverloadedError extends CorralError {
 /** Redis did not answer in time. Never reaches a reader or a writer, who go on without the cache: only audits, rebuilds and the command line reject with it. */
 export class CacheUnavailableError extends CorralError {
   constructor(operation: string, cause?: unknown) {
-    super('CACHE_UNAVAILABLE', `${operation} did not reach the cache`, { cause, retryable: true })
+    const why = cause === undefined ? '' : `: ${reasonOf(cause)}`
+    super('CACHE_UNAVAILABLE', `${operation} did not reach the cache${why}`, { cause, retryable: true })
   }
 }
 

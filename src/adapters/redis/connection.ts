@@ -94,12 +94,33 @@ export function openConnection(
       })
     : duplicate.call(client, settings)
   // Without a listener ioredis prints every reconnect attempt; what matters reaches the event sink as failed commands.
-  connection.on('error', () => {
+  connection.on('error', (error: Error & { readonly lastNodeError?: Error | null }) => {
+    troubles.set(connection, withoutCommand(error.lastNodeError ?? error))
     // It listens for one error of a socket only. TLS may tell of two, and nobody's ends the process.
     if (!connection.stream?.listeners('error').includes(ignore)) connection.stream?.on('error', ignore)
   })
+  if (client.isCluster) connection.on('node error', (error: Error) => troubles.set(connection, withoutCommand(error)))
+  connection.on('ready', () => troubles.delete(connection))
   connection.connect().catch(() => {})
   return connection
+}
+
+/** Why a connection could not be made, in the words of the server or the system: the last there were since it was ready. */
+const troubles = new WeakMap<RedisConnection, Error>()
+
+/**
+ * ioredis hangs the command on what Redis answered it, and Redis may quote its arguments: of AUTH that is the password. The word
+ * that begins an answer of Redis becomes the code, as those of the system have one.
+ */
+function withoutCommand(error: Error): Error {
+  if (!('command' in error)) return error
+  const message = error.message.replace(/, with args beginning with.*/s, '')
+  const [code] = /^[A-Z]+(?= )/.exec(message) ?? []
+  return Object.assign(new Error(message), { name: error.name, code })
+}
+
+function unreached(connection: RedisConnection, otherwise: string): CacheUnavailableError {
+  return new CacheUnavailableError('connect', troubles.get(connection) ?? otherwise)
 }
 
 function ignore(): void {}
@@ -123,16 +144,13 @@ const waits = new WeakMap<RedisConnection, Promise<void>>()
  */
 export function whenConnected(connection: RedisConnection): Promise<void> {
   const isLost = connection.status === 'reconnecting' || connection.status === 'close'
-  return isLost
-    ? Promise.reject(new CacheUnavailableError('connect', 'the connection was lost'))
-    : whenReady(connection)
+  return isLost ? Promise.reject(unreached(connection, 'the connection was lost')) : whenReady(connection)
 }
 
 /** Resolves once the connection can take commands; rejects when it will not do so by itself. The caller bounds the wait. */
 export function whenReady(connection: RedisConnection): Promise<void> {
   if (connection.status === 'ready') return Promise.resolve()
-  if (connection.status === 'end')
-    return Promise.reject(new CacheUnavailableError('connect', 'the connection is closed'))
+  if (connection.status === 'end') return Promise.reject(unreached(connection, 'the connection is closed'))
   const current = waits.get(connection)
   if (current) return current
   const wait = new Promise<void>((resolve, reject) => {
@@ -144,7 +162,7 @@ export function whenReady(connection: RedisConnection): Promise<void> {
       act()
     }
     const onReady = settle(resolve)
-    const onEnd = settle(() => reject(new CacheUnavailableError('connect', 'the connection was lost')))
+    const onEnd = settle(() => reject(unreached(connection, 'the connection was lost')))
     connection.on('ready', onReady)
     connection.on('end', onEnd)
     connection.on('close', onEnd)

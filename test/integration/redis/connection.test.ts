@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import { Redis } from 'ioredis'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { RedisStore } from '../../../src/adapters/redis/redis-store.js'
@@ -63,5 +64,51 @@ describe("RedisStore's connection", () => {
     await waitUntil('it is connected again', 5_000, async () => (await store.read([key]))[0] === null)
     expect((await store.inspect(key)).lease, 'nobody leased it').toBeNull()
     expect(warnings).toEqual([])
+  })
+
+  describe('says in the words of Redis or the system why it is not there', () => {
+    async function refusalOf(url: string) {
+      const client = new Redis(url, { lazyConnect: true })
+      const store = new RedisStore({ client, namespace: freshNamespace(), clock: systemClock })
+      onTestFinished(async () => {
+        await store.close()
+        client.disconnect()
+      })
+      return store.read(['a' as never]).then(
+        () => expect.unreachable('it is connected'),
+        (error) => error,
+      )
+    }
+
+    it('that the password is wrong, which is not shown', async () => {
+      const url = new URL(redisUrl())
+      Object.assign(url, { username: 'nobody', password: 'hunter2' })
+      const error = await refusalOf(url.href)
+      expect(error.message).toMatch(/^connect did not reach the cache: WRONGPASS /)
+      expect(error.cause).toMatchObject({ name: 'ReplyError', code: 'WRONGPASS' })
+      expect(inspect(error, { depth: 10, showHidden: true })).not.toContain('hunter2')
+    })
+
+    it('that nobody listens, or no such host is known', async () => {
+      const refused = await refusalOf('redis://127.0.0.1:1')
+      expect(refused.message).toBe('connect did not reach the cache: connect ECONNREFUSED 127.0.0.1:1')
+      expect(refused.cause).toMatchObject({ code: 'ECONNREFUSED' })
+      expect((await refusalOf('redis://nowhere.invalid')).cause.code).toMatch(/ENOTFOUND|EAI_AGAIN/)
+    })
+
+    it('and nothing of what was mended since', async () => {
+      const { proxy, store } = await open({ refuse: true })
+      await expect(store.read(['a' as never])).rejects.toThrow()
+      proxy.heal()
+      await waitUntil('it is connected', 5_000, async () =>
+        store.read(['a' as never]).then(
+          () => true,
+          () => false,
+        ),
+      )
+      store.connection.disconnect()
+      await waitUntil('it is closed', 5_000, () => store.connection.status === 'end')
+      await expect(store.read(['a' as never])).rejects.toThrow(/: the connection is closed$/)
+    })
   })
 })
