@@ -289,7 +289,8 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
     },
     query(name, build, queryOptions = {}) {
       assertOpen()
-      const run = openQuery({ ...watch, ready: () => assembly.ready() }, settings, name, build as never, queryOptions)
+      const parts = { ...watch, fencer, ready: () => assembly.ready() }
+      const run = openQuery(parts, settings, name, build as never, queryOptions)
       const runWhenReady = async (...call: Parameters<typeof run>) => {
         // Within a transaction it belongs to a call that is waited for, and needs nothing that is closed.
         if (call[1]?.tx === undefined) assertOpen()

@@ -11,6 +11,7 @@ import type { Clock } from './core/clock.js'
 import { ConfigError, isCorralError, QueryUncacheableError, SourceError } from './core/errors.js'
 import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
 import { withinHardTimeout } from './engine/deadline.js'
+import type { Fencer } from './engine/fencer.js'
 import { keepLast } from './engine/keep-last.js'
 import { type LoadedRows, QueryReader } from './engine/query-reader.js'
 import { withSignal } from './engine/with-signal.js'
@@ -22,7 +23,7 @@ import type { CachedTables } from './table/open-table.js'
 import type { TableParts } from './table/parts.js'
 import { planQuery, type QueryPlan } from './table/query-plan.js'
 import type { Consistency } from './table/repository-types.js'
-import type { CorralTransaction } from './transaction.js'
+import { type CorralTransaction, writeLogOf } from './transaction.js'
 
 /** A SELECT made with Kysely's builder, or a whole statement in raw SQL. */
 // biome-ignore lint/suspicious/noExplicitAny: any tables may be in scope; what matters is the row
@@ -71,6 +72,8 @@ export type CachedQuery<DB, Params, Row> = (
 
 export interface QueryParts extends TableParts {
   readonly tables: CachedTables
+  /** By it the transactions of this instance are told from those of others. */
+  readonly fencer: Fencer
   /** See `Assembly`. */
   ready(): Promise<void>
 }
@@ -133,7 +136,11 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     checkCallOptions(`query ${name}`, read, READ_OPTIONS)
     const { consistency: wanted = 'cached' } = read
     const asked = checkConsistency(wanted, CONSISTENCIES)
-    if (read.tx) return freezeList(await execute(build(read.tx, params), read.tx))
+    const { tx } = read
+    if (tx !== undefined) {
+      writeLogOf(tx, parts.fencer)
+      return freezeList(await execute(build(tx, params), tx))
+    }
     const statement = compile(name, build(parts.db, params), parts.db)
     const identity = statementIdentity(statement, fixed)
     const planned = plans.get(identity)
