@@ -11,6 +11,7 @@ import { toVersion } from './core/version.js'
 import { withSignal } from './engine/with-signal.js'
 import type { ReadOptions, UpdateOptions, WriteOptions } from './repository.js'
 import { sessionLog } from './session.js'
+import { bareCalls } from './table/bare-calls.js'
 import type { CachedTable } from './table/cached-table.js'
 import { checkCallOptions, checkIds, checkWork, columnsIn, patchedColumns, readChoice } from './table/call-arguments.js'
 import type { ChangeDetails } from './table/changes.js'
@@ -243,7 +244,7 @@ export class TableRepository {
       const rows = possible.length === 0 ? [] : await opened.readIn(tx, possible)
       return canonical.map((id) => (id === undefined ? undefined : rows.shift()))
     }
-    return {
+    return bareCalls(['find', 'findMany', 'findBy', 'lock', 'insert', 'upsert'], {
       find: async (id: unknown) => (await readAll([id]))[0],
       findMany: readAll,
       findBy: async (lookup: object) => (await table()).readByIn(tx, this.#lookupAt(lookup), lookup),
@@ -281,7 +282,7 @@ export class TableRepository {
           return written ?? refuseStale(opened, tx, canonical, expected)
         })
       },
-    }
+    })
   }
 
   /** As one span: the statement, and what follows its commit. */

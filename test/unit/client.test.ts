@@ -184,6 +184,13 @@ describe('a call', () => {
       '`transaction.isolation`',
     ],
     ['a query with a misspelt option', () => query(undefined, { consistancy: 'primary' }), '`query all.consistancy`'],
+    [
+      'a query in a transaction that is none',
+      () => query(undefined, { tx: 5 }),
+      '`tx`: expected the transaction given',
+    ],
+    ['a query in nothing', () => query(undefined, { tx: null }), '`tx`: expected the transaction given'],
+    ['a query in a database', () => query(undefined, { tx: db }), '`tx`: expected the transaction given'],
     ['a lock for nothing', () => any.withFencedLock('a', 'b'), '`withFencedLock work`: expected a function'],
     ['a lock with null for options', () => any.withFencedLock('a', async () => 1, null), '`withFencedLock options`'],
     ['a lock of half a character', () => any.withFencedLock('a\ud800', async () => 1), '`withFencedLock.name`'],
@@ -208,11 +215,33 @@ describe('a call', () => {
   })
 })
 
-it('a repository refuses a transaction of another instance, whose cache would be told of its writes', async () => {
+describe('a transaction', () => {
   const [one, other] = [create({}), create({ namespace: 'elsewhere' })]
-  const products = other.repository('products', { key: 'id' })
-  await expect(one.transaction(async (tx) => products.in(tx))).rejects.toThrow(
-    'option `tx`: expected a transaction of the same instance, found "one of another instance"',
+  const theirs = other.repository('products', { key: 'id' })
+  const all = other.query('all', (on) => on.selectFrom('products').selectAll())
+
+  it('of another instance is refused by a repository and a query: what it writes would be told to the other cache', async () => {
+    const refusal = 'option `tx`: expected a transaction of the same instance, found'
+    await expect(one.transaction(async (tx) => theirs.in(tx))).rejects.toThrow(refusal)
+    await expect(one.transaction((tx) => all(undefined, { tx }))).rejects.toThrow(refusal)
+  })
+
+  it('that has ended is refused by both', async () => {
+    const { value: tx } = await other.transaction(async (ended) => ({ ended }))
+    const refusal = 'option `tx`: expected a transaction that is still running, found'
+    expect(refusalOf(() => theirs.in(tx.ended))).toContain(refusal)
+    await expect(all(undefined, { tx: tx.ended })).rejects.toThrow(refusal)
+  })
+
+  it.each(['find', 'findMany', 'findBy', 'lock', 'insert', 'upsert'])(
+    'has no options for %s, which would be passed over',
+    async (name) => {
+      const outcome = other.transaction(async (tx) => {
+        const inside = theirs.in(tx) as unknown as Record<string, (...call: unknown[]) => Promise<unknown>>
+        await inside[name]?.({ id: 1 }, { consistency: 'primary' })
+      })
+      await expect(outcome).rejects.toThrow(`option \`${name}.consistency\`: expected no option inside a transaction`)
+    },
   )
 })
 
