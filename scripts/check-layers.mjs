@@ -81,6 +81,8 @@ const LAYERS = {
     layers: [
       ...['core', 'config', 'session', 'table', 'transaction', 'repository', 'query', 'fenced-lock', 'client'],
       ...['adapters/codec', 'adapters/otel', 'log-events', 'relay-options', 'relay-process'],
+      // For the types of what is given and answered.
+      ...['engine', 'adapters/redis'],
     ],
     packages: [],
   },

@@ -130,7 +130,7 @@ function optionsPage(): string {
     `## telemetry\n\n${docOf(telemetry)}\n\n${describe(telemetry, new Set())}\n`,
     `## encryption\n\n${docOf(encryption)}\n\n${describe(encryption, new Set())}\n`,
     `## relay.source, relay.slot\n\n${describe(relay, new Set())}\n\n${docOf(slot)}\n\n${describe(slot, new Set())}\n`,
-    `## corral.repository\n\n${own('RepositoryOptions', new Set())}\n`,
+    `## corral.repository\n\n${describe(interfaceIn('src/repository.ts', 'RepositoryOptions'), new Set())}\n`,
     `## corral.query\n\n${describe(query, new Set())}\n\nAnd of each call of it:\n\n${describe(queryRead, new Set())}\n`,
     section('corral.transaction', 'src/transaction.ts', 'TransactionOptions'),
     `## corral.session\n\n${listed(session)}\n`,

@@ -1,14 +1,7 @@
 export type { EncryptionOptions } from './adapters/codec/encryption-options.js'
 export type { TelemetryOptions } from './adapters/otel/telemetry-options.js'
 export type { RedisClient } from './adapters/redis/connection.js'
-export {
-  type Corral,
-  type CorralOptions,
-  type CorralStats,
-  createCorral,
-  type HotKeyChoice,
-  type RepositoryOptions,
-} from './client.js'
+export { type Corral, type CorralOptions, type CorralStats, createCorral } from './client.js'
 export {
   type BusOptions,
   type CacheOptions,
@@ -31,8 +24,10 @@ export type { CacheableQuery, CachedQuery, QueryOptions, QueryReadOptions } from
 export type { RelayOptions, SlotOptions } from './relay-options.js'
 export { type RelayProcess, type RelayProcessOptions, startRelay } from './relay-process.js'
 export type {
+  HotKeyChoice,
   ReadOptions,
   Repository,
+  RepositoryOptions,
   TransactionRepository,
   UpdateOptions,
   WriteOptions,

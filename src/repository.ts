@@ -1,19 +1,67 @@
 import type { AliasableExpression, Kysely } from 'kysely'
+import type { L1Options, TtlOptions } from './config.js'
 import type { Session } from './session.js'
 import type { Explanation } from './table/explain.js'
 import type {
+  CheckedKey,
+  CheckedLookups,
   Consistency,
   IdOf,
   KeyColumns,
+  LookupColumn,
   LookupOf,
   NewRow,
   RowOf,
   RowPatch,
   TableName,
+  VersionColumn,
   WriteResult,
 } from './table/repository-types.js'
 import type { WarmProgress, WarmUpOptions } from './table/warm-up.js'
 import type { CorralTransaction } from './transaction.js'
+
+export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique extends readonly unknown[]> {
+  /** The primary key, or another unique key that never is null: a column, or a list of columns. */
+  readonly key: CheckedKey<DB[T], Key>
+  /** Unique columns (or lists of columns) to look rows up by. Default: none. */
+  readonly unique?: CheckedLookups<DB[T], Unique>
+  /**
+   * The row's version stamp: a column that grows with every write of the row. Default `corral_version`, which the migration of
+   * `corral/migrations` installs. `false`: the table has none; entries are ordered by transaction snapshots instead.
+   */
+  readonly version?: VersionColumn<DB[T]> | false
+  /** Overrides the instance's `ttl`. `freshMs` may be a function of the row; the instance's stands in where that fails. */
+  readonly ttl?: Omit<TtlOptions, 'freshMs'> & { readonly freshMs?: number | ((row: RowOf<DB, T>) => number) }
+  /** Overrides the instance's `l1`. `false`: rows of this table are not held in this process' memory. */
+  readonly l1?: L1Options | false
+  /**
+   * Counts the reads of this table's keys for `corral.hotKeys()`, and spreads those of a hot one over `copies` copies. The same in
+   * every process that reads or writes the table. Default: not counted.
+   */
+  readonly hotKeys?: HotKeyChoice
+  /** `publish`: a write puts the new row in the place of a cached older one instead of dropping that. Default `drop`. */
+  readonly onWrite?: 'drop' | 'publish'
+  /**
+   * Columns that cached queries hold to a value (`where product_id = $1`): a write then drops only the results for the values of its
+   * row. All processes that write the table should declare the same ones; where they do not, results are dropped by table. Default: none.
+   */
+  readonly queryBy?: readonly LookupColumn<DB[T]>[]
+  /**
+   * `replica`: what misses is loaded from the standby of option `replica`, if that can be shown to be no older than anybody has been
+   * told; otherwise, and for `verified`, `primary`, `refresh` and lookups, from `db`. Default `primary`.
+   */
+  readonly loadFrom?: 'primary' | 'replica'
+  /** Part of the entries' shape. Change it when the values of a row change though its columns do not, such as other type parsers. Default: empty. */
+  readonly schemaVersion?: string
+}
+
+/** What a repository wants done about its hot keys. */
+export interface HotKeyChoice {
+  /** Copies of each hot key, 2 to 64: about as many as the cluster has shards, or a multiple. Default: keys are only counted. */
+  readonly copies?: number
+  /** Overrides the instance's `hotKeys.copyTtlMs`. */
+  readonly copyTtlMs?: number
+}
 
 export interface ReadOptions {
   /** Where the read may be answered from. Default `cached`. */
