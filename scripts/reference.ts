@@ -155,8 +155,8 @@ function errorsPage(): string {
     if (!rows.some(([cell]) => cell === `\`${code}\``)) throw new Error(`no error class throws ${code}`)
   }
   return page('Errors', [
-    "Match on `code`, never on the message; `isCorralError(error, code)` also works across duplicate installs. `retryable` says whether the same call may succeed later. `cause` is the original error. A write's database error is the driver's own and passes through untouched; an aborted call rejects with its signal's reason.",
-    table(['code', 'class', 'when'], rows),
+    "Match on `code`, never on the message; `isCorralError(error, code)` also works across duplicate installs. `retryable` says whether the same call may succeed later. `name` is what a stack trace shows: of the classes `CorralError` and, for its `expected` and `actual`, `StaleWriteError` can be imported. `cause` is the original error, of a connection to Redis without the command that was refused: that may hold a password. A write's database error is the driver's own and passes through untouched; an aborted call rejects with its signal's reason.",
+    table(['code', '`name`', 'when'], rows),
   ])
 }
 

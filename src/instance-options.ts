@@ -1,6 +1,6 @@
 import { assertRedisClient, type RedisClient } from './adapters/redis/connection.js'
 import { checkNamespace, DEFAULTS, refuseUnknown } from './config.js'
-import { ConfigError } from './core/errors.js'
+import { ConfigError, inWords } from './core/errors.js'
 
 /** `CorralOptions` as they are before anybody has looked at them. The option groups are checked by `resolveSettings`. */
 interface InstanceChoices {
@@ -34,7 +34,7 @@ const OPTION_NAMES = [
 export function checkInstanceOptions<Options extends InstanceChoices>(options: Options): Options {
   if (typeof options !== 'object' || options === null) throw new ConfigError('options', 'an object', options)
   refuseUnknown('', options, OPTION_NAMES)
-  if (!isKysely(options.db)) throw new ConfigError('db', 'a Kysely instance for Postgres', options.db)
+  checkKysely('db', 'a Kysely instance for Postgres', options.db)
   checkNamespace(options.namespace)
   if (options.redis !== undefined) assertRedisClient(options.redis as RedisClient)
   if (options.replica !== undefined) checkReplica(options.replica)
@@ -51,17 +51,28 @@ function checkSecret(secret: unknown): void {
   const wrong = all.find((each) => typeof each !== 'string' || each.length < MIN_SECRET_LENGTH)
   if (all.length > 0 && wrong === undefined) return
   const found =
-    all.length === 0 ? 'an empty list' : typeof wrong === 'string' ? `${wrong.length} characters` : typeof wrong
-  throw new ConfigError('secret', `a string of at least ${MIN_SECRET_LENGTH} characters, or a list of them`, found)
+    all.length === 0 ? 'an empty list' : typeof wrong === 'string' ? `${wrong.length} characters` : `a ${typeof wrong}`
+  throw new ConfigError(
+    'secret',
+    `a string of at least ${MIN_SECRET_LENGTH} characters, or a list of them`,
+    inWords(found),
+  )
 }
 
 function checkReplica(replica: unknown): void {
   if (typeof replica !== 'object' || replica === null) throw new ConfigError('replica', 'an object', replica)
   refuseUnknown('replica', replica, ['db'])
   const { db } = replica as { readonly db?: unknown }
-  if (db !== undefined && !isKysely(db)) throw new ConfigError('replica.db', 'a Kysely instance for a standby', db)
+  if (db !== undefined) checkKysely('replica.db', 'a Kysely instance for a standby', db)
 }
 
-function isKysely(found: unknown): boolean {
-  return typeof (found as { readonly getExecutor?: unknown } | null | undefined)?.getExecutor === 'function'
+/** The dialects that Kysely itself has beside that of Postgres. Others are let pass: there are many over Postgres. */
+const FOREIGN_ADAPTERS = ['MysqlAdapter', 'SqliteAdapter', 'MssqlAdapter']
+
+function checkKysely(option: string, expected: string, found: unknown): void {
+  const { getExecutor } = (found ?? {}) as { readonly getExecutor?: unknown }
+  if (typeof getExecutor !== 'function') throw new ConfigError(option, expected, found)
+  const { adapter } = getExecutor.call(found) as { readonly adapter?: object }
+  const name = adapter?.constructor.name ?? ''
+  if (FOREIGN_ADAPTERS.includes(name)) throw new ConfigError(option, expected, inWords(`one with a ${name}`))
 }

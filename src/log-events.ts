@@ -1,4 +1,4 @@
-import { ConfigError } from './core/errors.js'
+import { ConfigError, inWords } from './core/errors.js'
 import type { CorralEvent } from './core/events.js'
 
 /** A logger as pino, bunyan or the console is one: fields first, then a message. */
@@ -20,7 +20,8 @@ const LEVELS: readonly EventLevel[] = ['debug', 'info', 'warn', 'error']
  */
 export function logEvents(logger: EventLogger): (event: CorralEvent) => void {
   const missing = LEVELS.find((level) => typeof (logger as Partial<EventLogger> | undefined)?.[level] !== 'function')
-  if (missing) throw new ConfigError('logEvents logger', `a logger with ${LEVELS.join(', ')}`, `none with ${missing}`)
+  if (missing)
+    throw new ConfigError('logEvents logger', `a logger with ${LEVELS.join(', ')}`, inWords(`one without ${missing}`))
   return (event) => {
     const { type, ...fields } = event
     const failure = 'error' in fields ? { error: errorFields(fields.error) } : {}

@@ -1,12 +1,11 @@
 export { fencedLocks, fencedLocksSql } from './adapters/postgres/lock-migration.js'
-export type { CorralMigration } from './adapters/postgres/migration.js'
+export type { CorralMigration, Statements } from './adapters/postgres/migration.js'
 export {
   type OutboxTableOptions,
   outboxTable,
   outboxTableSql,
   outboxTables,
   outboxTablesSql,
-  type Statements,
 } from './adapters/postgres/outbox-migration.js'
 export {
   type SlotTableOptions,

@@ -1,7 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { Change } from './core/change.js'
 import type { Clock } from './core/clock.js'
-import { ConfigError, CorralError } from './core/errors.js'
+import { ConfigError, CorralError, inWords, kindOf } from './core/errors.js'
 import type { CacheKey } from './core/key.js'
 import { compareVersions, toVersion, type Version } from './core/version.js'
 import type { Floor } from './policy/verdict.js'
@@ -178,7 +178,7 @@ export class SessionLog implements Session {
   }
 
   #read(token: string): void {
-    if (typeof token !== 'string') throw new TokenError(`a ${typeof token}`)
+    if (typeof token !== 'string') throw new TokenError(kindOf(token))
     if (token.length > MAX_TOKEN_LENGTH) throw new TokenError(`${token.length} characters`)
     if (!/^[A-Za-z0-9_-]*$/.test(token)) throw new TokenError('characters outside base64url')
     const all = Buffer.from(token, 'base64url')
@@ -249,7 +249,7 @@ function satisfies<Row>(
 /** What is behind a session that `corral.session()` made. @throws ConfigError for anything else. */
 export function sessionLog(session: Session | undefined): SessionLog | undefined {
   if (session === undefined || session instanceof SessionLog) return session
-  throw new ConfigError('session', 'a session made by corral.session()', session)
+  throw new ConfigError('session', 'a session made by corral.session()', inWords(kindOf(session)))
 }
 
 function unordered(since: number, written = false): Known {

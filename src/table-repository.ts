@@ -13,7 +13,15 @@ import type { ReadOptions, UpdateOptions, WriteOptions } from './repository.js'
 import { sessionLog } from './session.js'
 import { bareCalls } from './table/bare-calls.js'
 import type { CachedTable } from './table/cached-table.js'
-import { checkCallOptions, checkIds, checkWork, columnsIn, patchedColumns, readChoice } from './table/call-arguments.js'
+import {
+  checkCallOptions,
+  checkIds,
+  checkWork,
+  columnsIn,
+  lookupAt,
+  patchedColumns,
+  readChoice,
+} from './table/call-arguments.js'
 import type { ChangeDetails } from './table/changes.js'
 import { expectedVersion, refuseStale } from './table/expected-version.js'
 import type { Explanation } from './table/explain.js'
@@ -126,7 +134,7 @@ export class TableRepository {
   }
 
   async #findBy(lookup: object, options: ReadOptions): Promise<object | undefined> {
-    const at = this.#lookupAt(lookup)
+    const at = lookupAt(this.#parts.unique, lookup)
     const { consistency, session } = readChoice('findBy', options)
     const table = await withSignal(options.signal, this.#parts.tableToRead())
     const span = this.#parts.telemetry.read('findBy', table.facts.entity)
@@ -247,7 +255,7 @@ export class TableRepository {
     return bareCalls(['find', 'findMany', 'findBy', 'lock', 'insert', 'upsert'], {
       find: async (id: unknown) => (await readAll([id]))[0],
       findMany: readAll,
-      findBy: async (lookup: object) => (await table()).readByIn(tx, this.#lookupAt(lookup), lookup),
+      findBy: async (lookup: object) => (await table()).readByIn(tx, lookupAt(this.#parts.unique, lookup), lookup),
       lock: async (id: unknown) => {
         const opened = await table()
         const canonical = opened.idOf(id)
@@ -328,16 +336,6 @@ export class TableRepository {
     const { tables } = this.#parts.watch
     await tables.openAll()
     return unseenAlong(tables, along)
-  }
-
-  #lookupAt(lookup: unknown): number {
-    const given = typeof lookup === 'object' && lookup !== null ? Object.keys(lookup) : []
-    const at = this.#parts.unique.findIndex(
-      (columns) => columns.length === given.length && columns.every((column) => given.includes(column)),
-    )
-    if (at >= 0) return at
-    const declared = this.#parts.unique.map((columns) => `{ ${columns.join(', ')} }`).join(' or ')
-    throw new KeyError('findBy', declared === '' ? 'a column declared in `unique`; none is' : declared, given)
   }
 }
 

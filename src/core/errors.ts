@@ -40,10 +40,13 @@ export class ConfigError extends CorralError {
   }
 }
 
-/** An id cannot be an id of this table, whatever the table holds: wrong type, missing part, malformed uuid. */
+/**
+ * An id cannot be an id of this table, whatever the table holds: wrong type, missing part, malformed uuid. Its message tells what kind of value was found,
+ * never which: ids may be personal, and messages are logged.
+ */
 export class KeyError extends CorralError {
   constructor(column: string, expected: string, found: unknown) {
-    super('KEY_INVALID', `key column \`${column}\`: expected ${expected}, found ${describe(found)}`)
+    super('KEY_INVALID', `key column \`${column}\`: expected ${expected}, found ${kindOf(found)}`)
   }
 }
 
@@ -100,9 +103,13 @@ export class QueryUncacheableError extends CorralError {
 /** Somebody else holds the lock and did not let go in time; the work was not run. */
 export class LockBusyError extends CorralError {
   constructor(name: string, waitedMs: number) {
-    super('LOCK_BUSY', `lock \`${name}\` is held by another process, and was not released within ${waitedMs} ms`, {
-      retryable: true,
-    })
+    super(
+      'LOCK_BUSY',
+      `lock \`${name}\` is held by another call, of this process or another, and was not released within ${waitedMs} ms`,
+      {
+        retryable: true,
+      },
+    )
   }
 }
 
@@ -137,8 +144,32 @@ function isSecret(found: unknown): boolean {
   return typeof found === 'string' && /^[a-z][a-z0-9+.-]*:\/\/|\bpassword\s*=/i.test(found)
 }
 
+/** What was found, where words tell it better than the value. */
+class Words {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
+export function inWords(text: string): Words {
+  return new Words(text)
+}
+
+/** Of what kind a value is, without anything of the value. */
+export function kindOf(found: unknown): string {
+  if (typeof found === 'string') return `a string of ${found.length}`
+  if (typeof found === 'boolean' || typeof found === 'bigint') return `a ${typeof found}`
+  if (typeof found !== 'number') return describe(found)
+  if (!Number.isFinite(found)) return String(found)
+  if (!Number.isInteger(found)) return 'a fraction'
+  return Number.isSafeInteger(found) ? 'a whole number' : 'a whole number that is not safe'
+}
+
 /** Says what was found without ever printing more than its type and a short form. */
 function describe(found: unknown): string {
+  if (found instanceof Words) return found.text
   if (found === undefined || found === null) return String(found)
   if (typeof found === 'string') return JSON.stringify(found.length > 80 ? `${found.slice(0, 80)}…` : found)
   if (typeof found === 'number' || typeof found === 'boolean' || typeof found === 'bigint') {

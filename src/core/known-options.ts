@@ -1,11 +1,15 @@
-import { ConfigError } from './errors.js'
+import { ConfigError, inWords } from './errors.js'
 
 /** @throws ConfigError for the first key that is not one of `known`. */
 export function refuseUnknown(prefix: string, given: object, known: readonly string[]): void {
   for (const key of Object.keys(given)) {
     if (known.includes(key)) continue
     const path = prefix === '' ? key : `${prefix}.${key}`
-    throw new ConfigError(path, `one of ${known.map((name) => `\`${name}\``).join(', ')}`, `unknown option ${key}`)
+    throw new ConfigError(
+      path,
+      `one of ${known.map((name) => `\`${name}\``).join(', ')}`,
+      inWords(`unknown option ${key}`),
+    )
   }
 }
 

@@ -1,5 +1,5 @@
 import { refuseUnknown } from '../config.js'
-import { ConfigError, KeyError } from '../core/errors.js'
+import { ConfigError, inWords, KeyError } from '../core/errors.js'
 import type { ReadCall } from '../core/telemetry.js'
 import { type Session, type SessionLog, sessionLog } from '../session.js'
 import { checkConsistency } from './consistency.js'
@@ -60,6 +60,23 @@ export function columnsIn(call: string, values: unknown): readonly string[] {
 /** The columns that a patch sets. @throws ConfigError where that is none: there is no such statement. */
 export function patchedColumns(call: string, patch: unknown): readonly string[] {
   const columns = columnsIn(call, patch)
-  if (columns.length === 0) throw new ConfigError(`${call} values`, 'at least one column to set', 'none')
+  if (columns.length === 0) throw new ConfigError(`${call} values`, 'at least one column to set', inWords('none'))
   return columns
+}
+
+/**
+ * Which of the declared lookups was given: all columns of one, and no other.
+ *
+ * @throws KeyError naming those there are, and the columns that were found.
+ */
+export function lookupAt(unique: readonly (readonly string[])[], lookup: unknown): number {
+  const given = typeof lookup === 'object' && lookup !== null ? Object.keys(lookup) : undefined
+  const at = unique.findIndex(
+    (columns) => columns.length === given?.length && columns.every((column) => given.includes(column)),
+  )
+  if (at >= 0) return at
+  const declared = unique.map((columns) => `{ ${columns.join(', ')} }`).join(' or ')
+  const isEmpty = given?.length === 0 && Object.getPrototypeOf(lookup) === Object.prototype
+  const found = given?.length ? inWords(`{ ${given.join(', ')} }`) : isEmpty ? inWords('{ }') : lookup
+  throw new KeyError('findBy', declared === '' ? 'a column declared in `unique`; none is' : declared, found)
 }

@@ -1,5 +1,5 @@
 import type { TableFacts } from '../adapters/postgres/catalog.js'
-import { ConfigError } from '../core/errors.js'
+import { ConfigError, inWords } from '../core/errors.js'
 import type { CanonicalId } from '../core/ports.js'
 import type { EngineParts, NearTier } from '../engine/filler.js'
 import { HotCopies } from '../engine/hot-copies.js'
@@ -31,7 +31,7 @@ export function openHotRows(options: {
   const { copies, copyTtlMs } = options.hotKeys
   const { entity, version } = facts
   if (copies > 0 && version === undefined) {
-    throw new ConfigError('hotKeys.copies', 'a table with a version stamp', `${entity}, which has none`)
+    throw new ConfigError('hotKeys.copies', 'a table with a version stamp', inWords(`${entity}, which has none`))
   }
   parts.hotKeys.register({ prefix, entity, copies })
   // A copy costs two round trips, so the shortest lease there is will do.

@@ -1,3 +1,4 @@
+import { Kysely, MysqlDialect } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { createCorral, createWithSeams } from '../../src/client.js'
 import { isCorralError } from '../../src/core/errors.js'
@@ -23,6 +24,11 @@ describe('createCorral', () => {
       { namespace: undefined },
       'option `namespace`: expected 1 to 64 letters, digits, `_`, `.` or `-`, found undefined',
     ],
+    [
+      { db: new Kysely({ dialect: new MysqlDialect({ pool: {} as never }) }) },
+      'option `db`: expected a Kysely instance for Postgres, found one with a MysqlAdapter',
+    ],
+    [{ reddis: 1 }, '`hotKeys`, `relay`, found unknown option reddis'],
     [{ namespace: 'a:b' }, 'option `namespace`: expected 1 to 64 letters, digits, `_`, `.` or `-`, found "a:b"'],
     [
       { redis: 'redis://localhost' },
@@ -36,8 +42,8 @@ describe('createCorral', () => {
     [{ onEvent: 5 }, 'option `onEvent`: expected a function, found number 5'],
     [{ secret: 'short' }, 'option `secret`: expected a string of at least 16 characters, or a list of them'],
     [{ secret: [] }, 'option `secret`: expected a string of at least 16 characters, or a list of them'],
-    [{ secret: ['a secret of the whole fleet', 'short'] }, 'or a list of them, found "5 characters"'],
-    [{ secret: ['a secret of the whole fleet', 5] }, 'or a list of them, found "number"'],
+    [{ secret: ['a secret of the whole fleet', 'short'] }, 'or a list of them, found 5 characters'],
+    [{ secret: ['a secret of the whole fleet', 5] }, 'or a list of them, found a number'],
     [{ reddis: 1 }, 'option `reddis`: expected one of `db`, `redis`, `namespace`'],
     [
       { relay: { source: 'slot', slot: { connection: {}, name: 5 } } },
@@ -135,7 +141,13 @@ describe('corral.repository', () => {
 
   it('refuses a lookup that was not declared', async () => {
     const products = repository({ unique: ['slug'] }) as unknown as { findBy(lookup: object): Promise<unknown> }
-    await expect(products.findBy({ name: 'tea' })).rejects.toMatchObject({ code: 'KEY_INVALID' })
+    const outcome = (lookup: unknown) => products.findBy(lookup as object).catch(({ message }) => message)
+    const expected = 'key column `findBy`: expected { slug }, found'
+    expect(await outcome({ name: 'tea', id: 1 })).toBe(`${expected} { name, id }`)
+    expect(await outcome({})).toBe(`${expected} { }`)
+    expect(await outcome('tea')).toBe(`${expected} a string of 3`)
+    expect(await outcome(new Date())).toBe(`${expected} an object (Date)`)
+    expect(await outcome(undefined)).toBe(`${expected} undefined`)
   })
 })
 
@@ -153,7 +165,7 @@ describe('a call', () => {
     ['a read with a signal that is none', () => products.findBy({ slug: 'a' }, { signal: true }), '`findBy.signal`'],
     ['a read with a session that is none', () => products.find(1, { session: 'token' }), '`session`'],
     ['a list that is none', () => products.findMany(new Set([1])), '`findMany`: expected an array of ids'],
-    ['a text for a list', () => products.findMany('12'), '`findMany`: expected an array of ids, found "12"'],
+    ['a text for a list', () => products.findMany('12'), '`findMany`: expected an array of ids, found a string of 2'],
     [
       'a write with an option of another',
       () => products.upsert({ id: 1 }, { expectVersion: '7' }),
@@ -169,7 +181,7 @@ describe('a call', () => {
     [
       'a patch of nothing',
       () => products.update(1, {}),
-      '`update values`: expected at least one column to set, found "none"',
+      '`update values`: expected at least one column to set, found none',
     ],
     ['a patch of what is undefined', () => products.update(1, { slug: undefined }), 'at least one column to set'],
     ['a decision that is none', () => products.mutate(1, { slug: 'a' }), '`mutate work`: expected a function'],

@@ -47,10 +47,10 @@ it('of an error logs class and code, and nothing it says', () => {
 })
 
 it.each([
-  [undefined, 'none with debug'],
-  [{ debug() {}, info() {}, error() {} }, 'none with warn'],
+  [undefined, 'one without debug'],
+  [{ debug() {}, info() {}, error() {} }, 'one without warn'],
 ])('refuses %o, which would lose events', (logger, found) => {
   expect(() => logEvents(logger as unknown as EventLogger)).toThrow(
-    `option \`logEvents logger\`: expected a logger with debug, info, warn, error, found "${found}"`,
+    `option \`logEvents logger\`: expected a logger with debug, info, warn, error, found ${found}`,
   )
 })

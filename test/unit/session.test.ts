@@ -343,3 +343,11 @@ function changedBytes(original: Buffer, chance: Chance): Buffer {
   const length = Math.floor(chance.number() * 3) === 0 ? Math.floor(chance.number() * 60) : changed.length
   return Buffer.concat([changed, Buffer.alloc(40)]).subarray(0, length)
 }
+
+it('neither what is no session nor what is no token is repeated: it may be one after all', () => {
+  const token = new SessionLog({ clock: new ManualClock(), secrets: [] }).token
+  expect(() => sessionLog(token as never)).toThrow(/corral\.session\(\), found a string of \d+$/)
+  expect(() => new SessionLog({ clock: new ManualClock(), secrets: [], token: {} as never })).toThrow(
+    'found an object (Object)',
+  )
+})

@@ -1,4 +1,4 @@
-import { ConfigError } from '../../core/errors.js'
+import { ConfigError, inWords } from '../../core/errors.js'
 
 /** Encryption of what lies in the cache and travels between processes. See docs/guides/security.md for rolling it out and rotating keys. */
 export interface EncryptionOptions {
@@ -28,7 +28,7 @@ export function resolveEncryption(given: unknown): ResolvedEncryption | undefine
   }
   const { current, keys: secrets, plain, ...unknown } = given as Record<string, unknown>
   for (const name of Object.keys(unknown)) {
-    throw new ConfigError(`encryption.${name}`, '`current`, `keys` or `plain`', `unknown option ${name}`)
+    throw new ConfigError(`encryption.${name}`, '`current`, `keys` or `plain`', inWords(`unknown option ${name}`))
   }
   const keys = keysOf(secrets)
   if (current !== null && (typeof current !== 'string' || !keys.has(current))) {

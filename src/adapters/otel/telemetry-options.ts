@@ -1,5 +1,5 @@
 import type { MeterProvider, TracerProvider } from '@opentelemetry/api'
-import { ConfigError } from '../../core/errors.js'
+import { ConfigError, inWords } from '../../core/errors.js'
 
 /** OpenTelemetry. Without an SDK in the process nothing is recorded, and nothing is lost but what it costs to find that out. */
 export interface TelemetryOptions {
@@ -23,7 +23,11 @@ export function resolveTelemetry(given: unknown): TelemetryOptions | undefined {
   }
   const { tracerProvider, meterProvider, keys, ...unknown } = given as Record<string, unknown>
   for (const name of Object.keys(unknown)) {
-    throw new ConfigError(`telemetry.${name}`, '`tracerProvider`, `meterProvider` or `keys`', `unknown option ${name}`)
+    throw new ConfigError(
+      `telemetry.${name}`,
+      '`tracerProvider`, `meterProvider` or `keys`',
+      inWords(`unknown option ${name}`),
+    )
   }
   if (tracerProvider !== undefined && !hasMethod(tracerProvider, 'getTracer')) {
     throw new ConfigError('telemetry.tracerProvider', 'an OpenTelemetry TracerProvider', tracerProvider)

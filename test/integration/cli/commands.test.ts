@@ -55,7 +55,7 @@ describe('corral explain', () => {
     [['explain', 'orders', '1'], 'no repository orders: there are products'],
     [
       ['explain', 'products', 'one'],
-      'key column `id`: expected a safe integer, a bigint or a string of decimal digits, found "one"',
+      'key column `id`: expected a safe integer, a bigint or a string of decimal digits, found a string of 3',
     ],
     [['explain', 'products'], "error: missing required argument 'id'"],
   ])('%j is a mistake of whoever typed it', async (args, message) => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { ConfigError, SourceError } from '../../../src/core/errors.js'
+import { ConfigError, inWords, KeyError, LockBusyError, SourceError } from '../../../src/core/errors.js'
 
 it.each([
   ['an error', new Error('no route to host'), 'no route to host'],
@@ -23,5 +23,31 @@ it.each([
 ])('an option that was given a connection string does not repeat it', (found) => {
   expect(new ConfigError('db', 'a Kysely instance', found).message).toBe(
     'option `db`: expected a Kysely instance, found a connection string',
+  )
+})
+
+it.each([
+  ['secret@example.com', 'a string of 18'],
+  [123_456_789, 'a whole number'],
+  [2 ** 60, 'a whole number that is not safe'],
+  [1.5, 'a fraction'],
+  [Number.NaN, 'NaN'],
+  [12_345_678_901_234_567_890n, 'a bigint'],
+  [true, 'a boolean'],
+  [['a', 'b'], 'an array of 2'],
+  [new Date(), 'an object (Date)'],
+  [undefined, 'undefined'],
+  [inWords('{ kind, name }'), '{ kind, name }'],
+])('what is no id is told by its kind, never by its value: %o', (found, words) => {
+  expect(new KeyError('email', 'a uuid', found).message).toBe(`key column \`email\`: expected a uuid, found ${words}`)
+})
+
+it('what was found may be said in words, which are not quoted', () => {
+  expect(new ConfigError('update values', 'at least one column', inWords('none')).message).toMatch(/, found none$/)
+})
+
+it('a lock that is held may be so by a call of this process', () => {
+  expect(new LockBusyError('nightly', 50).message).toBe(
+    'lock `nightly` is held by another call, of this process or another, and was not released within 50 ms',
   )
 })
