@@ -78,7 +78,7 @@ export interface WriteOptions {
 }
 
 export interface UpdateOptions extends WriteOptions {
-  /** Only write if the row still has this stamp (`WriteResult.version`); otherwise `StaleWriteError`. */
+  /** Only write if the row still has this stamp (`WriteResult.version`); otherwise `StaleWriteError`. Given as undefined it is refused. */
   readonly expectVersion?: string
 }
 
