@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { packed } from './packed.js'
 
@@ -31,5 +31,25 @@ test('types resolve to what is loaded, for import and for require', () => {
 
 test('holds the build, its papers, and nothing else', () => {
   const found = readdirSync(join(consumer, 'node_modules', 'corral')).sort()
-  expect(found.filter((name) => name !== 'README.md')).toEqual(['CHANGELOG.md', 'LICENSE', 'dist', 'package.json'])
+  expect(found.filter((name) => name !== 'README.md')).toEqual([
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    'LICENSE',
+    ...['dist', 'docs', 'examples', 'ops', 'package.json'],
+  ])
+})
+
+test('what its papers and declarations point to is in it', () => {
+  const root = join(consumer, 'node_modules', 'corral')
+  const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => /\.(md|d\.c?ts)$/.test(file))
+  const dangling = files.flatMap((file) => {
+    const text = readFileSync(join(root, file), 'utf8')
+    const links = [...text.matchAll(/\]\((?![a-z]+:)([^)\s#]+)[^)]*\)/g)].map(([, link = '']) =>
+      join(dirname(file), link),
+    )
+    const named = [...text.matchAll(/See (docs\/[\w./-]+\.md)/g)].map(([, name = '']) => name)
+    const pointed = file.endsWith('.md') ? links : named
+    return pointed.filter((to) => !existsSync(join(root, to))).map((to) => `${file}: ${to}`)
+  })
+  expect(dangling).toEqual([])
 })
