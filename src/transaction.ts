@@ -3,7 +3,7 @@ import { realTable } from './adapters/postgres/real-names.js'
 import { type AnyDatabase, commitStatus, outcomeIsUnknown } from './adapters/postgres/row-writer.js'
 import { captureWrites } from './adapters/postgres/write-capture.js'
 import type { Change } from './core/change.js'
-import { ConfigError, SourceError } from './core/errors.js'
+import { ConfigError, inWords, SourceError } from './core/errors.js'
 import { isMark } from './core/key.js'
 import type { Calls } from './engine/calls.js'
 import type { Fencer, FenceState } from './engine/fencer.js'
@@ -154,9 +154,14 @@ export function writeLogOf(tx: object, fencer: Fencer): WriteLog {
     throw new ConfigError('tx', 'the transaction given to the callback of corral.transaction()', tx)
   // What is written would be told to the other one's cache.
   if (log.fencer !== fencer)
-    throw new ConfigError('tx', 'a transaction of the same instance', 'one of another instance')
-  if (log.ended) throw new ConfigError('tx', 'a transaction that is still running', 'one that has ended')
+    throw new ConfigError('tx', 'a transaction of the same instance', inWords('one of another instance'))
+  assertRunning(log)
   return log
+}
+
+/** What is told of a transaction that has ended nobody would hear. */
+function assertRunning({ ended }: WriteLog): void {
+  if (ended) throw new ConfigError('tx', 'a transaction that is still running', inWords('one that has ended'))
 }
 
 /**
@@ -242,6 +247,7 @@ function track<DB>(transaction: Transaction<DB>, log: WriteLog, parts: WatchPart
   const watch = new TableWatch(parts, transaction, log)
   const tx: CorralTransaction<DB> = Object.assign(captureWrites(transaction, watch), {
     async touched(table: keyof DB & string, ids: readonly unknown[] = []): Promise<void> {
+      assertRunning(log)
       await watch.touched(realTable(transaction, table), ids)
       log.told()
     },

@@ -1,6 +1,7 @@
 import { CamelCasePlugin, type Kysely, type KyselyPlugin, sql } from 'kysely'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Corral } from '../../src/client.js'
+import { isCorralError } from '../../src/index.js'
 import type { CorralTransaction } from '../../src/transaction.js'
 import { type QueryDatabase, QueryLab, type QueryProcess } from '../support/query-lab.js'
 
@@ -512,6 +513,14 @@ describe('statements of the application in corral.transaction', () => {
           .catch(() => {}),
       )
       expect(process.events.of('write.unseen')).toEqual([])
+    })
+
+    it('what comes too late is refused: nobody would hear of it', async () => {
+      const { corral } = lab.start()
+      const { value: tx } = await corral.transaction(async (running) => ({ running }))
+      const refusal = await tx.running.touched('products', [10]).catch((error: unknown) => error)
+      expect(isCorralError(refusal, 'CONFIG_INVALID')).toBe(true)
+      expect(String(refusal)).toContain('a transaction that is still running, found one that has ended')
     })
 
     it('unless what is said makes no sense', async () => {

@@ -194,5 +194,7 @@ function partsOf(columns: readonly KeyColumn[], id: unknown): readonly unknown[]
   for (const name of Object.keys(id)) {
     if (!properties.includes(name)) throw new KeyError(name, `only ${properties.join(', ')} in an id`, id)
   }
+  const missing = properties.find((property) => !(property in id))
+  if (missing !== undefined) throw new KeyError(missing, `an id that has ${properties.join(', ')}`, id)
   return properties.map((property) => (id as Record<string, unknown>)[property])
 }
