@@ -103,6 +103,10 @@ describe('what the slot tells', () => {
     ]
     await leading(lab.feed(), async (slot) => {
       await leading(lab.outboxFeed(), async (outbox) => {
+        // The outbox begins with a word on each table, for what was cached before it.
+        expect(told(await readAll(outbox)).sort()).toEqual(
+          ['parts', 'products', 'things'].map((table) => `bulk public.${table}`),
+        )
         for (const statement of statements) {
           await lab.run(statement)
           const [bySlot, byOutbox] = [told(await readAll(slot)), told(await readAll(outbox))]
