@@ -18,7 +18,7 @@ interface Written {
   readonly fence: 'fenced' | 'pending'
 }
 
-interface ObserverOptions {
+export interface ObserverOptions {
   readonly process: string
   readonly history: History
   readonly nowMs?: () => number

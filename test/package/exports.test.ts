@@ -81,7 +81,16 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
   'corral/testing': {
     values: ['History', 'Observer', 'checkHistory', 'compareAtRest', 'describeViolation', 'formatReport'],
     types: [
-      ...['AtRest', 'AtRestOptions', 'CheckName', 'CheckOptions', 'HistoryRecords', 'HistoryReport', 'LoadFigures'],
+      ...[
+        'AtRest',
+        'AtRestOptions',
+        'CheckName',
+        'CheckOptions',
+        'HistoryRecords',
+        'HistoryReport',
+        'LoadFigures',
+        'ObserverOptions',
+      ],
       ...['LoadRecord', 'ReadRecord', 'RestRecord', 'RestTable', 'ScannableNode', 'ScannableRedis', 'StalenessFigures'],
       ...['Violation', 'WatchedTable', 'WriteRecord'],
     ],
