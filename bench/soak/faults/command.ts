@@ -19,7 +19,7 @@ export interface FaultCommand {
   readonly cluster: boolean
   readonly without: string
   readonly json: boolean
-  /** Where result and picture go. Default `bench/results`. */
+  /** Where result and picture go. Default `.cache/soak`: what lies in bench/results is of scenarios, for the report. */
   readonly into?: string | undefined
   /** Whether cache-aside by hand goes through the same, for as long, to show that the run bites. */
   readonly byHand: boolean
@@ -46,7 +46,7 @@ export async function faultCommand(command: FaultCommand): Promise<number> {
   const corral = await runFaults({ ...common, kind: 'corral', without: without as Ablation[] })
   const byHand = command.byHand ? await runFaults({ ...common, kind: 'by-hand', without: [] }) : undefined
   const name = ['faults', cluster ? 'cluster' : '', ...without].filter(Boolean).join('-')
-  const folder = command.into ?? 'bench/results'
+  const folder = command.into ?? '.cache/soak'
   mkdirSync(folder, { recursive: true })
   const title = `${minutes} minutes of faults on ${cluster ? 'a Redis Cluster' : 'Redis, Postgres'} and processes, seed ${seed}`
   writeFileSync(join(folder, `${name}.svg`), drawRun(title, corral.timeline, byHand?.timeline))
