@@ -20,7 +20,6 @@ import { type RelayOptions, resolveRelay } from './relay-options.js'
 import type { Repository, RepositoryOptions } from './repository.js'
 import { type Session, SessionLog } from './session.js'
 import { type AuditOptions, type AuditReport, auditTables } from './table/audit.js'
-
 import { checkCallOptions, checkWork } from './table/call-arguments.js'
 import { openOnce } from './table/open-once.js'
 import { type CachedTables, openTable } from './table/open-table.js'

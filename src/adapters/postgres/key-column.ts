@@ -85,9 +85,9 @@ export class KeyColumn {
       case 'boolean':
         return this.#boolean(value)
       case 'text':
-      case 'enum':
-      // Not checked against the labels: one may be added while we run. A text that is no label finds no row.
       case 'varchar':
+      // Not checked against the labels: one may be added while we run. A text that is no label finds no row.
+      case 'enum':
         return this.#text(value)
       case 'char':
         // Trailing blanks of a character(n) are padding: they count neither in comparisons nor in `::text`.

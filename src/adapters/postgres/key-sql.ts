@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import type { KeyColumn, KeyType } from './key-column.js'
+import type { KeyColumn } from './key-column.js'
 
 /** A key column as it can be compared: Postgres has no operators for a domain over an enum; of other domains it sees the type below by itself. */
 export function comparable({ type }: KeyColumn, column: RawBuilder<unknown>): RawBuilder<unknown> {
@@ -13,10 +13,6 @@ export function comparable({ type }: KeyColumn, column: RawBuilder<unknown>): Ra
 export function castType(column: KeyColumn, ids: readonly string[]): string {
   const { type } = column
   if (!ids.every((id) => column.holds(id))) return 'bigint'
-  return typeName(type)
-}
-
-function typeName(type: KeyType): string {
   switch (type.name) {
     case 'char':
       // `character` alone would mean character(1).
