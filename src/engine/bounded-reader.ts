@@ -53,8 +53,8 @@ export class BoundedReader<Id, Value> implements Holder {
    * @throws SourceError, FillTimeoutError or OverloadedError if a needed load fails.
    */
   async read(key: CacheKey, id: Id, maxStaleMs: number, span: ReadSpan = UNTOLD): Promise<Value | undefined> {
-    const { clock, isPending, onHit, store } = this.#options.parts
-    const { tier, entity, prove } = this.#options
+    const { clock, isPending, onHit } = this.#options.parts
+    const { tier, entity } = this.#options
     const startedAt = this.#flights.now()
     const leastMs = clock.monotonicMs() - maxStaleMs
     const near = tier?.recallProven(id, leastMs)
@@ -64,11 +64,10 @@ export class BoundedReader<Id, Value> implements Holder {
     }
     const asker = { maxStaleMs, leastMs, startedAt, span }
     if (isPending(key)) return this.#load(key, id, asker, 'unavailable')
-    // The proof is asked for first: what is read along with it is then no older.
-    const proof = prove(key, id, maxStaleMs)
-    if (proof === undefined) return this.#load(key, id, asker, 'unproven')
+    const look = this.#look(key, id, maxStaleMs)
+    if (look === undefined) return this.#load(key, id, asker, 'unproven')
     const generation = tier?.generation(id)
-    const [provenAtMs, bytes] = await Promise.all([proof, store.read(key).catch(() => undefined)])
+    const [provenAtMs, bytes] = await look
     if (bytes === undefined) return this.#load(key, id, asker, 'unavailable')
     if (provenAtMs < leastMs) return this.#load(key, id, asker, 'unproven')
     return this.#answer(key, id, { bytes, provenAtMs, generation }, asker)
@@ -80,6 +79,14 @@ export class BoundedReader<Id, Value> implements Holder {
 
   clear(): void {
     this.#flights.forgetAll()
+  }
+
+  /** What is stored, undefined where the cache does not say, and since when it may lack changes. Undefined: nothing can be proven of it, so it is not read. */
+  #look(key: CacheKey, id: Id, maxStaleMs: number) {
+    const { parts, prove } = this.#options
+    // The proof is asked for first: what is read along with it is then no older.
+    const proof = prove(key, id, maxStaleMs)
+    return proof && Promise.all([proof, parts.store.read(key).catch(() => undefined)])
   }
 
   #answer(
@@ -107,10 +114,12 @@ export class BoundedReader<Id, Value> implements Holder {
   #load(key: CacheKey, id: Id, asker: Asker, reason: MissReason): Promise<Value | undefined> {
     this.#tell(reason)
     asker.span.answered(ANSWERED.bypassed)
-    return this.#share(key, asker, async (progress) => {
-      const provenAtMs = this.#nowMs()
-      return { value: await this.#options.filler.loadOnly(key, id, progress, true), provenAtMs }
-    })
+    return this.#share(key, asker, (progress) => this.#loadOnly(key, id, progress))
+  }
+
+  async #loadOnly(key: CacheKey, id: Id, progress: FlightProgress): Promise<Proven<Value>> {
+    const provenAtMs = this.#nowMs()
+    return { value: await this.#options.filler.loadOnly(key, id, progress, true), provenAtMs }
   }
 
   async #fill(key: CacheKey, id: Id, seen: Seen, asker: Asker, progress: FlightProgress): Promise<Proven<Value>> {
@@ -131,16 +140,13 @@ export class BoundedReader<Id, Value> implements Holder {
    * entries from before fences that never reached it. So it is looked at once more, with a proof of its own.
    */
   async #lookAgain(key: CacheKey, id: Id, asker: Asker, progress: FlightProgress): Promise<Proven<Value>> {
-    const { filler, parts, prove, reader } = this.#options
     progress.asks()
-    const [provenAtMs, bytes] = await Promise.all([
-      prove(key, id, asker.maxStaleMs) ?? Number.NEGATIVE_INFINITY,
-      parts.store.read(key).catch(() => null),
-    ])
-    const held = reader.inspect(key, bytes)
-    if (provenAtMs >= asker.leastMs && held.usable && held.verdict !== 'stale') return { value: held.value, provenAtMs }
-    const loadedAtMs = this.#nowMs()
-    return { value: await filler.loadOnly(key, id, progress, true), provenAtMs: loadedAtMs }
+    const [provenAtMs, bytes] = (await this.#look(key, id, asker.maxStaleMs)) ?? []
+    if (provenAtMs !== undefined && provenAtMs >= asker.leastMs && bytes !== undefined) {
+      const held = this.#options.reader.inspect(key, bytes)
+      if (held.usable && held.verdict !== 'stale') return { value: held.value, provenAtMs }
+    }
+    return this.#loadOnly(key, id, progress)
   }
 
   /** Joins what is under way for this key if that can answer the asker, or starts it. */
