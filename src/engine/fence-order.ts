@@ -1,3 +1,4 @@
+import { newer } from '../core/change.js'
 import type { CacheKey } from '../core/key.js'
 import type { FenceOutcome, FenceRequest, FenceSink } from '../core/ports.js'
 
@@ -5,6 +6,18 @@ import type { FenceOutcome, FenceRequest, FenceSink } from '../core/ports.js'
 export interface OrderedFence extends FenceRequest {
   /** The hot key whose copy this is. */
   readonly copyOf?: CacheKey
+}
+
+/** One fence of a key that ends whatever either would. The later one's row takes the place of an older only where nothing newer is asked for. */
+export function merged(earlier: OrderedFence, later: OrderedFence): OrderedFence {
+  const asked = newer(earlier, later)
+  return {
+    ...later,
+    ...asked,
+    keepMs: Math.max(earlier.keepMs, later.keepMs),
+    rememberAlways: earlier.rememberAlways || later.rememberAlways,
+    replacement: asked.version === later.version ? later.replacement : null,
+  }
 }
 
 /** Scripts sent together at most: a batch has one deadline. */

@@ -1,4 +1,4 @@
-import { type Change, newer, type OfferedRow } from '../core/change.js'
+import type { Change, OfferedRow } from '../core/change.js'
 import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
@@ -7,7 +7,7 @@ import type { CacheStore, FenceSink } from '../core/ports.js'
 import { NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Background } from './background.js'
 import type { AnnouncedChange } from './bus-message.js'
-import { deliver, isOneBatch, type OrderedFence } from './fence-order.js'
+import { deliver, isOneBatch, merged, type OrderedFence } from './fence-order.js'
 import type { Invalidation } from './invalidation.js'
 import type { PendingFences } from './pending-fences.js'
 
@@ -182,7 +182,7 @@ export class Fencer {
     for (const change of changes) {
       const request = this.#request(change, offered.get(change.key))
       const known = requests.get(change.key)
-      requests.set(change.key, known ? both(known, request) : request)
+      requests.set(change.key, known ? merged(known, request) : request)
     }
     return [...requests.values()]
   }
@@ -240,11 +240,6 @@ export class Fencer {
       replacement: row ? { sealed: row.sealed, keepMs: row.keepMs } : null,
     }
   }
-}
-
-function both(earlier: OrderedFence, last: OrderedFence): OrderedFence {
-  const asked = newer(earlier, last)
-  return { ...last, ...asked, replacement: asked.version === last.version ? last.replacement : null }
 }
 
 const NO_FENCES: readonly OrderedFence[] = []

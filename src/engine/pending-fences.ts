@@ -1,10 +1,9 @@
-import { newer } from '../core/change.js'
 import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import type { FenceSink } from '../core/ports.js'
 import type { AnnouncedChange } from './bus-message.js'
-import { deliver, type OrderedFence } from './fence-order.js'
+import { deliver, merged, type OrderedFence } from './fence-order.js'
 
 const FIRST_RETRY_MS = 50
 const MAX_RETRY_MS = 1_000
@@ -67,7 +66,9 @@ export class PendingFences {
     for (const request of requests) {
       const known = this.#fences.get(request.key)
       this.#fences.delete(request.key)
-      this.#fences.set(request.key, merge(known ?? request, request))
+      const fence = known ? merged(known, request) : request
+      // It replaces nothing: by the time it arrives, the row may be another one.
+      this.#fences.set(request.key, { ...fence, replacement: null })
     }
     let dropped = 0
     for (const key of this.#fences.keys()) {
@@ -139,16 +140,5 @@ export class PendingFences {
       this.#cancelRetry = undefined
       void this.flush()
     })
-  }
-}
-
-/** One fence that invalidates what either would. It replaces nothing: by the time it arrives, the row may be another one. */
-function merge(a: OrderedFence, b: OrderedFence): OrderedFence {
-  return {
-    ...b,
-    ...newer(a, b),
-    keepMs: Math.max(a.keepMs, b.keepMs),
-    rememberAlways: a.rememberAlways || b.rememberAlways,
-    replacement: null,
   }
 }
