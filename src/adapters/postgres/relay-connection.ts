@@ -1,6 +1,7 @@
-import { CompiledQuery, type DatabaseConnection, type Dialect, type Driver, Kysely, type RawBuilder } from 'kysely'
+import { CompiledQuery, type RawBuilder } from 'kysely'
 import type { Clock } from '../../core/clock.js'
 import type { AnyDatabase } from './catalog-query.js'
+import { wrapConnections } from './wrapped-connections.js'
 
 /** How long a statement of a relay may go unanswered: a page is some hundred rows by an index, everything else are single rows. */
 const LIMIT_MS = 10_000
@@ -42,7 +43,10 @@ export async function onRelayConnection<Result>(
     const raw = connection.withoutPlugins()
     const line = new Line(clock)
     line.socket = await line.ask(LIMIT_MS, () => socketOf(raw)).catch(() => undefined)
-    const db = boundedBy(line, raw)
+    const db = wrapConnections(raw, (own) => ({
+      executeQuery: (query: LimitedQuery) => line.ask(query.limitMs ?? LIMIT_MS, () => own.executeQuery(query)),
+      streamQuery: (query, chunkSize) => own.streamQuery(query, chunkSize),
+    }))
     result = work(db)
     await result.catch(() => {})
     await tidy(db).catch(() => {})
@@ -86,25 +90,6 @@ class Line {
       this.answered = answer.then(cancel, cancel)
     })
   }
-}
-
-/** For statements only: it cannot begin transactions. */
-function boundedBy(line: Line, db: AnyDatabase): AnyDatabase {
-  const executor = db.getExecutor()
-  const bounded = executor.withConnectionProvider({
-    provideConnection: (consumer) =>
-      executor.provideConnection((connection) => {
-        const asking: DatabaseConnection = {
-          executeQuery: (query: LimitedQuery) =>
-            line.ask(query.limitMs ?? LIMIT_MS, () => connection.executeQuery(query)),
-          streamQuery: (query, chunkSize) => connection.streamQuery(query, chunkSize),
-        }
-        return consumer(asking)
-      }),
-  })
-  // Kysely keeps the real ones to itself. Statements need the executor alone.
-  const unused = { config: { dialect: {} as Dialect }, driver: {} as Driver, dialect: {} as Dialect }
-  return new Kysely({ ...unused, executor: bounded })
 }
 
 interface Socket {

@@ -58,8 +58,9 @@ export function captureWrites<DB>(transaction: Transaction<DB>, watch: WriteWatc
   const followed = executor.withConnectionProvider({
     provideConnection: (consumer) =>
       executor.provideConnection((connection) => {
-        const asking = executor.withConnectionProvider({ provideConnection: (ask) => ask(connection) })
-        return consumer(new WatchedConnection(connection, executor, watch, transactionOf(asking)))
+        const asking = () =>
+          transactionOf(executor.withConnectionProvider({ provideConnection: (ask) => ask(connection) }))
+        return consumer(new WatchedConnection(connection, executor, watch, asking))
       }),
   })
   return transactionOf<DB>(followed)
@@ -79,13 +80,14 @@ class WatchedConnection implements DatabaseConnection {
   readonly #connection: DatabaseConnection
   readonly #executor: QueryExecutor
   readonly #watch: WriteWatch
-  readonly #asking: Transaction<unknown>
+  /** Made for the few statements of which something has to be known. */
+  readonly #asking: () => Transaction<unknown>
 
   constructor(
     connection: DatabaseConnection,
     executor: QueryExecutor,
     watch: WriteWatch,
-    asking: Transaction<unknown>,
+    asking: () => Transaction<unknown>,
   ) {
     this.#connection = connection
     this.#executor = executor
@@ -152,7 +154,7 @@ class WatchedConnection implements DatabaseConnection {
     if (explainOf(root) && explainOf(root)?.options === undefined) return undefined
     const { tables, raw } = writesOf(root)
     if ((tables.length === 0 && raw === undefined) || isOwnStatement(root)) return undefined
-    const columns = tables.length === 0 ? [] : await this.#watch.expect(tables, this.#asking)
+    const columns = tables.length === 0 ? [] : await this.#watch.expect(tables, this.#asking())
     const outerAt = tables.findIndex(({ isOuter }) => isOuter)
     const returning = this.#returning(query, columns[outerAt])
     return {

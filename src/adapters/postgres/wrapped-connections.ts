@@ -1,0 +1,19 @@
+import { type DatabaseConnection, type Dialect, type Driver, Kysely } from 'kysely'
+import type { AnyDatabase } from './catalog-query.js'
+
+/**
+ * The same database, whose statements go through what `wrap` makes of each connection that they are given. Behind all plugins, and for statements only: it
+ * cannot begin transactions.
+ */
+export function wrapConnections(
+  db: AnyDatabase,
+  wrap: (connection: DatabaseConnection) => DatabaseConnection,
+): AnyDatabase {
+  const executor = db.getExecutor()
+  const wrapped = executor.withConnectionProvider({
+    provideConnection: (consumer) => executor.provideConnection((connection) => consumer(wrap(connection))),
+  })
+  // Kysely keeps the real ones to itself. Statements need the executor alone.
+  const unused = { config: { dialect: {} as Dialect }, driver: {} as Driver, dialect: {} as Dialect }
+  return new Kysely({ ...unused, executor: wrapped })
+}
