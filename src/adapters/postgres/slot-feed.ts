@@ -24,7 +24,7 @@ export class SlotFeed implements ChangeFeed {
 
   lead(work: (source: ChangeSource) => Promise<void>): Promise<boolean> {
     const { namespace, name, pageRows = PAGE_ROWS, ...options } = this.#options
-    return leadRelay(this.#options.db, namespace, async (db) => {
+    const lead = async (db: AnyDatabase) => {
       const slot = name ?? (await slotName(db, namespace))
       const directory = this.#directory
       const source = await SlotSource.open({ ...options, db, namespace, slot, pageRows, directory })
@@ -33,7 +33,8 @@ export class SlotFeed implements ChangeFeed {
       } finally {
         await source.close()
       }
-    })
+    }
+    return leadRelay(this.#options.db, namespace, lead, this.#options.clock)
   }
 }
 
