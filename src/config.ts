@@ -2,8 +2,6 @@ import { ConfigError } from './core/errors.js'
 import { refuseUnknown } from './core/known-options.js'
 import { LIFETIMES_MS } from './policy/row-lifetime.js'
 
-export { refuseUnknown }
-
 /** How long entries live. Times are milliseconds. */
 export interface TtlOptions {
   /** How long an entry counts as fresh. Raise it for tables that change rarely; it does not bound staleness, fences do. Default 300 000. */

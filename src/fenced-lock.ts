@@ -1,7 +1,8 @@
 import type { Kysely, RawBuilder, SqlBool } from 'kysely'
 import { assertTokenIsNewest, tokenIsNewest } from './adapters/postgres/lock-tokens.js'
-import { checkNumber, refuseUnknown } from './config.js'
+import { checkNumber } from './config.js'
 import { ConfigError } from './core/errors.js'
+import { refuseUnknown } from './core/known-options.js'
 import type { FencedLocks } from './engine/fenced-locks.js'
 
 export interface LockOptions {

@@ -1,6 +1,7 @@
 import { assertRedisClient, type RedisClient } from './adapters/redis/connection.js'
-import { checkNamespace, DEFAULTS, refuseUnknown } from './config.js'
+import { checkNamespace, DEFAULTS } from './config.js'
 import { ConfigError, inWords } from './core/errors.js'
+import { refuseUnknown } from './core/known-options.js'
 
 /** `CorralOptions` as they are before anybody has looked at them. The option groups are checked by `resolveSettings`. */
 interface InstanceChoices {

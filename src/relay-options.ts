@@ -1,5 +1,6 @@
-import { checkNumber, type RelayTimes, refuseUnknown } from './config.js'
+import { checkNumber, type RelayTimes } from './config.js'
 import { ConfigError } from './core/errors.js'
+import { refuseUnknown } from './core/known-options.js'
 
 /** A relay, and where it learns what has changed. */
 export interface RelayOptions extends RelayTimes {

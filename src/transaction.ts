@@ -8,7 +8,13 @@ import { isMark } from './core/key.js'
 import type { Calls } from './engine/calls.js'
 import type { Fencer, FenceState } from './engine/fencer.js'
 import { type Session, type SessionLog, sessionLog } from './session.js'
-import { TableWatch, type UnseenWrite, type WatchedLog, type WatchParts } from './table/write-watch.js'
+import {
+  IN_FAILED_TRANSACTION,
+  TableWatch,
+  type UnseenWrite,
+  type WatchedLog,
+  type WatchParts,
+} from './table/write-watch.js'
 
 export interface TransactionOptions {
   /** Default: the database's own, which is `read committed` unless it was told otherwise. */
@@ -54,9 +60,6 @@ export interface TransactionParts<DB> {
 }
 
 export const TRANSACTION_OPTIONS = ['isolationLevel', 'accessMode', 'session']
-
-/** SQLSTATE of every statement that follows the one which aborted its transaction. */
-const IN_FAILED_TRANSACTION = '25P02'
 
 /** How far a transaction had come. */
 interface WriteMark {

@@ -1,5 +1,5 @@
-import { refuseUnknown } from '../config.js'
 import { ConfigError, inWords, KeyError } from '../core/errors.js'
+import { refuseUnknown } from '../core/known-options.js'
 import type { ReadCall } from '../core/telemetry.js'
 import { type Session, type SessionLog, sessionLog } from '../session.js'
 import { checkConsistency } from './consistency.js'

@@ -1,5 +1,6 @@
-import { checkNumber, refuseUnknown } from '../config.js'
+import { checkNumber } from '../config.js'
 import { ConfigError } from '../core/errors.js'
+import { refuseUnknown } from '../core/known-options.js'
 import type { Consistency } from './repository-types.js'
 
 /** Whether the cache may answer without asking the database. */

@@ -164,7 +164,7 @@ export class TableWatch implements WriteWatch {
 }
 
 /** SQLSTATE of every statement that follows the one which aborted its transaction. */
-const IN_FAILED_TRANSACTION = '25P02'
+export const IN_FAILED_TRANSACTION = '25P02'
 
 function noneIfAborted(error: { readonly cause?: { readonly code?: unknown } }): undefined {
   if (error.cause?.code !== IN_FAILED_TRANSACTION) throw error

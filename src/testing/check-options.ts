@@ -1,5 +1,5 @@
-import { refuseUnknown } from '../config.js'
 import { ConfigError } from '../core/errors.js'
+import { refuseUnknown } from '../core/known-options.js'
 import type { HistoryRecords } from './records.js'
 
 /** What a check may take for granted. */

@@ -1,5 +1,5 @@
-import { refuseUnknown } from '../config.js'
 import { ConfigError } from '../core/errors.js'
+import { refuseUnknown } from '../core/known-options.js'
 import { toVersion } from '../core/version.js'
 
 /** What there is to know of a table whose repository is observed. */

@@ -1,12 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  checkNamespace,
-  checkNumber,
-  DEFAULTS,
-  type OptionGroups,
-  refuseUnknown,
-  resolveSettings,
-} from '../../src/config.js'
+import { checkNamespace, checkNumber, DEFAULTS, type OptionGroups, resolveSettings } from '../../src/config.js'
+import { refuseUnknown } from '../../src/core/known-options.js'
 import { refusalOf } from '../support/refusal.js'
 
 const groups = Object.entries(DEFAULTS) as [keyof typeof DEFAULTS, Record<string, number>][]
