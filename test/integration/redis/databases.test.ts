@@ -6,11 +6,9 @@ import { waitUntil } from '../../support/servers/wait.js'
 import { freshNamespace, redisUrl } from '../../support/services.js'
 import { openProducts, openShopDatabase, ShopLab } from '../../support/shop-lab.js'
 
-/** An application with a database of its own, on one of the numbered databases of a Redis that it shares. */
-async function deployment(namespace: string, number: number) {
-  const shop = await ShopLab.open()
+/** A process on one of the numbered databases of a Redis that it shares. */
+function start(shop: ShopLab, namespace: string, redis: Redis) {
   const db = openShopDatabase(shop.databaseUrl)
-  const redis = new Redis(redisUrl(), { lazyConnect: true, db: number })
   const events = new Recorder()
   const corral = createCorral({ db, redis, namespace, onEvent: events.emit })
   onTestFinished(async () => {
@@ -18,6 +16,13 @@ async function deployment(namespace: string, number: number) {
     redis.disconnect()
     await db.destroy()
   })
+  return { corral, events }
+}
+
+/** An application with a database of its own. */
+async function deployment(namespace: string, number: number) {
+  const redis = new Redis(redisUrl(), { lazyConnect: true, db: number })
+  const { corral, events } = start(await ShopLab.open(), namespace, redis)
   return { products: openProducts(corral, { onWrite: 'publish' }), events }
 }
 
@@ -43,25 +48,15 @@ it.each([
 it('processes on one numbered database hear each other', async () => {
   const namespace = freshNamespace()
   const shop = await ShopLab.open()
-  const start = () => {
-    const db = openShopDatabase(shop.databaseUrl)
-    // As a URL gives it.
-    const redis = new Redis(`${redisUrl().replace(/\/\d*$/, '')}/3`, { lazyConnect: true })
-    const events = new Recorder()
-    const corral = createCorral({ db, redis, namespace, onEvent: events.emit })
-    onTestFinished(async () => {
-      await corral.close()
-      redis.disconnect()
-      await db.destroy()
-    })
-    return { products: openProducts(corral), events }
-  }
-  const [writer, reader] = [start(), start()]
-  const { row } = await writer.products.insert({ price: 1 })
+  // As a URL gives it.
+  const onThird = () => new Redis(`${redisUrl().replace(/\/\d*$/, '')}/3`, { lazyConnect: true })
+  const [writer, reader] = [start(shop, namespace, onThird()), start(shop, namespace, onThird())]
+  const [ofWriter, ofReader] = [openProducts(writer.corral), openProducts(reader.corral)]
+  const { row } = await ofWriter.insert({ price: 1 })
   await waitUntil('the reader holds the row in memory', 5_000, async () => {
-    await reader.products.find(row.id)
+    await ofReader.find(row.id)
     return reader.events.of('hit').some(({ tier }) => tier === 'l1')
   })
-  await writer.products.update(row.id, { price: 2 })
-  await waitUntil('the reader has heard', 2_000, async () => (await reader.products.find(row.id))?.price === 2)
+  await ofWriter.update(row.id, { price: 2 })
+  await waitUntil('the reader has heard', 2_000, async () => (await ofReader.find(row.id))?.price === 2)
 })

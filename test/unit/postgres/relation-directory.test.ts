@@ -15,8 +15,8 @@ import { Recorder } from '../../support/recorder.js'
 
 const NAME = { schema: 'public', name: 'shelves' }
 
-/** A directory over a catalog whose answers are given by hand, in the order they are asked for. */
-function open() {
+/** A directory over a catalog whose answers are given by hand, in the order they are asked for. It knows the `first`. */
+async function open() {
   const asked: Deferred<QueryResult<unknown>>[] = []
   const executeQuery = () => {
     const answer = deferred<QueryResult<unknown>>()
@@ -44,14 +44,14 @@ function open() {
     await clock.advance(0)
   }
   const known = () => directory.recall(NAME)?.columns
+  const first = directory.renew(NAME)
+  await tell('first')
+  await first
   return { asked, clock, directory, events, tell, known }
 }
 
 it('waits for what it knows to be read again once that is a minute old, and all wait for one reading', async () => {
-  const { asked, clock, directory, tell, known } = open()
-  const first = directory.renew(NAME)
-  await tell('first')
-  await first
+  const { asked, clock, directory, tell, known } = await open()
   await untimed(directory.renew(NAME))
   await clock.advance(60_000)
   let renewed = 0
@@ -65,10 +65,7 @@ it('waits for what it knows to be read again once that is a minute old, and all 
 })
 
 it('reads again behind whoever recalls it before it is so old that they would wait', async () => {
-  const { asked, clock, directory, tell, known } = open()
-  const first = directory.renew(NAME)
-  await tell('first')
-  await first
+  const { asked, clock, directory, tell, known } = await open()
   await clock.advance(29_999)
   expect([known(), asked.length]).toEqual(['first', 0])
   await clock.advance(1)
@@ -80,10 +77,7 @@ it('reads again behind whoever recalls it before it is so old that they would wa
 })
 
 it('lets writes go on with what it knew where the catalog does not answer, and holds none up a second time', async () => {
-  const { asked, clock, directory, tell, known } = open()
-  const first = directory.renew(NAME)
-  await tell('first')
-  await first
+  const { asked, clock, directory, tell, known } = await open()
   await clock.advance(60_000)
   const waiting = directory.renew(NAME)
   await clock.advance(1_000)
@@ -101,10 +95,7 @@ it('lets writes go on with what it knew where the catalog does not answer, and h
 })
 
 it('and so where it fails, with an event', async () => {
-  const { asked, clock, directory, events, tell, known } = open()
-  const first = directory.renew(NAME)
-  await tell('first')
-  await first
+  const { asked, clock, directory, events, known } = await open()
   await clock.advance(60_000)
   const waiting = directory.renew(NAME)
   await clock.advance(0)
