@@ -127,27 +127,43 @@ end
 return {'released', digits(nowMs())}
 `
 
-/** What of a fence is remembered in the guard. */
+/**
+ * What of a fence is remembered in the guard, as one change of it. Takes the guard's fields as `guardOf` found them, and says whether anything was written.
+ *
+ * Calls from a script are what its time goes into, some microseconds each: none is made whose answer follows from another's.
+ */
 const REMEMBER = `
-local function remember(guard, now, version, xid, keepMs, always)
-  local fence = liveFence(guard, now)
-  if version ~= '' and not (fence[1] and fence[1] >= version) then redis.call('HSET', guard, 'f', version) end
-  if version ~= '' or xid ~= '' or always == '1' then
-    redis.call('HSET', guard, 'fe', digits(math.max(tonumber(fence[4]) or 0, now + keepMs)))
+local function guardOf(key, now)
+  local guard = guardFields(key, 'f', 'x', 'xh', 'fe', 'u', 'l', 'ft')
+  guard.isThere = guard[1] or guard[2] or guard[3] or guard[4] or guard[5] or guard[6] or guard[7]
+  if (tonumber(guard[4]) or now) < now then
+    redis.call('HDEL', key, 'f', 'x', 'xh', 'fe', 'u')
+    for field = 1, 5 do guard[field] = false end
   end
-  if xid ~= '' and not string.find(fence[2] or '', xid, 1, true) then
-    local xids = (fence[2] or '') .. xid .. ' '
+  return guard
+end
+local function remember(key, guard, now, version, xid, keepMs, always)
+  local changes = {}
+  local function set(field, value) changes[#changes + 1] = field changes[#changes + 1] = value end
+  if version ~= '' and not (guard[1] and guard[1] >= version) then set('f', version) end
+  if xid ~= '' and not string.find(guard[2] or '', xid, 1, true) then
+    local xids = (guard[2] or '') .. xid .. ' '
     if #xids > 16 * 21 then
       local dropped = string.sub(xids, 1, 20)
-      if not fence[3] or fence[3] < dropped then redis.call('HSET', guard, 'xh', dropped) end
+      if not guard[3] or guard[3] < dropped then set('xh', dropped) end
       xids = string.sub(xids, 22)
     end
-    redis.call('HSET', guard, 'x', xids)
+    set('x', xids)
   end
   if version == '' and always == '1' then
     local unordered = xid ~= '' and xid or string.rep('9', 20)
-    if not fence[5] or fence[5] < unordered then redis.call('HSET', guard, 'u', unordered) end
+    if not guard[5] or guard[5] < unordered then set('u', unordered) end
   end
+  if version == '' and xid == '' and always ~= '1' then return false end
+  set('fe', digits(math.max(tonumber(guard[4]) or 0, now + keepMs)))
+  redis.call('HSET', key, unpack(changes))
+  keepGuard(key, tonumber(keepMs))
+  return true
 end
 `
 
@@ -161,34 +177,44 @@ end
  */
 export const FENCE = `${PRELUDE}${REMEMBER}
 local now = nowMs()
-local function fenced(entry, guard, version, xid, keepMs, always, replacement, replacementKeepMs)
+local hasWritten = false
+local function fenced(entry, guardKey, version, xid, keepMs, always, replacement, replacementKeepMs)
   local header = bytesOf(entry, 0, ${WIRE.body - 1})
-  if header == '' and always ~= '1' and redis.call('EXISTS', guard) == 0 then
-    -- Deletes nothing, and is refused where nothing may be written: that a replica does not hold the key says nothing about its primary.
-    redis.call('DEL', entry)
-    return 'absent'
-  end
-  remember(guard, now, version, xid, keepMs, always)
+  local guard = guardOf(guardKey, now)
+  if header == '' and always ~= '1' and not guard.isThere then return 'absent' end
+  if remember(guardKey, guard, now, version, xid, keepMs, always) then hasWritten = true end
   local stored = storedVersion(header)
   local isRow = string.sub(header, ${WIRE.kind.at + 1}, ${WIRE.kind.at + 1}) == 'r'
-  local outcome = 'kept'
-  if not (version ~= '' and isRow and stored and stored >= version) then
-    redis.call('HDEL', guard, 'l', 'le')
-    if replacement ~= '' and isRow and stored and stored < version then
-      redis.call('SET', entry, '${WIRE.magic}' .. digits(now) .. replacement, 'PX', replacementKeepMs)
-      outcome = 'replaced'
-    else
-      redis.call('DEL', entry)
-      outcome = 'dropped'
-    end
+  if version ~= '' and isRow and stored and stored >= version then return 'kept' end
+  if guard[6] then redis.call('HDEL', guardKey, 'l', 'le') hasWritten = true end
+  if replacement ~= '' and isRow and stored and stored < version then
+    redis.call('SET', entry, '${WIRE.magic}' .. digits(now) .. replacement, 'PX', replacementKeepMs)
+    hasWritten = true
+    return 'replaced'
   end
-  if redis.call('EXISTS', guard) == 1 then keepGuard(guard, tonumber(keepMs)) end
-  return outcome
+  if header ~= '' then redis.call('DEL', entry) hasWritten = true end
+  return 'dropped'
 end
 local reply = {digits(now)}
-for at = 0, #KEYS / 2 - 1 do
-  reply[at + 2] = fenced(KEYS[2 * at + 1], KEYS[2 * at + 2], unpack(ARGV, ${FENCE_VALUES} * at + 1, ${FENCE_VALUES} * (at + 1)))
+local function valueOf(at, value) return ARGV[${FENCE_VALUES} * at + value] end
+local function mayBeAbsent(at) return valueOf(at, 1) == '' and valueOf(at, 4) ~= '1' end
+local at, last = 0, #KEYS / 2 - 1
+while at <= last do
+  -- Of most marks and lookups that a write makes old nothing is there: those that follow each other are asked for at once.
+  local run = at
+  while run <= last and mayBeAbsent(run) do run = run + 1 end
+  if run > at and redis.call('EXISTS', unpack(KEYS, 2 * at + 1, 2 * run)) == 0 then
+    for absent = at, run - 1 do reply[absent + 2] = 'absent' end
+    at = run
+  else
+    for one = at, math.max(at, run - 1) do
+      reply[one + 2] = fenced(KEYS[2 * one + 1], KEYS[2 * one + 2], unpack(ARGV, ${FENCE_VALUES} * one + 1, ${FENCE_VALUES} * (one + 1)))
+    end
+    at = math.max(at + 1, run)
+  end
 end
+-- Deletes nothing, and is refused where nothing may be written: that a replica does not hold a key says nothing about its primary.
+if not hasWritten then redis.call('DEL', KEYS[1]) end
 return reply
 `
 
@@ -200,14 +226,14 @@ return reply
  */
 const FENCE_GUARD = `${PRELUDE}${REMEMBER}
 local now = nowMs()
-if ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[1]) == 0 then
+local guard = guardOf(KEYS[1], now)
+if ARGV[4] ~= '1' and not guard.isThere then
   -- As in FENCE: is refused where nothing may be written.
   redis.call('DEL', KEYS[1])
   return {'absent', digits(now)}
 end
-remember(KEYS[1], now, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+remember(KEYS[1], guard, now, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 redis.call('HDEL', KEYS[1], 'l', 'le')
-if redis.call('EXISTS', KEYS[1]) == 1 then keepGuard(KEYS[1], tonumber(ARGV[3])) end
 return {'dropped', digits(now)}
 `
 
