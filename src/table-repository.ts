@@ -310,18 +310,12 @@ export class TableRepository {
     const { fencer, db, watch } = this.#parts
     const session = sessionLog(options.session)
     await watch.relations.renew(table.facts)
-    const sending = watchSending(db)
-    let written: Written | undefined
-    try {
-      written = await write(sending.db)
-    } catch (error) {
-      if (sending.wasSent() && outcomeIsUnknown(error) && !(error instanceof StaleWriteError)) {
-        const changes: Change[] = table.unknownChanges(id, values)
-        session?.wrote(changes)
-        await fencer.afterUnknownCommit(changes, null, (xid) => commitStatus(db, xid))
-      }
-      throw error
-    }
+    const written = await watchSending(db, write, async (error) => {
+      if (!outcomeIsUnknown(error) || error instanceof StaleWriteError) return
+      const changes: Change[] = table.unknownChanges(id, values)
+      session?.wrote(changes)
+      await fencer.afterUnknownCommit(changes, null, (xid) => commitStatus(db, xid))
+    })
     if (written === undefined) return undefined
     const changes = table.changesOfRow(written, details)
     const fence = await tellCache(fencer, session, changes)

@@ -18,6 +18,8 @@ export interface Clock {
   after(ms: number, act: () => void): () => void
   /** Calls `act` when everything that is already runnable in this tick has run, so that a tick's work can travel together. */
   endOfTick(act: () => void): void
+  /** The same for everything that the network has brought by now, over whatever connections. */
+  endOfTurn(act: () => void): void
 }
 
 export interface Chance {
@@ -65,6 +67,7 @@ export const systemClock: Clock = {
   // A tick queued from a promise job runs after all promise jobs that are ready, so readers that
   // were woken by one network reply all get to ask their next question before the batch leaves.
   endOfTick: (act) => void settled.then(() => process.nextTick(act)),
+  endOfTurn: (act) => void setImmediate(act),
 }
 
 /** Of what is over by now Node 22 warns, on the application's terminal. */

@@ -3,13 +3,14 @@ import type { Clock } from '../core/clock.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
 import { isMark } from '../core/key.js'
-import type { CacheStore, FenceSink } from '../core/ports.js'
+import type { CacheStore, FenceOutcome, FenceSink } from '../core/ports.js'
 import { NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Background } from './background.js'
 import type { AnnouncedChange } from './bus-message.js'
 import { deliver, isOneBatch, merged, type OrderedFence } from './fence-order.js'
 import type { Invalidation } from './invalidation.js'
 import type { PendingFences } from './pending-fences.js'
+import { type Delivery, SharedFences } from './shared-fences.js'
 
 /** `fenced`: every later cached read, anywhere, is at least as new. `pending`: the cache did not answer; it is told later. */
 export type FenceState = 'fenced' | 'pending'
@@ -51,6 +52,7 @@ export class Fencer {
   readonly #rememberAlways: boolean
   readonly #shardOf: ((key: CacheKey) => string) | undefined
   readonly #telemetry: Telemetry
+  readonly #shared: SharedFences
 
   constructor(options: {
     store: FenceSink & Pick<CacheStore, 'read'>
@@ -90,6 +92,8 @@ export class Fencer {
     this.#rememberAlways = options.rememberAlways ?? false
     this.#shardOf = options.shardOf
     this.#telemetry = options.telemetry ?? NO_TELEMETRY
+    const { clock, announce } = options
+    this.#shared = new SharedFences({ clock, announce, send: (fences) => this.#send(fences) })
   }
 
   async afterCommit(changes: readonly Change[]): Promise<FenceState> {
@@ -105,20 +109,22 @@ export class Fencer {
     const entries = this.#requests(sure, offered)
     const fences = [...entries, ...entries.flatMap((entry) => this.#copyFences(entry))]
     const { resends } = this.#store
-    const sending = this.#send(fences)
-    const announce = () => this.#announce(offered.size > 0 ? told(changes, offered) : changes)
-    // All that there is to fence has left: what leaves now on the same way comes after it, and the others hear a round trip sooner.
+    const news = offered.size > 0 ? told(changes, offered) : changes
+    // Once all that there is to fence has left, what leaves on the same way comes after it, and the others hear a round trip sooner.
     const isBehind = this.#announcesBehind && sure.length === changes.length && isOneBatch(fences)
-    if (isBehind) announce()
+    const isShared = isBehind && SharedFences.mayShare(fences)
+    const sending = isShared ? this.#shared.leave(fences, news) : this.#send(fences)
+    if (isBehind && !isShared) this.#announce(news)
     const [sent, differing] = await Promise.all([sending, this.#differing(changes, sure)])
-    const isLate = differing.length > 0 && (await this.#send(differing)).state === 'pending'
-    const state = isLate ? 'pending' : sent.state
+    const isLate = differing.length > 0 && (await this.#send(differing)).late.size > 0
+    const state = isLate || fences.some(({ key }) => sent.late.has(key)) ? 'pending' : 'fenced'
     // Until the fence arrived, this process may have taken the old entry up again wherever no version tells it from the new.
     for (const change of changes) if (!change.hasFloor || change.version === null) this.#invalidation.apply(change)
-    if (!isBehind || this.#store.resends !== resends) announce()
+    if (!isBehind || this.#store.resends !== resends) this.#announce(news)
     const durationMs = this.#clock.monotonicMs() - startedMs
     const keys = fences.filter(({ key }) => !isMark(key)).length
-    this.#emit({ type: 'fence', outcome: state, keys, replaced: sent.replaced, durationMs })
+    const replaced = fences.filter(({ key }) => sent.outcomes.get(key) === 'replaced').length
+    this.#emit({ type: 'fence', outcome: state, keys, replaced, durationMs })
     return state
   }
 
@@ -147,14 +153,14 @@ export class Fencer {
   }
 
   /** Fences that did not arrive are pending, with all that had to wait for them. */
-  async #send(fences: readonly OrderedFence[]): Promise<{ readonly state: FenceState; readonly replaced: number }> {
-    let replaced = 0
+  async #send(fences: readonly OrderedFence[]): Promise<Delivery> {
+    const met = new Map<CacheKey, FenceOutcome>()
     const late = await deliver(fences, this.#store, this.#shardOf, (arrived, outcomes) => {
       this.#onArrived(arrived)
-      replaced += outcomes.filter((outcome) => outcome === 'replaced').length
+      for (const [at, { key }] of arrived.entries()) met.set(key, outcomes[at] as FenceOutcome)
     })
     if (late.length > 0) this.#pending.add(late)
-    return { state: late.length > 0 ? 'pending' : 'fenced', replaced }
+    return { late: new Set(late.map(({ key }) => key)), outcomes: met }
   }
 
   /** Fences of marks that say something else than what makes a fence needless. All of them when the cache does not say. */

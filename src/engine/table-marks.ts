@@ -59,6 +59,8 @@ export class TableMarks {
   readonly #namespace: string
   readonly #marked: MarkedTable
   readonly #columns: readonly MarkedColumn[]
+  /** What any write changes, where nothing depends on what kind of write it is. */
+  readonly #always: readonly Change[] | undefined
 
   constructor(options: { namespace: string; marked: MarkedTable; columns: readonly MarkedColumn[] }) {
     this.#namespace = options.namespace
@@ -69,6 +71,8 @@ export class TableMarks {
     const columns = options.columns.map(({ column, type }) => `${column} ${type.name}`).sort()
     const digest = createHash('sha256').update(JSON.stringify([FORMAT, columns]))
     this.declared = `${digest.digest('hex').slice(0, 8)}.`
+    const isAlike = options.columns.length === 0 && options.marked.cascades.length === 0
+    this.#always = isAlike ? this.ofUnknownWrite() : undefined
   }
 
   /** The marks of rows that have this value in a declared column. */
@@ -77,7 +81,8 @@ export class TableMarks {
   }
 
   /** The marks a write changes. */
-  ofWrite(write: MarkedWrite): Change[] {
+  ofWrite(write: MarkedWrite): readonly Change[] {
+    if (this.#always !== undefined) return this.#always
     const { kind, touched, valueIn } = write
     const values = this.#columns.flatMap((column) => {
       const value = valueIn(column)
@@ -95,12 +100,13 @@ export class TableMarks {
   }
 
   /** The same for a write of which nothing is known. */
-  ofUnknownWrite(): Change[] {
+  ofUnknownWrite(): readonly Change[] {
     return this.ofWrite({ kind: 'unknown', touched: undefined, valueIn: () => undefined })
   }
 
   /** The tables whose rows the database may change along with such a write, by foreign keys: roots of their trees. */
-  reachedBy({ kind, touched }: Pick<MarkedWrite, 'kind' | 'touched'>): string[] {
+  reachedBy({ kind, touched }: Pick<MarkedWrite, 'kind' | 'touched'>): readonly string[] {
+    if (this.#marked.cascades.length === 0) return NONE
     const mayDelete = kind === 'delete' || kind === 'unknown'
     const mayUpdate = kind === 'update' || kind === 'replace' || kind === 'unknown'
     const isSet = (column: string) => this.#isSet(touched, column)
@@ -119,6 +125,8 @@ export class TableMarks {
     return [...tableKeys(this.#namespace, others), ...valuesKeys(this.#namespace, others)].map((key) => changeOf(key))
   }
 }
+
+const NONE: readonly string[] = []
 
 function tableKeys(namespace: string, entities: readonly string[]): CacheKey[] {
   return entities.map((entity) => cacheKey(keyPrefix(namespace, 'mark', entity), ['table']))

@@ -147,7 +147,7 @@ export class TableWatch implements WriteWatch {
   }
 
   /** The marks of a table without a repository, or of one whose rows are not known. */
-  #marksOf(relation: Relation | undefined, write: Write, tables: readonly CachedTable[]): Change[] {
+  #marksOf(relation: Relation | undefined, write: Write, tables: readonly CachedTable[]): readonly Change[] {
     if (relation === undefined) return []
     const isByRow = tables.length > 0 && (write as DoneWrite).rows !== undefined
     if (isByRow) return []

@@ -28,6 +28,7 @@ export class Host {
       after: (ms, act) => this.#after(ms, act),
       sleep: (ms, signal) => this.#sleep(ms, signal),
       endOfTick: (act) => scheduler.endOfTick(act),
+      endOfTurn: (act) => scheduler.endOfTick(act),
     }
   }
 

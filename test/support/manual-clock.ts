@@ -50,6 +50,10 @@ export class ManualClock implements Clock {
     void Promise.resolve().then(() => process.nextTick(act))
   }
 
+  endOfTurn(act: () => void): void {
+    this.endOfTick(act)
+  }
+
   /** Moves time forward by `ms`, firing what falls due on the way. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#elapsedMs + ms

@@ -40,6 +40,10 @@ export class StoppableClock implements Clock {
     this.#clock.endOfTick(act)
   }
 
+  endOfTurn(act: () => void): void {
+    this.#clock.endOfTurn(act)
+  }
+
   stop(): void {
     this.#isStopped = true
   }

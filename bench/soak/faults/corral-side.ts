@@ -177,6 +177,7 @@ class ShiftedClock implements Clock {
   readonly sleep = systemClock.sleep
   readonly after = systemClock.after
   readonly endOfTick = systemClock.endOfTick
+  readonly endOfTurn = systemClock.endOfTurn
 
   constructor(shiftMs: number) {
     this.shiftMs = shiftMs

@@ -36,10 +36,16 @@ export class RowWriter {
   readonly #facts: TableFacts
   /** All that RETURNING may give beside the row. */
   readonly #beside: ReadonlySet<string>
+  /** What it gives, of an INSERT and of others: made once, because every write asks for it. */
+  readonly #asked: { readonly inserts: readonly unknown[]; readonly others: readonly unknown[] }
 
   constructor(facts: TableFacts) {
     this.#facts = facts
     this.#beside = new Set([XID, ...facts.key.map((_, at) => keyAlias(at)), VERSION, WAITED])
+    const { version, stamp } = facts
+    const others = [sql`pg_current_xact_id()::text`.as(XID), ...this.#asText()]
+    const inserts = version && stamp === 'installed' ? [...others, hasWaited(version).as(WAITED)] : others
+    this.#asked = { inserts, others }
   }
 
   /** With no values at all: a row of defaults. */
@@ -113,13 +119,7 @@ export class RowWriter {
   }
 
   #returning<Query extends { returningAll(): { returning(extra: unknown): unknown } }>(query: Query, inserts = false) {
-    const { version, stamp } = this.#facts
-    const beside = [
-      sql`pg_current_xact_id()::text`.as(XID),
-      ...this.#asText(),
-      ...(inserts && version && stamp === 'installed' ? [hasWaited(version).as(WAITED)] : []),
-    ]
-    return query.returningAll().returning(beside) as {
+    return query.returningAll().returning(inserts ? this.#asked.inserts : this.#asked.others) as {
       executeTakeFirst(): Promise<Record<string, unknown> | undefined>
       executeTakeFirstOrThrow(): Promise<Record<string, unknown>>
     }

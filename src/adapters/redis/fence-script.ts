@@ -24,19 +24,19 @@ export class FenceScript {
     return this.#resends
   }
 
-  async run(keys: readonly string[], values: readonly (string | number | Uint8Array)[]): Promise<Buffer[]> {
+  async run(keys: readonly string[], values: readonly (string | number | Uint8Array)[]): Promise<string> {
     const { stream } = this.#connection
     const call = (command: 'EVAL' | 'EVALSHA') =>
-      this.#connection.callBuffer(command, command === 'EVAL' ? FENCE : SHA, keys.length, ...keys, ...values)
+      this.#connection.call(command, command === 'EVAL' ? FENCE : SHA, keys.length, ...keys, ...values)
     // A cluster has a socket for each node, and each is asked whether it knows the script.
     const isNew = stream != null && !this.#told.has(stream)
     if (isNew) this.#told.add(stream)
     try {
-      return (await call(isNew ? 'EVAL' : 'EVALSHA')) as Buffer[]
+      return (await call(isNew ? 'EVAL' : 'EVALSHA')) as string
     } catch (error) {
       if (!String((error as Error).message).includes('NOSCRIPT')) throw error
       this.#resends++
-      return (await call('EVAL')) as Buffer[]
+      return (await call('EVAL')) as string
     }
   }
 }

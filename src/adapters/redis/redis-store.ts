@@ -21,7 +21,7 @@ import { openConnection, type RedisClient, type RedisConnection, whenConnected, 
 import { FenceScript } from './fence-script.js'
 import { allOf, isRedirection, partsOf } from './moving-slots.js'
 import { RedisShards } from './redis-shards.js'
-import { SCRIPTS, type ScriptName } from './scripts.js'
+import { FENCE_OUTCOMES, SCRIPTS, type ScriptName, TIME_DIGITS } from './scripts.js'
 import { millisecondsOf, StoreTime } from './store-time.js'
 
 /** How long the failure of a load stays readable for those who wait for it. */
@@ -210,14 +210,14 @@ export class RedisStore implements CacheStore {
     const keys: string[] = []
     const values: ScriptValue[] = []
     for (const { key, version, xid, keepMs, rememberAlways, replacement } of requests) {
-      keys.push(...pair(key))
+      keys.push(key, guardKey(key))
       values.push(padded(version), padded(xid), Math.ceil(keepMs), rememberAlways ? '1' : '0')
       values.push(replacement?.sealed ?? '', replacement ? Math.ceil(replacement.keepMs) : '')
     }
     const sentAtMs = this.#clock.monotonicMs()
-    const [now, ...outcomes] = await this.#fences.run(keys, values)
-    this.#time.observe(Number(now), sentAtMs)
-    return outcomes.map((outcome) => String(outcome) as FenceOutcome)
+    const reply = await this.#fences.run(keys, values)
+    this.#time.observe(Number(reply.slice(0, TIME_DIGITS)), sentAtMs)
+    return requests.map((_, at) => FENCE_OUTCOMES[reply[TIME_DIGITS + at] as string] as FenceOutcome)
   }
 
   /** @param keys as many as the script has. */

@@ -1,8 +1,14 @@
-import { LEASE_KEEP_MS } from '../../core/ports.js'
+import { type FenceOutcome, LEASE_KEEP_MS } from '../../core/ports.js'
 import { SEEN_BYTES, WIRE } from '../../core/wire.js'
 
 /** So many values come with each key of a fence. */
 const FENCE_VALUES = 6
+/** What became of an entry, as a fence replies it. */
+export const FENCE_OUTCOMES: Readonly<Record<string, FenceOutcome>> = {
+  ...{ a: 'absent', d: 'dropped', k: 'kept', r: 'replaced' },
+}
+/** Digits of a time in a reply. */
+export const TIME_DIGITS = 13
 
 /**
  * The changes of the protocol as Lua: lease, fill, release, fence, mark. Each runs on one slot, but for fences where there are no slots.
@@ -30,7 +36,7 @@ local function nowMs()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
-local function digits(ms) return string.format('%013.0f', ms) end
+local function digits(ms) return string.format('%0${TIME_DIGITS}.0f', ms) end
 local function bytesOf(key, first, last)
   local bytes = redis.pcall('GETRANGE', key, first, last)
   if type(bytes) == 'table' then redis.call('DEL', key) return '' end
@@ -170,7 +176,7 @@ end
 /**
  * FENCE (entry guard)… | (version xid keepMs rememberAlways replacement replacementKeepMs)…
  *
- * Replies {now, outcome…}. Merged by maximum, so that fences may arrive twice, late and in any order. An entry that is
+ * Replies with one text: the time, and a letter of each outcome (`FENCE_OUTCOMES`). Merged by maximum, so that fences may arrive twice, late and in any order. An entry that is
  * at least as new as the fence stays, and so does a fill in flight beside it: both were read after the write.
  *
  * Several keys at once where they lie on one server: what a write makes old is a row and some marks, and each script costs more than it does.
@@ -181,19 +187,19 @@ local hasWritten = false
 local function fenced(entry, guardKey, version, xid, keepMs, always, replacement, replacementKeepMs)
   local header = bytesOf(entry, 0, ${WIRE.body - 1})
   local guard = guardOf(guardKey, now)
-  if header == '' and always ~= '1' and not guard.isThere then return 'absent' end
+  if header == '' and always ~= '1' and not guard.isThere then return 'a' end
   if remember(guardKey, guard, now, version, xid, keepMs, always) then hasWritten = true end
   local stored = storedVersion(header)
   local isRow = string.sub(header, ${WIRE.kind.at + 1}, ${WIRE.kind.at + 1}) == 'r'
-  if version ~= '' and isRow and stored and stored >= version then return 'kept' end
+  if version ~= '' and isRow and stored and stored >= version then return 'k' end
   if guard[6] then redis.call('HDEL', guardKey, 'l', 'le') hasWritten = true end
   if replacement ~= '' and isRow and stored and stored < version then
     redis.call('SET', entry, '${WIRE.magic}' .. digits(now) .. replacement, 'PX', replacementKeepMs)
     hasWritten = true
-    return 'replaced'
+    return 'r'
   end
   if header ~= '' then redis.call('DEL', entry) hasWritten = true end
-  return 'dropped'
+  return 'd'
 end
 local reply = {digits(now)}
 local function valueOf(at, value) return ARGV[${FENCE_VALUES} * at + value] end
@@ -204,7 +210,7 @@ while at <= last do
   local run = at
   while run <= last and mayBeAbsent(run) do run = run + 1 end
   if run > at and redis.call('EXISTS', unpack(KEYS, 2 * at + 1, 2 * run)) == 0 then
-    for absent = at, run - 1 do reply[absent + 2] = 'absent' end
+    for absent = at, run - 1 do reply[absent + 2] = 'a' end
     at = run
   else
     for one = at, math.max(at, run - 1) do
@@ -215,7 +221,7 @@ while at <= last do
 end
 -- Deletes nothing, and is refused where nothing may be written: that a replica does not hold a key says nothing about its primary.
 if not hasWritten then redis.call('DEL', KEYS[1]) end
-return reply
+return table.concat(reply)
 `
 
 /**

@@ -1,4 +1,4 @@
-import { connect, createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '../../../src/core/clock.js'
 
@@ -66,5 +66,39 @@ describe('systemClock', () => {
     await ended
     expect(order.at(-1)).toBe('end of tick')
     expect(order).toHaveLength(21)
+  })
+
+  it('ends a turn after what several connections have brought', async () => {
+    const peers: Socket[] = []
+    const server = createServer((peer) => void peers.push(peer)).listen(0, '127.0.0.1')
+    await new Promise((resolve) => server.once('listening', resolve))
+    onTestFinished(() => {
+      for (const socket of [...connections, ...peers]) socket.destroy()
+      server.close()
+    })
+    const { port } = server.address() as { port: number }
+    const order: string[] = []
+    const connections = Array.from({ length: 8 }, () => connect(port, '127.0.0.1'))
+    while (peers.length < connections.length) await new Promise((resolve) => setImmediate(resolve))
+    const ended = Promise.all(
+      connections.map(
+        (socket, at) =>
+          new Promise<void>((resolve) => {
+            socket.once('data', () => {
+              order.push('data')
+              systemClock.endOfTurn(() => {
+                order.push(`end ${at}`)
+                resolve()
+              })
+            })
+          }),
+      ),
+    )
+    for (const peer of peers) peer.write('news')
+    // While this process does something else, all of it arrives.
+    const untilMs = systemClock.monotonicMs() + 50
+    while (systemClock.monotonicMs() < untilMs);
+    await ended
+    expect(order.slice(0, 8)).toEqual(Array.from({ length: 8 }, () => 'data'))
   })
 })

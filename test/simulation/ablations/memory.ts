@@ -24,7 +24,7 @@ export const MEMORY = {
         replace: '    const [sent, differing] = await Promise.all(',
         by: '    this.#announce(changes)\n    const [sent, differing] = await Promise.all(',
       },
-      { file: FENCER, replace: '    if (!isBehind || this.#store.resends !== resends) announce()', by: '' },
+      { file: FENCER, replace: '    if (!isBehind || this.#store.resends !== resends) this.#announce(news)', by: '' },
     ],
     profiles: ['unstamped'],
   },

@@ -7,7 +7,7 @@ export const WRITES = {
   fencesAtAll: {
     says: 'a write is followed by a fence',
     edits: [
-      { file: FENCER, replace: 'const sending = this.#send(fences)', by: 'const sending = this.#send([])' },
+      { file: FENCER, replace: ': this.#send(fences)\n', by: ': this.#send([])\n' },
       { file: FENCER, replace: '[sending, this.#differing(changes, sure)]', by: '[sending, this.#differing([], [])]' },
     ],
     profiles: ['rows'],
