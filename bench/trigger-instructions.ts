@@ -25,6 +25,11 @@ const KINDS: Readonly<Record<string, (table: string) => readonly string[]>> = {
     ...stampTableSql({ table, key: KEY }).up,
     ...emptyTrigger(table, 'after', 'return null'),
   ],
+  'stamp, an AFTER trigger that inserts a constant': (table) => [
+    ...stampTableSql({ table, key: KEY }).up,
+    `create table ${table}_log (what text)`,
+    ...emptyTrigger(table, 'after', `insert into ${table}_log values (''x''); return null`),
+  ],
   'stamp and outbox': (table) => [
     ...stampTableSql({ table, key: KEY }).up,
     ...outboxTableSql({ table, key: KEY, ...RICH }).up,
@@ -58,7 +63,7 @@ try {
     const [few, many] = [counted(toolset, `t${at}`, FEW), counted(toolset, `t${at}`, MANY)]
     const each = Math.round((many - few) / (MANY - FEW))
     plain ||= each
-    console.log(`${kind.padEnd(46)} ${each.toLocaleString('en').padStart(8)}  ${(each / plain).toFixed(2)}`)
+    console.log(`${kind.padEnd(47)} ${each.toLocaleString('en').padStart(8)}  ${(each / plain).toFixed(2)}`)
   }
 } finally {
   rmSync(folder, { recursive: true, force: true })

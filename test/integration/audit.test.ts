@@ -187,6 +187,7 @@ describe('audit', () => {
     await silently(`alter table lessons disable trigger user;
       update lessons set lasts = '3 days' where id = 2;
       alter table lessons enable always trigger zz_corral_rekey;
+      alter table lessons enable always trigger zz_corral_stamp_restamp;
       alter table lessons enable always trigger zz_corral_stamp;
       alter table lessons enable always trigger zz_corral_tombstone`)
     expect(await open().corral.audit({ ...FAST, compare: 'rows' })).toMatchObject({
@@ -218,6 +219,7 @@ describe('audit', () => {
     await silently(`alter table products disable trigger user;
       update products set details = '{"tags": ["odd"]}' where id = 401;
       alter table products enable always trigger zz_corral_rekey;
+      alter table products enable always trigger zz_corral_stamp_restamp;
       alter table products enable always trigger zz_corral_stamp;
       alter table products enable always trigger zz_corral_tombstone`)
     expect((await corral.audit(FAST)).drifted, 'its stamp says nothing').toBe(0)

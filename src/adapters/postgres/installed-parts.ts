@@ -4,7 +4,7 @@ import type { AnyDatabase } from './catalog-query.js'
 import { LOCKS_NAME } from './lock-sql.js'
 import { CORRAL_SCHEMA, OUTBOX_TRIGGER } from './outbox-sql.js'
 import { PUBLICATION } from './slot-sql.js'
-import { REKEY_TRIGGER, STAMP_TRIGGER, TOMBSTONE_TRIGGER } from './stamp-sql.js'
+import { REKEY_TRIGGER, RESTAMP_TRIGGER, STAMP_TRIGGER, TOMBSTONE_TRIGGER } from './stamp-sql.js'
 
 /** One trigger of Corral's on a table or on a partition of it. */
 export interface InstalledTrigger {
@@ -79,7 +79,12 @@ export function functionBody(statement: string): string | undefined {
   return body
 }
 
-export const STAMP_TRIGGERS = { stamp: STAMP_TRIGGER, tombstone: TOMBSTONE_TRIGGER, rekey: REKEY_TRIGGER } as const
+export const STAMP_TRIGGERS = {
+  stamp: STAMP_TRIGGER,
+  restamp: RESTAMP_TRIGGER,
+  tombstone: TOMBSTONE_TRIGGER,
+  rekey: REKEY_TRIGGER,
+} as const
 export const OUTBOX_TRIGGERS = { row: `${OUTBOX_TRIGGER}_row`, truncate: `${OUTBOX_TRIGGER}_truncate` } as const
 
 async function one(db: AnyDatabase, what: string, query: ReturnType<typeof sql>): Promise<string> {

@@ -62,48 +62,50 @@ export function outboxTableDown(table: OutboxTable): string[] {
  * - It writes to the half of the outbox that its id says, and not to a partitioned table: routing a row takes as long as inserting it.
  * - An update that changes neither key nor unique values, which is most, takes few and small expressions: each of them, and each column
  *   of an insert, is made ready anew in every transaction, which takes longer than to calculate it.
- * - Rows are counted by the ids they draw, each `step`-th time, and those of all tables together: what is written is the transaction's. A trigger for each statement, to begin counting anew, would cost as
- *   much as the insert; a client's next statement is known by its timestamp instead.
+ * - Rows are counted by the ids they draw, each `step`-th time, and those of all tables together: what is written is the transaction's. A trigger for each statement, to begin counting anew,
+ *   would cost as much as the insert; a client's next statement is known by its timestamp instead. A row that was counted goes the way of all others.
  * - It has its owner's rights, so a caller's search path must have no say in it. `set search_path` would take 3 us at each call:
  *   here every function, type and operator is named with its schema.
  */
 function rowBody(table: OutboxTable): string {
   const told = (op: string, row: string, lookups: string | undefined, values: string) => {
     const columns = `entity, op, key, version, column_values${lookups === undefined ? '' : ', lookups'}`
-    const version = versionOf(table, row, op === OUTBOX_OP.delete)
-    const rest = `${keyOf(table, row)}, ${version}, ${values}${lookups === undefined ? '' : `, ${lookups}`}`
+    const rest = `${keyOf(table, row)}, ${versionOf(table, row, op === OUTBOX_OP.delete)}, ${values}${lookups === undefined ? '' : `, ${lookups}`}`
     return insertion(columns, `${entityOf(table)}, '${op}', ${rest}`)
   }
   const all = (op: string, row: string) => told(op, row, lookupsOf(table, row), valuesOf(table, row))
   const step = stepOf(table.maxRows)
+  const isCounted = `id operator(pg_catalog.%) ${step} operator(pg_catalog.=) 0`
+  const mayCount = `${isCounted} or pg_catalog.current_setting('corral.outbox_rows', true) operator(pg_catalog.<>) ''`
+  const differs = imagesDiffer([...table.key, ...table.unique.flat()])
   return `
     declare
       id pg_catalog.int8 := ${NEXT_ID};
-      -- Of a client's statement: when that began, a blank, and how many of its rows have been counted, of whatever tables; less than none
-      -- once one word for all of them has been written. Local to the transaction, and goes back with a savepoint.
-      counted pg_catalog.text;
-      rows pg_catalog.int8;
     begin
-      if id operator(pg_catalog.%) ${step} operator(pg_catalog.=) 0 or pg_catalog.current_setting('corral.outbox_rows', true) operator(pg_catalog.<>) ''
-          or ${imagesDiffer([...table.key, ...table.unique.flat()])} then
-        if pg_catalog.current_setting('corral.outbox_rows', true) operator(pg_catalog.<>) '' then
-          counted := pg_catalog.current_setting('corral.outbox_rows', true);
-          if pg_catalog.split_part(counted, ' ', 1) operator(pg_catalog.=) ${STATEMENT} then
-            rows := pg_catalog.split_part(counted, ' ', 2)::pg_catalog.int8;
-          end if;
-          if rows operator(pg_catalog.<) 0 then
-            return null;
-          end if;
-        end if;
-        if id operator(pg_catalog.%) ${step} operator(pg_catalog.=) 0 then
-          rows := coalesce(rows, 0) operator(pg_catalog.+) ${step};
-          perform ${countRows('rows')};
-        end if;
-        -- Another table's rows may have come to more than this one's without an end to that one's list.
-        if rows operator(pg_catalog.>) ${table.maxRows} then
-          ${marker(table, OUTBOX_OP.bulk)}
-          perform ${countRows('-1')};
-          return null;
+      if ${mayCount} or ${differs} then
+        if ${mayCount} then
+          declare
+            -- Of a client's statement: when that began, a blank, and how many of its rows have been counted, of whatever tables; less than none
+            -- once one word for all of them has been written. Local to the transaction, and goes back with a savepoint.
+            counted pg_catalog.text := pg_catalog.current_setting('corral.outbox_rows', true);
+            rows pg_catalog.int8;
+          begin
+            if pg_catalog.split_part(counted, ' ', 1) operator(pg_catalog.=) ${STATEMENT} then
+              rows := pg_catalog.split_part(counted, ' ', 2)::pg_catalog.int8;
+            end if;
+            if rows operator(pg_catalog.<) 0 then
+              return null;
+            elsif ${isCounted} then
+              rows := coalesce(rows, 0) operator(pg_catalog.+) ${step};
+              perform ${countRows('rows')};
+            end if;
+            -- Another table's rows may have come to more than this one's without an end to that one's list.
+            if rows operator(pg_catalog.>) ${table.maxRows} then
+              ${marker(table, OUTBOX_OP.bulk)}
+              perform ${countRows('-1')};
+              return null;
+            end if;
+          end;
         end if;
         if TG_OP operator(pg_catalog.=) 'INSERT' then
           ${all(OUTBOX_OP.insert, 'NEW')}
@@ -111,14 +113,16 @@ function rowBody(table: OutboxTable): string {
         elsif TG_OP operator(pg_catalog.=) 'DELETE' then
           ${all(OUTBOX_OP.delete, 'OLD')}
           return null;
-        elsif ${differ(table.key)} then
-          ${all(OUTBOX_OP.delete, 'OLD')}
-          -- Three ids for two rows: of two, the one that is looked at for counting could be the odd one every time.
-          perform ${NEXT_ID};
-          id := ${NEXT_ID};
+        elsif ${differs} then
+          if ${differ(table.key)} then
+            ${all(OUTBOX_OP.delete, 'OLD')}
+            -- Three ids for two rows: of two, the one that is looked at for counting could be the odd one every time.
+            perform ${NEXT_ID};
+            id := ${NEXT_ID};
+          end if;
+          ${told(OUTBOX_OP.update, 'NEW', changedLookups(table), changedValues(table))}
+          return null;
         end if;
-        ${told(OUTBOX_OP.update, 'NEW', changedLookups(table), changedValues(table))}
-        return null;
       end if;
       ${told(OUTBOX_OP.update, 'NEW', undefined, changedValues(table))}
       return null;

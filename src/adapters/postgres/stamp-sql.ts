@@ -9,8 +9,12 @@ export const STAMP_TRIGGER = 'zz_corral_stamp'
 
 export const TOMBSTONE_TRIGGER = 'zz_corral_tombstone'
 export const REKEY_TRIGGER = 'zz_corral_rekey'
+/** Sorts right behind the stamp's, whose value it may lift. */
+export const RESTAMP_TRIGGER = `${STAMP_TRIGGER}_restamp`
+/** What a table with tombstones has besides the stamp's. */
+const TOMBSTONE_TRIGGERS = [RESTAMP_TRIGGER, TOMBSTONE_TRIGGER, REKEY_TRIGGER]
 /** Every trigger a stamped table may have; each that it has must fire always. */
-export const CORRAL_TRIGGERS = [STAMP_TRIGGER, TOMBSTONE_TRIGGER, REKEY_TRIGGER]
+export const CORRAL_TRIGGERS = [STAMP_TRIGGER, ...TOMBSTONE_TRIGGERS]
 const COLUMN_COMMENT = 'Version stamp set by Corral; made by its migration.'
 
 /** Everything a stamp's statements depend on: the database's own names. */
@@ -30,11 +34,13 @@ export interface Stamp {
 export function stampUp(stamp: Stamp): string[] {
   return [
     createSchema(stamp.corralSchema),
-    createStampFunction(stamp),
     ...(stamp.tombstones
       ? [createTombstones(stamp), dropPruneFunctions(stamp), createPruneFunction(stamp), createTombstoneFunction(stamp)]
       : []),
     addColumn(stamp),
+    // Before the stamp's function, which lifted the row itself in earlier releases.
+    ...(stamp.tombstones ? [createRestampFunction(stamp), createRestampTrigger(stamp)] : []),
+    createStampFunction(stamp),
     createTriggers(stamp),
   ]
 }
@@ -50,20 +56,34 @@ export function stampDown(stamp: Stamp): string[] {
  */
 function createStampFunction(stamp: Stamp): string {
   const column = name(stamp.column)
-  // Only the tombstone function sets corral.restamp, for the one UPDATE it makes: for all others it need not be looked up.
-  const restamp = stamp.tombstones
-    ? `if pg_trigger_depth() > 1 then
-        NEW.${column} := greatest(NEW.${column}, nullif(current_setting('corral.restamp', true), '')::bigint);
-      end if;`
-    : ''
   return triggerFunction(
     stamp,
     'stamp',
-    '',
+    READS_NO_TABLE,
     `
     begin
       NEW.${column} := greatest(OLD.${column} + 1, ${MICROSECONDS});
-      ${restamp}
+      return NEW;
+    end`,
+  )
+}
+
+/**
+ * Lifts a stamp above that of a deleted row: the UPDATE that the tombstone function makes for it names the column, as hardly any other statement
+ * does. In the stamp's own function it would be one expression more for every write.
+ */
+function createRestampFunction(stamp: Stamp): string {
+  const column = name(stamp.column)
+  // Only the tombstone function sets corral.restamp.
+  return triggerFunction(
+    stamp,
+    'restamp',
+    READS_NO_TABLE,
+    `
+    begin
+      if pg_trigger_depth() > 1 then
+        NEW.${column} := greatest(NEW.${column}, nullif(current_setting('corral.restamp', true), '')::bigint);
+      end if;
       return NEW;
     end`,
   )
@@ -180,12 +200,27 @@ function addColumn({ schema, table, column }: Stamp): string {
     end`)
 }
 
+function createRestampTrigger({ schema, table, column, corralSchema }: Stamp): string {
+  const relation = qualified(schema, table)
+  return block(`
+    declare
+      part regclass;
+    begin
+      drop trigger if exists ${RESTAMP_TRIGGER} on ${relation};
+      create trigger ${RESTAMP_TRIGGER} before update of ${name(column)} on ${relation}
+        for each row execute function ${name(corralSchema)}.${functionName(schema, table, 'restamp')}();
+      ${enableAlways(relation, [RESTAMP_TRIGGER])}
+    end`)
+}
+
 function createTriggers({ schema, table, key, column, tombstones, corralSchema }: Stamp): string {
   const relation = qualified(schema, table)
   const call = (role: string) => `${name(corralSchema)}.${functionName(schema, table, role)}`
   const changed = key.map((part) => `OLD.${name(part)} is distinct from NEW.${name(part)}`).join(' or ')
   const columns = key.map(name).join(', ')
-  const triggers = [STAMP_TRIGGER, ...(tombstones ? [TOMBSTONE_TRIGGER, REKEY_TRIGGER] : [])]
+  const triggers = CORRAL_TRIGGERS.filter(
+    (trigger) => trigger !== RESTAMP_TRIGGER && (tombstones || trigger === STAMP_TRIGGER),
+  )
   return block(`
     declare
       part regclass;
@@ -199,7 +234,7 @@ function createTriggers({ schema, table, key, column, tombstones, corralSchema }
         )};
       end if;`
       }
-      ${dropTriggers(relation)}
+      ${dropTriggers(relation, tombstones ? triggers : CORRAL_TRIGGERS)}
       create trigger ${STAMP_TRIGGER} before insert or update on ${relation}
         for each row execute function ${call('stamp')}(${literal(column)});
       ${
@@ -215,10 +250,7 @@ function createTriggers({ schema, table, key, column, tombstones, corralSchema }
         (select relowner::regrole from pg_class where oid = ${literal(relation)}::regclass));`
           : ''
       }
-      -- ALWAYS: also under session_replication_role = replica. Partitions have triggers of their own.
-      for part in select ${literal(relation)}::regclass union select relid from pg_partition_tree(${literal(relation)}::regclass) loop
-        ${triggers.map((trigger) => `execute format('alter table %s enable always trigger ${trigger}', part);`).join('\n        ')}
-      end loop;
+      ${enableAlways(relation, triggers)}
       -- From now on nobody sees the default: the trigger is always there. A row that has it betrays that it was not.
       if ${isOurColumn(relation, column)} then
         alter table ${relation} alter column ${name(column)} set default 0;
@@ -239,7 +271,7 @@ function dropTriggersAndColumn({ schema, table, column }: Stamp): string {
         raise exception using message = ${literal(`corral: the outbox triggers of ${relation} read column ${name(column)}`)},
           hint = 'Run the down of its outboxTable() migration first.';
       end if;
-      ${dropTriggers(relation)}
+      ${dropTriggers(relation, CORRAL_TRIGGERS)}
       if ${isOurColumn(relation, column)} then
         alter table ${relation} drop column ${name(column)};
       end if;
@@ -247,7 +279,9 @@ function dropTriggersAndColumn({ schema, table, column }: Stamp): string {
 }
 
 function dropFunctions({ schema, table, corralSchema }: Stamp): string {
-  const functions = ['stamp', 'tombstone'].map((role) => `${name(corralSchema)}.${functionName(schema, table, role)}()`)
+  const functions = ['stamp', 'restamp', 'tombstone'].map(
+    (role) => `${name(corralSchema)}.${functionName(schema, table, role)}()`,
+  )
   return block(`
     begin
       ${functions.map((each) => `drop function if exists ${each};`).join('\n      ')}
@@ -276,9 +310,19 @@ function isOurColumn(relation: string, column: string): string {
           and not attisdropped and col_description(attrelid, attnum) = ${literal(COLUMN_COMMENT)})`
 }
 
-function dropTriggers(relation: string): string {
-  return CORRAL_TRIGGERS.map((trigger) => `drop trigger if exists ${trigger} on ${relation};`).join('\n      ')
+function dropTriggers(relation: string, triggers: readonly string[]): string {
+  return triggers.map((trigger) => `drop trigger if exists ${trigger} on ${relation};`).join('\n      ')
 }
+
+/** ALWAYS: also under session_replication_role = replica. Partitions have triggers of their own. */
+function enableAlways(relation: string, triggers: readonly string[]): string {
+  return `for part in select ${literal(relation)}::regclass union select relid from pg_partition_tree(${literal(relation)}::regclass) loop
+        ${triggers.map((trigger) => `execute format('alter table %s enable always trigger ${trigger}', part);`).join('\n        ')}
+      end loop;`
+}
+
+/** Of a function that looks at rows and at no table: without it Postgres takes a snapshot for each expression that is not immutable. */
+const READS_NO_TABLE = 'stable'
 
 /**
  * Microseconds since 1970: rises with real time, stays exact in a double until the year 2255. As a double from the start:

@@ -134,6 +134,10 @@ describe('tables', () => {
     right,
     wrong: () => spoilt('drop trigger zz_corral_rekey on items'),
   })
+  planted('stamp.outdated', 'an earlier release had no trigger to lift rows', {
+    right,
+    wrong: () => spoilt('drop trigger zz_corral_stamp_restamp on items'),
+  })
   planted('stamp.broken', 'its column was dropped from under the triggers', {
     right,
     wrong: () => spoilt('alter table items drop column corral_version cascade'),

@@ -104,7 +104,7 @@ it('prints what is missing, makes it, and sees what is no longer as it was', asy
 
   // Their columns gone, or renamed: the triggers are there, and every write fails.
   const wrongItems = { ...allAre('installed'), 'stamp public.items': 'broken', 'outbox-table public.items': 'broken' }
-  for (const spoil of ['drop column corral_version', 'rename column corral_version to stamp']) {
+  for (const spoil of ['drop column corral_version cascade', 'rename column corral_version to stamp']) {
     await run(`alter table items ${spoil}`)
     await expect(run(`insert into items (id, shop) values (2, 7)`)).rejects.toThrow('corral_version')
     expect(await check()).toEqual([1, wrongItems])
@@ -116,11 +116,12 @@ it('prints what is missing, makes it, and sees what is no longer as it was', asy
     expect(await check()).toEqual([0, allAre('installed')])
     await run(`insert into items (id, shop) values (2, 7); delete from items where id = 2`)
   }
+  await run('drop trigger zz_corral_stamp_restamp on items')
   await run('alter table items alter corral_version drop not null, alter corral_version type numeric')
   expect(await check()).toEqual([1, { ...allAre('installed'), 'stamp public.items': 'broken' }])
   const refused = await runCli(config(), ['migrate', '--apply'])
   expect(refused).toMatchObject({ exitCode: 4, err: expect.stringContaining('must be bigint not null') })
-  await run('alter table items drop column corral_version')
+  await run('alter table items drop column corral_version cascade')
   expect((await runCli(config(), ['migrate', '--apply'])).exitCode).toBe(0)
 
   // Without tombstones by choice: that is not out of date.

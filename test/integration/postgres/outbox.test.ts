@@ -38,7 +38,11 @@ beforeEach(async () => {
 describe('what is written to the outbox', () => {
   beforeEach(() => watch())
 
-  it('is a row for each row, with its key, stamp, lookups and values', async () => {
+  it.each([
+    ['few of them counted', 5_000],
+    ['each of them counted', 10],
+  ])('is a row for each row, with its key, stamp, lookups and values: %s', async (_, maxRows) => {
+    await watch({ maxRows })
     await lab.run(`insert into products (id, slug) values (1, 'tea'), (2, null)`)
     expect(await told()).toEqual(['i 1 t [["slug", "tea"]] {shop,1,NULL}', 'i 2 t [["slug", null]] {shop,1,NULL}'])
     await lab.run('update products set price = 3')

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { stampTable } from '../../../src/migrations.js'
+import { stampTable, stampTableSql } from '../../../src/migrations.js'
 import { MINUTE_MICROSECONDS, nowMicroseconds, StampLab } from './stamp-lab.js'
 
 const lab = StampLab.open()
@@ -15,6 +15,31 @@ describe('a key that is used again', () => {
     await lab.run('delete from products')
     await lab.run('insert into products values (1)')
     expect(await lab.versionOf(1)).toBeGreaterThan(seen)
+  })
+
+  it('gets one after each statement of an upgrade, too', async () => {
+    await lab.stamp()
+    const { up } = stampTableSql({ table: 'products', key: 'id' })
+    const stampFunction = /function ("corral"\."products_stamp_[^"]*"\(\))/.exec(up.join())?.[1]
+    // As earlier releases had it: the stamp's own function lifts the row.
+    await lab.run(`drop trigger zz_corral_stamp_restamp on products;
+      create or replace function ${stampFunction} returns trigger language plpgsql as $$ begin
+        NEW.corral_version := greatest(OLD.corral_version + 1, (date_part('epoch', clock_timestamp()) * 1000000)::bigint);
+        if pg_trigger_depth() > 1 then
+          NEW.corral_version := greatest(NEW.corral_version, nullif(current_setting('corral.restamp', true), '')::bigint);
+        end if;
+        return NEW;
+      end $$`)
+    for (const statement of up) {
+      await lab.run(statement)
+      await lab.run('insert into products values (1)')
+      await lab.stampADayAhead()
+      const seen = await lab.versionOf(1)
+      await lab.run('delete from products')
+      await lab.run('insert into products values (1)')
+      expect(await lab.versionOf(1)).toBeGreaterThan(seen)
+      await lab.run('delete from products')
+    }
   })
 
   it('lifts no other row of the transaction', async () => {

@@ -38,7 +38,9 @@ describe('the options of a stamp', () => {
 
   it('leave out everything about tombstones when there are to be none', () => {
     const { up } = stampTableSql({ table: 'products', key: 'id', tombstones: false })
-    expect(up.join('\n')).not.toMatch(/\.tombstones|restamp|create trigger zz_corral_(?:tombstone|rekey)/)
+    expect(up.join('\n')).not.toMatch(
+      /\.tombstones|corral\.restamp|create trigger zz_corral_(?:stamp_restamp|tombstone|rekey)/,
+    )
   })
 })
 
@@ -46,9 +48,17 @@ describe('the functions of a stamp', () => {
   it('have names of their own, for tables whose names differ only beyond what Postgres keeps of a name', () => {
     const long = 'ü'.repeat(31)
     const names = [`${long}a`, `${long}b`].flatMap((table) => functionNames({ table, key: 'id' }))
-    expect(names).toHaveLength(4)
-    expect(new Set(names).size).toBe(4)
+    expect(names).toHaveLength(6)
+    expect(new Set(names).size).toBe(6)
     for (const name of names) expect(Buffer.byteLength(name)).toBeLessThanOrEqual(63)
+  })
+
+  it('take no snapshot where each write calls them: they are stable', () => {
+    const { up } = stampTableSql({ table: 'products', key: 'id' })
+    const calledByWrites = up.filter((statement) =>
+      /^create or replace function "corral"\."products_(?:re)?stamp_/.test(statement),
+    )
+    expect(calledByWrites.map((statement) => /language plpgsql stable as/.test(statement))).toEqual([true, true])
   })
 
   it('have the same names every time, so that down finds what up made', () => {
