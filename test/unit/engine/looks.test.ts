@@ -1,4 +1,6 @@
 import { Buffer } from 'node:buffer'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import type { CacheKey } from '../../../src/core/key.js'
 import { type Look, Looks } from '../../../src/engine/looks.js'
@@ -100,4 +102,24 @@ describe('Looks', () => {
     expect([looks.rejoin(look), looks.rejoin(next)]).toEqual([false, true])
     expect(look.count).toBe(2)
   })
+
+  it('let go of the replies of their batch, and of one another, once they are answered', async () => {
+    const { store, looks, join } = open()
+    const look = join(KEY)
+    const others = new WeakRef(join(OTHER))
+    const replies = new WeakRef(await look.replies)
+    store.departures++
+    looks.answer(look, await look.replies)
+    await collected()
+    expect(replies.deref(), 'bytes of the whole batch').toBeUndefined()
+    expect(others.deref(), 'a look of the batch that has left').toBeUndefined()
+    expect(looks.rejoin(look)).toBe(false)
+  })
 })
+
+/** Weak references are followed until the end of the task. */
+async function collected(): Promise<void> {
+  setFlagsFromString('--expose-gc')
+  await new Promise(setImmediate)
+  runInNewContext('gc')()
+}
