@@ -1,10 +1,9 @@
 import { Buffer } from 'node:buffer'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import type { CacheKey } from '../../../src/core/key.js'
 import { type Look, Looks } from '../../../src/engine/looks.js'
 import type { ReplyPlace } from '../../../src/engine/read-batch.js'
+import { collectGarbage } from '../../support/collect-garbage.js'
 
 const KEY = 'shop:{public.products/42}' as CacheKey
 const OTHER = 'shop:{public.products/43}' as CacheKey
@@ -110,16 +109,9 @@ describe('Looks', () => {
     const replies = new WeakRef(await look.replies)
     store.departures++
     looks.answer(look, await look.replies)
-    await collected()
+    await collectGarbage()
     expect(replies.deref(), 'bytes of the whole batch').toBeUndefined()
     expect(others.deref(), 'a look of the batch that has left').toBeUndefined()
     expect(looks.rejoin(look)).toBe(false)
   })
 })
-
-/** Weak references are followed until the end of the task. */
-async function collected(): Promise<void> {
-  setFlagsFromString('--expose-gc')
-  await new Promise(setImmediate)
-  runInNewContext('gc')()
-}
