@@ -63,7 +63,7 @@ export const memory: Scenario = {
             ({ size }, at) =>
               `${size} rows, above a Map: ${above('filled', at).toFixed(0)} as long as none is read, ${above('readOnce', at).toFixed(0)} when each has been read once`,
           ),
-          `beside the rows, and however many they are: ${(above('before', 0) / 1024).toFixed(0)} KB more than in the Map's process, most of it code`,
+          `beside the rows, and however many they are: ${(above('before', 0) / 1024).toFixed(0)} KB more than in the Map's process, most of it compiled code`,
         ],
         cannot,
       }
