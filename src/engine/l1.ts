@@ -63,8 +63,11 @@ export class L1<Value> {
   readonly #order: UseOrder
   #slots: L1Slot[] = []
   #values: (Value | undefined)[] = []
-  /** The promise every hit returns: one for all of them, so that a hit allocates nothing. Made when it is first asked for. */
-  #answers: (Promise<Value | undefined> | undefined)[] = []
+  /**
+   * The promise every hit returns: one for all of them, so that a hit allocates nothing. The first hit gets one of its own, and leaves null:
+   * many rows are read once before they are let go, and a promise is as large as everything else that is kept about a row.
+   */
+  #answers: (Promise<Value | undefined> | null | undefined)[] = []
   // A column of numbers is cheaper than a record a row: that has a header as large as all of these together.
   /** Until then a hit has nothing to do but to answer. Like all times here in whole milliseconds since `#startMs`. */
   #quietUntilMs = new Uint32Array(0)
@@ -106,7 +109,7 @@ export class L1<Value> {
 
   #answer(place: number): Promise<Value | undefined> {
     const answer = Promise.resolve(this.#values[place])
-    this.#answers[place] = answer
+    this.#answers[place] = this.#answers[place] === undefined ? null : answer
     return answer
   }
 

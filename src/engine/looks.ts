@@ -63,14 +63,11 @@ export class Looks<Id, Answer> {
 
   /** Joins the look at `key` that is about to leave, or begins one. */
   join(key: CacheKey, id: Id): Look<Id, Answer> {
-    const { store, isPending } = this.#options.parts
+    const { isPending } = this.#options.parts
     const startedAt = this.#options.now()
     // Such a read asks the database without a look; who comes later must not be answered with what it saw.
     if (isPending(key)) return new Look<Id, Answer>(key, id, startedAt, undefined)
-    if (this.#departures !== store.departures) {
-      this.#departures = store.departures
-      this.#open = new Map()
-    }
+    this.#closeLeft()
     const open = this.#open.get(key)
     if (open !== undefined) {
       open.startedAt = startedAt
@@ -100,7 +97,11 @@ export class Looks<Id, Answer> {
 
   /** What follows from the replies that a look has waited for: the same for all its readers. */
   answer(look: Look<Id, Answer>, replies: readonly Reply[]): Answer | Promise<Answer> {
-    if (look.answer === UNANSWERED) look.answer = this.#options.answer(look, replies[look.at] as Reply)
+    if (look.answer !== UNANSWERED) return look.answer
+    // Else a repository that is not asked again holds the bytes of its last batch, and the rows made of them, for good.
+    this.#closeLeft()
+    look.replies = NOT_ASKED
+    look.answer = this.#options.answer(look, replies[look.at] as Reply)
     return look.answer
   }
 
@@ -108,6 +109,13 @@ export class Looks<Id, Answer> {
   shared(look: Look<Id, Answer>): Promise<Answer> {
     look.shared ??= look.replies.then((replies) => this.answer(look, replies))
     return look.shared
+  }
+
+  #closeLeft(): void {
+    const { departures } = this.#options.parts.store
+    if (this.#departures === departures) return
+    this.#departures = departures
+    this.#open = new Map()
   }
 
   #begin(key: CacheKey, id: Id, startedAt: number): Look<Id, Answer> {

@@ -1,6 +1,8 @@
 /** Ends the ring of places in use, on both sides; so the places begin at 1. */
 const END = 0
 const FIRST_CAPACITY = 16
+/** By which part of itself it grows: so much of it at most is room that nobody uses, and each place is copied some five times until then. */
+const GROWTH = 1 / 4
 
 type Links = Uint16Array | Uint32Array
 
@@ -77,7 +79,8 @@ export class UseOrder {
   }
 
   #grow(): void {
-    const capacity = Math.min(this.#most, this.#reached * 2) + 1
+    const more = Math.max(FIRST_CAPACITY, Math.floor(this.#reached * GROWTH))
+    const capacity = Math.min(this.#most, this.#reached + more) + 1
     this.#later = lengthened(this.#later, capacity)
     this.#earlier = lengthened(this.#earlier, capacity)
   }

@@ -41,6 +41,8 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
   readonly #isSingle: boolean
   /** All who hold rows of the table, this one among them. */
   readonly #ofTable: readonly HeldRows[]
+  /** Of the row, where the key is one column. */
+  readonly #property: string
   #hits = 0
 
   constructor(options: {
@@ -70,6 +72,7 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
     this.#onHit = options.onHit
     const [only, ...others] = options.key
     this.#isSingle = others.length === 0
+    this.#property = only?.property ?? ''
     this.#isNumeric = others.length === 0 && ['smallint', 'integer', 'bigint'].includes(only?.type.name ?? '')
   }
 
@@ -164,7 +167,7 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
     // Each reader of a row with bytes needs bytes of its own, and one shared answer cannot give them.
     if (fresh.value !== undefined && handOut(fresh.value) !== fresh.value) return
     if (!this.#canBeFound(id)) return
-    const slot = this.slotOf(id)
+    const slot = this.#ownSlot(id, fresh.value)
     if (!this.#l1.remember(slot, fresh, generation) || this.#floors === undefined) return
     const version = this.#l1.versionOf(slot)
     if (version !== undefined) this.#floors.isHeld(cacheKey(this.prefix, id), version)
@@ -211,6 +214,17 @@ export class RowTier implements ProvenTier<CanonicalId, object>, Holder, HeldRow
   #hit(slot: L1Slot): void {
     this.#hits++
     this.#onHit?.(this.idOf(slot))
+  }
+
+  /**
+   * A slot that may be kept. A caller's id can be a slice of something large, a URL or a body, and would keep all of that. The row has
+   * mostly the same text, which is kept anyway; joined parts are a text of their own.
+   */
+  #ownSlot(id: CanonicalId, row: object | undefined): L1Slot {
+    const slot = this.slotOf(id)
+    if (typeof slot === 'number' || !this.#isSingle) return slot
+    const own = (row as Readonly<Record<string, unknown>> | undefined)?.[this.#property]
+    return own === slot ? own : slot.split('').join('')
   }
 
   #slot(text: string): L1Slot {

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { types } from 'node:util'
+import { copyRow } from '../../core/row-object.js'
 import { isInterval } from './interval-class.js'
 import { lockDate } from './locked-date.js'
 
@@ -30,10 +31,16 @@ export function markCarrier(carrier: object, properties: readonly string[]): voi
   if (properties.length > 0) carriers.set(carrier, properties)
 }
 
-/** Freezes a query's rows as the driver returned them, and their list; returns the same list. */
+/** Freezes a query's rows as the driver returned them, and their list; returns the same list, with copies of plain rows (see `copyRow`). */
 export function freezeList<Row extends object>(rows: Row[]): readonly Row[] {
-  rows.forEach(freezeRow)
+  for (let i = 0; i < rows.length; i++) rows[i] = freezeRow(lean(rows[i] as Row)) as Row
   return closeList(rows)
+}
+
+function lean<Row extends object>(row: Row): Row {
+  const names = Object.keys(row)
+  const isPlain = Object.getPrototypeOf(row) === Object.prototype && Reflect.ownKeys(row).length === names.length
+  return isPlain ? (copyRow(row as Record<string, unknown>, names) as Row) : row
 }
 
 /** Freezes a list whose rows are frozen already. */
@@ -53,7 +60,8 @@ export function closeList<Row extends object>(rows: Row[]): readonly Row[] {
 export function handOut<Shared extends object>(shared: Shared): Shared {
   const carried = carriers.get(shared)
   if (carried === undefined) return shared
-  const copy = (Array.isArray(shared) ? [...shared] : { ...shared }) as Record<string, unknown>
+  const row = shared as Record<string, unknown>
+  const copy = (Array.isArray(shared) ? [...shared] : copyRow(row, Object.keys(row))) as Record<string, unknown>
   for (const property of carried) copy[property] = copyBytes(copy[property])
   // Readers who share a look are handed copies of what a load has handed out.
   markCarrier(copy, carried)

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { types } from 'node:util'
+import { rowObject } from '../../core/row-object.js'
 import { bytesToText, textToBytes } from './bytes-text.js'
 import type { IntervalClass } from './interval-class.js'
 import { freezePlainJson, isPlainJson, isPlainNumber } from './plain-json.js'
@@ -19,10 +20,7 @@ const PLAIN = 'j'.charCodeAt(0)
 export class RowLayout {
   /** In the order a row of theirs has them: JavaScript puts names that look like array indexes first. */
   readonly properties: readonly string[]
-  /**
-   * What each row starts from. Plain rows start empty: an object to which properties were added freezes in 30 ns, a copy of
-   * another one of 11 properties in 670 (Node 20). Only `__proto__` cannot be added by assignment.
-   */
+  /** What each row starts from. `__proto__` cannot be added by assignment: such rows start as a copy that has it. */
   readonly #start: () => Record<string, unknown>
   readonly #intervals: IntervalClass
 
@@ -30,7 +28,7 @@ export class RowLayout {
     // Parsed and not assembled, because this way `__proto__` is a property like any other.
     const blank = JSON.parse(`{${properties.map((property) => `${JSON.stringify(property)}:null`).join()}}`) as object
     this.properties = Object.keys(blank)
-    this.#start = Object.hasOwn(blank, '__proto__') ? () => ({ ...blank }) : () => ({})
+    this.#start = Object.hasOwn(blank, '__proto__') ? () => ({ ...blank }) : () => rowObject(this.properties.length)
     this.#intervals = intervals
   }
 

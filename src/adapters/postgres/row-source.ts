@@ -6,6 +6,7 @@ import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { identityOf, type KeyColumn, type KeyType } from './key-column.js'
 import { castType, comparable } from './key-sql.js'
+import { without } from './without.js'
 
 /** Ids in one statement; more travel as several. Larger arrays gain nothing and make one slow load of many. */
 const MOST_IDS = 1_000
@@ -90,7 +91,9 @@ export class PostgresRowSource implements RowSource {
     const found = new Map<string, LoadedRow>()
     for (const row of rows) {
       const id = this.#by.map((_, at) => row[keyAlias(at)])
-      if (!id.includes(null)) found.set(identityOf(id), { row: this.#rowIn(row), version: toVersion(row[VERSION]) })
+      if (id.includes(null)) continue
+      // What the table has now, also where it was altered since its facts were read. The codec notices that.
+      found.set(identityOf(id), { row: without(row, this.#beside), version: toVersion(row[VERSION]) })
     }
     const [first] = rows as [Record<string, unknown>]
     return {
@@ -135,16 +138,6 @@ export class PostgresRowSource implements RowSource {
     const columns = sql.join(this.#by.map(({ type }, at) => castOne(type, sql.raw(`corralid.c${at}`))))
     const names = sql.raw(this.#by.map((_, at) => `c${at}`).join(', '))
     return sql<boolean>`(${sql.join(this.#by.map(keyIn))}) in (select ${columns} from unnest(${arrays}) as corralid(${names}))`
-  }
-
-  /**
-   * The row without what the statement returned beside it: what the table has now, also where it was altered since its
-   * facts were read. The codec notices that.
-   */
-  #rowIn(returned: Record<string, unknown>): object {
-    const row: Record<string, unknown> = {}
-    for (const property of Object.keys(returned)) if (!this.#beside.has(property)) row[property] = returned[property]
-    return row
   }
 }
 

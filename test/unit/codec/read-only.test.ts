@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { freezeList, freezeRow, handOut } from '../../../src/adapters/codec/read-only.js'
 import { createRowCodec } from '../../../src/adapters/codec/row-codec.js'
+import { bytesEach } from '../../support/collect-garbage.js'
 import { isSame, makeInterval, objectOf } from './row-arbitrary.js'
 
 const AT = '2024-02-29T12:34:56.789Z'
@@ -168,5 +169,29 @@ describe('handOut', () => {
     expect(Object.isFrozen(mine) && mine.every(Object.isFrozen)).toBe(true)
     const without = freezeList([{ id: 1 }])
     expect(handOut(without)).toBe(without)
+  })
+
+  it('takes the rows of a list for what they are', () => {
+    class Money {
+      readonly pence = 1
+    }
+    const marked = { id: 1, [Symbol('mark')]: true }
+    const bare = objectOf([['id', 1]], Object.create(null))
+    const money = new Money()
+    const own = [marked, bare, money]
+    expect(freezeList([...own]), 'not plain').toEqual(own)
+    expect(freezeList([...own]).map((row, at) => row === own[at])).toEqual([true, true, true])
+    expect(isSame(freezeList([fresh()]), [fresh()])).toBe(true)
+  })
+
+  it('makes lists of rows that take no more room than their values', async () => {
+    // As the driver makes them: each a copy of a blank row.
+    const bare = objectOf(
+      Array.from({ length: 12 }, (_, at) => [`column${at}`, at]),
+      Object.create(null),
+    )
+    const blank = { ...bare }
+    const make = () => freezeList([{ ...blank }, { ...blank }])
+    expect(await bytesEach(make)).toBeLessThan(2 * (24 + 8 * 12) + 100)
   })
 })

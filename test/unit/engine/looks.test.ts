@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { CacheKey } from '../../../src/core/key.js'
 import { type Look, Looks } from '../../../src/engine/looks.js'
 import type { ReplyPlace } from '../../../src/engine/read-batch.js'
+import { collectGarbage } from '../../support/collect-garbage.js'
 
 const KEY = 'shop:{public.products/42}' as CacheKey
 const OTHER = 'shop:{public.products/43}' as CacheKey
@@ -99,5 +100,18 @@ describe('Looks', () => {
     const next = join(KEY)
     expect([looks.rejoin(look), looks.rejoin(next)]).toEqual([false, true])
     expect(look.count).toBe(2)
+  })
+
+  it('let go of the replies of their batch, and of one another, once they are answered', async () => {
+    const { store, looks, join } = open()
+    const look = join(KEY)
+    const others = new WeakRef(join(OTHER))
+    const replies = new WeakRef(await look.replies)
+    store.departures++
+    looks.answer(look, await look.replies)
+    await collectGarbage()
+    expect(replies.deref(), 'bytes of the whole batch').toBeUndefined()
+    expect(others.deref(), 'a look of the batch that has left').toBeUndefined()
+    expect(looks.rejoin(look)).toBe(false)
   })
 })

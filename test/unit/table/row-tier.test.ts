@@ -8,6 +8,7 @@ import type { CanonicalId } from '../../../src/core/ports.js'
 import type { Version } from '../../../src/core/version.js'
 import { NOT_HELD } from '../../../src/engine/l1.js'
 import { RowTier } from '../../../src/table/row-tier.js'
+import { collectGarbage } from '../../support/collect-garbage.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
 const PREFIX = keyPrefix('shop', 'row', 'public.products')
@@ -170,4 +171,23 @@ describe('RowTier with ids as callers spell them', () => {
     expect(tier.recallGiven(slot)).toBeUndefined()
     expect(tier.recallGivenValue(slot)).toBe(NOT_HELD)
   })
+})
+
+it.each([
+  ['rows', (id: string) => ({ version: '5', k0: [...id].join('') })],
+  ['absences', () => undefined],
+  ['rows that spell their id otherwise', () => ({ version: '5', k0: 'another' })],
+])('keeps nothing of what the ids of its %s were read from', async (_, valueFor) => {
+  const tier = open('text')
+  const ids = Array.from({ length: 100 }, (_, at) => `an id that a router read from the body of a request: ${at}`)
+  await collectGarbage()
+  const before = process.memoryUsage().heapUsed
+  for (const id of ids) {
+    const body = Buffer.alloc(100_000, id).toString('latin1')
+    const read = body.slice(0, id.length)
+    hold(tier, [read], valueFor(read))
+  }
+  await collectGarbage()
+  expect(ids.every((id) => isHeld(tier, [id]))).toBe(true)
+  expect((process.memoryUsage().heapUsed - before) / ids.length).toBeLessThan(20_000)
 })
