@@ -16,7 +16,7 @@ const FENCE_VALUES = 6
  * | `xh` | the highest transaction id that no longer fitted into `x` |
  * | `u`  | the highest transaction id of a fence without a version; all nines when not even that was known |
  * | `fe` | the store time at which all of these are forgotten; a lease may keep the hash for longer |
- * | `l`, `le` | lease: its token, and the store time after which another process may take it over |
+ * | `l`, `le`, `ls` | lease: its token, the store time after which another process may take it over, and the one at which it began |
  * | `ft`, `fc` | failure: the token whose load failed, and the code of the failure |
  *
  * Stamps and transaction ids are decimal strings padded to 20 digits, so that string order is number order. They never
@@ -59,7 +59,7 @@ end
 /**
  * LEASE entry guard | token leaseMs seen waitedFor
  *
- * Replies {outcome, now, ...}: `leased`; `held` token remainingMs; `changed` bytes; `failed` code.
+ * Replies {outcome, now, ...}: `leased`; `held` token remainingMs heldForMs; `changed` bytes; `failed` code.
  * A lease that ran out is not revoked by time: its holder may still fill until somebody takes it over.
  */
 const LEASE = `${PRELUDE}
@@ -67,12 +67,12 @@ local now = nowMs()
 if bytesOf(KEYS[1], 0, ${SEEN_BYTES - 1}) ~= ARGV[3] then
   return {'changed', digits(now), redis.call('GET', KEYS[1])}
 end
-local guard = guardFields(KEYS[2], 'l', 'le', 'ft', 'fc')
+local guard = guardFields(KEYS[2], 'l', 'le', 'ft', 'fc', 'ls')
 if ARGV[4] ~= '' and guard[3] == ARGV[4] then return {'failed', digits(now), guard[4]} end
 if guard[1] and (tonumber(guard[2]) or 0) > now then
-  return {'held', digits(now), guard[1], tostring(tonumber(guard[2]) - now)}
+  return {'held', digits(now), guard[1], tostring(tonumber(guard[2]) - now), tostring(now - (tonumber(guard[5]) or now))}
 end
-redis.call('HSET', KEYS[2], 'l', ARGV[1], 'le', digits(now + ARGV[2]))
+redis.call('HSET', KEYS[2], 'l', ARGV[1], 'le', digits(now + ARGV[2]), 'ls', digits(now))
 keepGuard(KEYS[2], math.max(4 * ARGV[2], ${LEASE_KEEP_MS}))
 return {'leased', digits(now)}
 `
@@ -91,7 +91,7 @@ const FILL = `${PRELUDE}
 local now = nowMs()
 if guardFields(KEYS[2], 'l')[1] ~= ARGV[1] then return {'lease-lost', digits(now)} end
 local standby = ARGV[5] == '1'
-if not standby then redis.call('HDEL', KEYS[2], 'l', 'le') end
+if not standby then redis.call('HDEL', KEYS[2], 'l', 'le', 'ls') end
 local fence = liveFence(KEYS[2], now)
 local version = ARGV[3]
 if version ~= '' and fence[1] and version < fence[1] then return {'fenced', digits(now)} end
@@ -111,7 +111,7 @@ if ARGV[7] ~= '1' and version ~= '' then
   local stored = storedVersion(bytesOf(KEYS[1], 0, ${WIRE.body - 1}))
   if stored and stored > version then return {'older', digits(now)} end
 end
-if standby then redis.call('HDEL', KEYS[2], 'l', 'le') end
+if standby then redis.call('HDEL', KEYS[2], 'l', 'le', 'ls') end
 redis.call('SET', KEYS[1], '${WIRE.magic}' .. digits(now) .. ARGV[2], 'PX', ARGV[4])
 return {'filled', digits(now)}
 `
@@ -119,7 +119,7 @@ return {'filled', digits(now)}
 /** RELEASE guard | token failure keepMs */
 const RELEASE = `${PRELUDE}
 if guardFields(KEYS[1], 'l')[1] ~= ARGV[1] then return {'lost', digits(nowMs())} end
-redis.call('HDEL', KEYS[1], 'l', 'le')
+redis.call('HDEL', KEYS[1], 'l', 'le', 'ls')
 if ARGV[2] ~= '' then
   redis.call('HSET', KEYS[1], 'ft', ARGV[1], 'fc', ARGV[2])
   keepGuard(KEYS[1], tonumber(ARGV[3]))
@@ -173,7 +173,7 @@ local function fenced(entry, guard, version, xid, keepMs, always, replacement, r
   local isRow = string.sub(header, ${WIRE.kind.at + 1}, ${WIRE.kind.at + 1}) == 'r'
   local outcome = 'kept'
   if not (version ~= '' and isRow and stored and stored >= version) then
-    redis.call('HDEL', guard, 'l', 'le')
+    redis.call('HDEL', guard, 'l', 'le', 'ls')
     if replacement ~= '' and isRow and stored and stored < version then
       redis.call('SET', entry, '${WIRE.magic}' .. digits(now) .. replacement, 'PX', replacementKeepMs)
       outcome = 'replaced'
@@ -206,7 +206,7 @@ if ARGV[4] ~= '1' and redis.call('EXISTS', KEYS[1]) == 0 then
   return {'absent', digits(now)}
 end
 remember(KEYS[1], now, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
-redis.call('HDEL', KEYS[1], 'l', 'le')
+redis.call('HDEL', KEYS[1], 'l', 'le', 'ls')
 if redis.call('EXISTS', KEYS[1]) == 1 then keepGuard(KEYS[1], tonumber(ARGV[3])) end
 return {'dropped', digits(now)}
 `
