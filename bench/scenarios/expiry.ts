@@ -1,10 +1,11 @@
+import type { SeenLoad } from '../harness/connect.js'
 import { contestants } from '../harness/contestants.js'
 import { inPlace, type OpenPlace } from '../harness/place.js'
 import type { ReaderChoice } from '../harness/readers.js'
 import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { quantile, type Summary, summarize } from '../harness/summary.js'
-import { runTraffic, type TrafficResult } from './traffic-fleet.js'
+import { runTraffic, TOUCH_EVERY_MS, type TrafficResult } from './traffic-fleet.js'
 
 const PROCESSES = 4
 const PER_SECOND = 500
@@ -128,9 +129,32 @@ function readsOf({ logs }: TrafficResult): number {
   return logs.reduce((sum, { waitsMs }) => sum + waitsMs.length, 0)
 }
 
-/** Of reads that were answered. */
+/**
+ * Of reads that were answered: how long ago the row was read from the database, which is what a TTL counts from. A row tells when it was last touched, which may
+ * be long before, by as much as passes between two touches. It was read by a load that ended later; taken is the first, so that no age comes out too low.
+ */
 function agesOf({ logs }: TrafficResult): number[] {
-  return logs.flatMap(({ agesMs }) => [...agesMs].filter((ageMs) => !Number.isNaN(ageMs)))
+  const loads = logs.flatMap((log) => log.loads).sort((one, other) => one.endedMs - other.endedMs)
+  return logs.flatMap(({ askedMs, waitsMs, agesMs }) =>
+    [...agesMs].flatMap((sinceTouchMs, at) => {
+      if (Number.isNaN(sinceTouchMs)) return []
+      const answeredMs = (askedMs[at] as number) + (waitsMs[at] as number)
+      return answeredMs - readAtMs(answeredMs - sinceTouchMs, loads)
+    }),
+  )
+}
+
+/** @param loads in the order of their ends. */
+function readAtMs(touchedMs: number, loads: readonly SeenLoad[]): number {
+  let [first, end] = [0, loads.length]
+  while (first < end) {
+    const middle = (first + end) >> 1
+    if ((loads[middle] as SeenLoad).endedMs > touchedMs) end = middle
+    else first = middle + 1
+  }
+  const startedMs = loads[first]?.startedMs ?? touchedMs
+  // So long after, it is not the one: that was made before anybody counted.
+  return startedMs - touchedMs > 10 * TOUCH_EVERY_MS ? touchedMs : Math.max(touchedMs, startedMs)
 }
 
 function describe(what: string, result: TrafficResult): string {
@@ -138,8 +162,12 @@ function describe(what: string, result: TrafficResult): string {
   const failures = result.logs.reduce((sum, log) => sum + log.failures, 0)
   const [p99, longest] = [quantile(waits, 0.99), quantile(waits, 1)]
   const oldest = quantile(agesOf(result), 1)
+  const sinceTouch = quantile(
+    result.logs.flatMap(({ agesMs }) => [...agesMs].filter((ageMs) => !Number.isNaN(ageMs))),
+    1,
+  )
   return (
     `${what}: ${waits.length} reads, ${result.loads} loads, waits p99 ${p99.toFixed(1)} ms, longest ${longest.toFixed(1)} ms, ` +
-    `${longWaits(result)} above ${LONG_WAIT_MS} ms, oldest answer ${oldest.toFixed(0)} ms, ${failures} failed`
+    `${longWaits(result)} above ${LONG_WAIT_MS} ms, oldest answer ${oldest.toFixed(1)} ms (${sinceTouch.toFixed(1)} since the row was touched), ${failures} failed`
   )
 }

@@ -10,7 +10,7 @@ import type { TrafficLog, TrafficTalk } from './traffic-worker.js'
 const WORKER = new URL('traffic-worker.ts', import.meta.url)
 const LEAD_MS = 100
 /** How often the hot rows are touched, and so how exactly the age of an answer is known. */
-const TOUCH_EVERY_MS = 10
+export const TOUCH_EVERY_MS = 10
 
 export interface TrafficOptions {
   readonly place: OpenPlace

@@ -75,8 +75,8 @@ export interface LeaseRequest {
 
 export type LeaseReply =
   | { readonly outcome: 'leased' }
-  /** Somebody else fills. `token` names that fill; `remainingMs` is what is left of its lease. */
-  | { readonly outcome: 'held'; readonly token: string; readonly remainingMs: number }
+  /** Somebody else fills, since `heldForMs`. `token` names that fill; `remainingMs` is what is left of its lease. */
+  | { readonly outcome: 'held'; readonly token: string; readonly remainingMs: number; readonly heldForMs: number }
   /** What the caller saw is no longer there; `bytes` is (null: nothing). */
   | { readonly outcome: 'changed'; readonly bytes: StoredBytes | null }
   /** The load this caller was waiting for has failed with this code. */

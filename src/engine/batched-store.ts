@@ -60,6 +60,7 @@ export class BatchedStore {
       clock,
       maxSize: MAX_FILLS,
       ...inTurn,
+      isPrompt: true,
       send: (requests) => store.fill(requests),
     })
   }

@@ -1,6 +1,6 @@
 import { SourceError } from '../core/errors.js'
 import type { CacheKey } from '../core/key.js'
-import type { StoredBytes } from '../core/ports.js'
+import type { LeaseReply, StoredBytes } from '../core/ports.js'
 import { type FillSpan, NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
 import { type LoadCost, leaseMs } from '../policy/load-cost.js'
@@ -48,8 +48,6 @@ export interface NearTier<Id, Value> {
 
 /** How often a reader may find the entry changed under its lease request before it stops competing and just loads. */
 const MAX_CHANGES = 8
-/** A value that waited longer than this for its first poll could have been noticed sooner; less is what any poll is late by. */
-const LATE_MS = 8
 
 /**
  * The fill: lease, load, store. Once per fleet, because only the holder of the lease loads; never stale, because a fence
@@ -101,6 +99,7 @@ export class Filler<Id, Value> {
     const startedMs = clock.monotonicMs()
     let held = seen
     let waitedFor: string | null = null
+    let heldSinceMs = 0
     let polls = 0
     let waited: ReturnType<Telemetry['waitForLease']> | undefined
     const fromPrimary = seen.fromPrimary === true
@@ -108,8 +107,9 @@ export class Filler<Id, Value> {
       waited?.('gave-up')
       return this.loadOnly(key, id, progress, fromPrimary)
     }
+    // One for all requests: none of those before the last was granted anything under it.
+    const token = this.#parts.chance.token()
     for (let changes = 0; changes < MAX_CHANGES; ) {
-      const token = this.#parts.chance.token()
       progress.asks()
       const reply = await this.#lease(key, token, held.bytes, waitedFor)
       switch (reply.outcome) {
@@ -120,9 +120,11 @@ export class Filler<Id, Value> {
           const judged = judge(reply.bytes)
           if ('value' in judged) {
             waited?.('answered')
-            const waitedMs = clock.monotonicMs() - startedMs
-            if (polls === 1) this.#learnFromWait(key, reply.bytes, waitedMs)
-            if (polls > 0) emit({ type: 'coalesced', entity: this.#source.entity, scope: 'fleet', waitedMs })
+            if (polls > 0) {
+              this.#learnFromWait(key, reply.bytes, heldSinceMs)
+              const waitedMs = clock.monotonicMs() - startedMs
+              emit({ type: 'coalesced', entity: this.#source.entity, scope: 'fleet', waitedMs })
+            }
             // It is not kept: nobody knows what was invalidated while it was waited for. But memory may hold an older one by now.
             this.#tier?.outdate(id, judged.version)
             return judged.value
@@ -136,9 +138,10 @@ export class Filler<Id, Value> {
           waited?.('failed')
           throw new SourceError(`load of ${this.#source.entity}`, new RemoteFailure(reply.code))
         case 'held': {
-          const pauseMs = this.#pauseMs(clock.monotonicMs() - startedMs, polls, reply.remainingMs)
+          const pauseMs = this.#pauseMs(clock.monotonicMs() - startedMs, polls, reply)
           if (pauseMs === undefined) return loadOnly()
           waited ??= this.#telemetry.waitForLease(this.#source.entity)
+          if (reply.token !== waitedFor) heldSinceMs = this.#parts.store.nowMs() - reply.heldForMs
           waitedFor = reply.token
           polls++
           await clock.sleep(pauseMs)
@@ -183,21 +186,20 @@ export class Filler<Id, Value> {
   }
 
   /** How long to wait until the next poll; undefined when this reader has waited long enough. */
-  #pauseMs(waitedMs: number, polls: number, leaseRemainingMs: number): number | undefined {
+  #pauseMs(waitedMs: number, polls: number, lease: LeaseReply & { outcome: 'held' }): number | undefined {
     const { waitMs: limitMs } = this.#settings.lease
-    const { soonestMs, estimateMs } = this.#cost
-    const heldForMs = Math.max(0, leaseMs(estimateMs, this.#settings.lease) - leaseRemainingMs)
-    const wait = { polls, waitedMs, soonestMs: Math.max(0, soonestMs - heldForMs), leaseRemainingMs, limitMs }
+    const soonestMs = Math.max(0, this.#cost.soonestMs - lease.heldForMs)
+    const wait = { polls, waitedMs, soonestMs, leaseRemainingMs: lease.remainingMs, limitMs }
     return nextPollMs(wait, this.#parts.chance)
   }
 
-  /** The first poll found the value there already. How long it had been there says by how much the next wait may be shorter. */
-  #learnFromWait(key: CacheKey, bytes: StoredBytes | null, waitedMs: number): void {
-    const { codec, store } = this.#parts
-    const entry = bytes === null ? undefined : codec.open(bytes, key)
+  /** What was waited for is there. The store's clock tells how long that took, however late it was found. */
+  #learnFromWait(key: CacheKey, bytes: StoredBytes | null, heldSinceMs: number): void {
+    const entry = bytes === null ? undefined : this.#parts.codec.open(bytes, key)
     if (entry === undefined || 'unreadable' in entry) return
-    const lateMs = Math.min(waitedMs, store.nowMs() - entry.filledAtMs)
-    if (lateMs > LATE_MS) this.#cost.noticedLate(lateMs)
+    const tookMs = entry.filledAtMs - heldSinceMs
+    // Stored before that lease: by somebody who was slower, or by a writer.
+    if (tookMs > 0) this.#cost.recordOther(tookMs)
   }
 
   async #lease(key: CacheKey, token: string, seen: StoredBytes | null, waitedFor: string | null) {

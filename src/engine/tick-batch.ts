@@ -11,6 +11,7 @@ export class TickBatch<Request, Reply> {
   readonly #send: (requests: Request[]) => Promise<readonly (Reply | Error)[]>
   readonly #maxSize: number
   readonly #inTurn: boolean
+  readonly #isPrompt: boolean
   readonly #bind: (act: () => void) => () => void
   #depart = () => this.#leave()
   #isUnderWay = false
@@ -26,6 +27,11 @@ export class TickBatch<Request, Reply> {
      * the batch before, and each batch can keep its deadline. Default: false.
      */
     inTurn?: boolean
+    /**
+     * Leaves when all have asked who were woken together with the first, ahead of what else the tick brings: somebody elsewhere waits for
+     * it, and not for what this process does with its own answers. Default: false.
+     */
+    isPrompt?: boolean
     /** Has a batch that waits for its turn leave as if from where its first request was made, not from where the one before was answered. */
     bind?: (act: () => void) => () => void
     send: (requests: Request[]) => Promise<readonly (Reply | Error)[]>
@@ -34,6 +40,7 @@ export class TickBatch<Request, Reply> {
     this.#send = options.send
     this.#maxSize = options.maxSize
     this.#inTurn = options.inTurn ?? false
+    this.#isPrompt = options.isPrompt ?? false
     this.#bind = options.bind ?? ((act) => act)
   }
 
@@ -41,7 +48,8 @@ export class TickBatch<Request, Reply> {
     return new Promise((resolve, reject) => {
       if (this.#requests.push(request) === 1) {
         if (this.#isUnderWay && this.#inTurn) this.#depart = this.#bind(() => this.#leave())
-        this.#clock.endOfTick(() => this.#leave())
+        if (this.#isPrompt) queueMicrotask(() => this.#leave())
+        else this.#clock.endOfTick(() => this.#leave())
       }
       this.#waiting.push({ resolve, reject })
       if (this.#requests.length === this.#maxSize) this.#leave()

@@ -6,8 +6,6 @@ const DEVIATION_WEIGHT = 1 / 4
 const FAILURE_WEIGHT = 1 / 4
 /** The failure rate above which loads count as failing. */
 const FAILING_RATE = 0.1
-/** How much of what waiters came too late by is forgotten with each load of one's own. */
-const LATENESS_DECAY = 1 / 8
 /** Below this a measurement says more about timers than about the load. */
 const FLOOR_MS = 2
 /** What a load is taken to cost before one was measured. */
@@ -23,11 +21,11 @@ const FIRST_GUESS_MS = 1_000
  */
 export class LoadCost {
   readonly #firstGuessMs: number
-  #meanMs = 0
-  #deviationMs = 0
+  /** Of loads of this process. */
+  readonly #own = new Spread()
+  /** Of those and of the loads of other processes that readers here have waited for. */
+  readonly #all = new Spread()
   #failureRate = 0
-  #lateMs = 0
-  #measured = false
 
   /** @param firstGuessMs the estimate before the first measurement. Should be slow for a load: see above. 1 s if not given. */
   constructor(firstGuessMs: number = FIRST_GUESS_MS) {
@@ -37,17 +35,8 @@ export class LoadCost {
   /** A load made its value visible after `elapsedMs`. */
   record(elapsedMs: number): void {
     this.#failureRate -= this.#failureRate * FAILURE_WEIGHT
-    this.#lateMs -= this.#lateMs * LATENESS_DECAY
-    if (!this.#measured) {
-      this.#measured = true
-      this.#meanMs = elapsedMs
-      // One sample says nothing about the spread; RFC 6298 assumes half of it.
-      this.#deviationMs = elapsedMs / 2
-      return
-    }
-    const errorMs = elapsedMs - this.#meanMs
-    this.#deviationMs += (Math.abs(errorMs) - this.#deviationMs) * DEVIATION_WEIGHT
-    this.#meanMs += errorMs * MEAN_WEIGHT
+    this.#own.record(elapsedMs)
+    this.#all.record(elapsedMs)
   }
 
   /** A load failed. How long that took is no measure of what a load costs, so only the rate of failures follows. */
@@ -56,11 +45,13 @@ export class LoadCost {
   }
 
   /**
-   * Somebody who waited for another process' load found its value `lateMs` after it was there: loads are done sooner than those of this
-   * process say. Who waits next asks so much earlier.
+   * Another process' load, which a reader here has waited for, made its value visible `elapsedMs` after it had the lease. Says when the next one may be
+   * expected, and nothing of what a lease of this process has to allow for.
    */
-  noticedLate(lateMs: number): void {
-    this.#lateMs = Math.min(this.#meanMs, this.#lateMs + lateMs)
+  recordOther(elapsedMs: number): void {
+    // Who asks too late has waited for nothing, who asks too soon has asked once more: so sooner than ever counts at once.
+    if (elapsedMs < this.soonestMs) this.#all.reachTo(elapsedMs)
+    this.#all.record(elapsedMs)
   }
 
   /**
@@ -68,17 +59,42 @@ export class LoadCost {
    * an entry carries as `loadMs`.
    */
   get estimateMs(): number {
-    const costMs = this.#measured ? this.#meanMs + 2 * this.#deviationMs : this.#firstGuessMs
+    const { isEmpty, meanMs, deviationMs } = this.#own
+    const costMs = isEmpty ? this.#firstGuessMs : meanMs + 2 * deviationMs
     const estimateMs = Math.max(FLOOR_MS, Math.ceil(costMs))
     return this.#failureRate > FAILING_RATE ? 2 * estimateMs : estimateMs
   }
 
-  /**
-   * The other end of the range, mean less two deviations, and less what waiters came too late by: hardly a load is done sooner. 0 before
-   * the first measurement.
-   */
+  /** The other end of the range, mean less two deviations of all that is known: hardly a load is done sooner. 0 before the first measurement. */
   get soonestMs(): number {
-    return Math.max(0, this.#meanMs - 2 * this.#deviationMs - this.#lateMs)
+    return Math.max(0, this.#all.meanMs - 2 * this.#all.deviationMs)
+  }
+}
+
+/** Mean and mean deviation of times, the latest ones counting most. */
+class Spread {
+  meanMs = 0
+  deviationMs = 0
+  isEmpty = true
+
+  record(elapsedMs: number): void {
+    if (this.isEmpty) {
+      this.isEmpty = false
+      this.meanMs = elapsedMs
+      // One sample says nothing about the spread; RFC 6298 assumes half of it.
+      this.deviationMs = elapsedMs / 2
+      return
+    }
+    const errorMs = elapsedMs - this.meanMs
+    this.deviationMs += (Math.abs(errorMs) - this.deviationMs) * DEVIATION_WEIGHT
+    this.meanMs += errorMs * MEAN_WEIGHT
+  }
+
+  /** Widens it until its lower end, two deviations below the mean, is at `elapsedMs` once that is recorded. */
+  reachTo(elapsedMs: number): void {
+    const errorMs = this.meanMs - elapsedMs
+    const leftMs = errorMs * (1 - MEAN_WEIGHT)
+    this.deviationMs = (leftMs / 2 - errorMs * DEVIATION_WEIGHT) / (1 - DEVIATION_WEIGHT)
   }
 }
 

@@ -20,7 +20,7 @@ export interface Wait {
   readonly waitedMs: number
   /**
    * How long after the wait began the fill may be expected at the soonest: `LoadCost.soonestMs` less the time the holder
-   * has had its lease, which is what a lease lasts less what remains of it. 0 when nothing is known.
+   * has had its lease. 0 when nothing is known.
    */
   readonly soonestMs: number
   /** What remains of the holder's lease, as the last poll told. */

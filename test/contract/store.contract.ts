@@ -67,6 +67,22 @@ export function storeContract(name: string, open: () => StoreUnderTest | Promise
         expect(remainingMs).toBeLessThanOrEqual(5_000)
       })
 
+      it('tells the others for how long it has been held, whatever a lease lasts', async () => {
+        await lab.lease('a', { leaseMs: 5_000 })
+        await lab.pass(60)
+        const { heldForMs } = (await lab.lease('b', { leaseMs: 9_000 })) as { heldForMs: number }
+        expect(heldForMs).toBeGreaterThanOrEqual(59)
+        expect(heldForMs).toBeLessThan(1_000)
+      })
+
+      it('begins anew with each holder', async () => {
+        await lab.lease('a', { leaseMs: 60 })
+        await lab.pass(80)
+        expect(await lab.lease('b', { leaseMs: 5_000 })).toEqual({ outcome: 'leased' })
+        expect((await lab.lease('c')) as { heldForMs: number }).toMatchObject({ token: 'b' })
+        expect(((await lab.lease('c')) as { heldForMs: number }).heldForMs).toBeLessThan(60)
+      })
+
       it('may last any time, a long one and a part of a millisecond', async () => {
         expect(await lab.lease('a', { leaseMs: 10_000.3 })).toEqual({ outcome: 'leased' })
         expect(await lab.lease('b')).toMatchObject({ outcome: 'held', token: 'a' })

@@ -33,6 +33,7 @@ describe('a stale entry helps out only within grace', () => {
       "
       1 hit l2 stale
       2 load 1 id
+      3 fill miss filled
       "
     `)
   })

@@ -35,7 +35,7 @@ interface Guard {
   unordered: string | undefined
   /** When the four above are forgotten; a lease may keep the guard for longer. */
   fencedUntilMs: number
-  lease: { readonly token: string; readonly untilMs: number } | undefined
+  lease: { readonly token: string; readonly sinceMs: number; readonly untilMs: number } | undefined
   failure: { readonly token: string; readonly code: string } | undefined
   expiresAtMs: number
 }
@@ -86,8 +86,11 @@ export class MemoryStore implements CacheStore {
       const { lease, failure } = guard
       if (failure && failure.token === request.waitedFor) return { outcome: 'failed', code: failure.code }
       const now = this.nowMs()
-      if (lease && lease.untilMs > now) return { outcome: 'held', token: lease.token, remainingMs: lease.untilMs - now }
-      guard.lease = { token: request.token, untilMs: now + request.leaseMs }
+      if (lease && lease.untilMs > now) {
+        const { token, sinceMs, untilMs } = lease
+        return { outcome: 'held', token, remainingMs: untilMs - now, heldForMs: now - sinceMs }
+      }
+      guard.lease = { token: request.token, sinceMs: now, untilMs: now + request.leaseMs }
       this.#keep(request.key, guard, Math.max(4 * request.leaseMs, LEASE_KEEP_MS))
       return { outcome: 'leased' }
     })

@@ -28,7 +28,7 @@ import { millisecondsOf, StoreTime } from './store-time.js'
 const FAILURE_KEEP_MS = 5_000
 /** A cluster is ready once; its nodes come and go. */
 const CONNECTED = ['ready', '+node']
-const NOTHING = Buffer.alloc(0)
+const NOTHING = ''
 /** Keys that one script fences at most: for so long nobody else is served, some tenths of a millisecond. */
 const MAX_FENCES = 16
 
@@ -70,7 +70,7 @@ export class RedisStore implements CacheStore {
   lease(requests: readonly LeaseRequest[]): Promise<LeaseReply[]> {
     return this.#each('lease', requests, async (request) => {
       const seen = request.seen === null ? NOTHING : request.seen.subarray(0, SEEN_BYTES)
-      const [outcome, first, second] = await this.#script('corralLease', pair(request.key), [
+      const [outcome, first, second, third] = await this.#script('corralLease', pair(request.key), [
         request.token,
         Math.ceil(request.leaseMs),
         seen,
@@ -84,7 +84,7 @@ export class RedisStore implements CacheStore {
         case 'failed':
           return { outcome, code: String(first) }
         default:
-          return { outcome: 'held', token: String(first), remainingMs: Number(second) }
+          return { outcome: 'held', token: String(first), remainingMs: Number(second), heldForMs: Number(third) }
       }
     })
   }

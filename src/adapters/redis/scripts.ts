@@ -22,7 +22,7 @@ export const TIME_DIGITS = 13
  * | `xh` | the highest transaction id that no longer fitted into `x` |
  * | `u`  | the highest transaction id of a fence without a version; all nines when not even that was known |
  * | `fe` | the store time at which all of these are forgotten; a lease may keep the hash for longer |
- * | `l`, `le` | lease: its token, and the store time after which another process may take it over |
+ * | `l`, `le`, `ls` | lease: its token, the store time after which another process may take it over, and the one at which it began |
  * | `ft`, `fc` | failure: the token whose load failed, and the code of the failure |
  *
  * Stamps and transaction ids are decimal strings padded to 20 digits, so that string order is number order. They never
@@ -65,7 +65,7 @@ end
 /**
  * LEASE entry guard | token leaseMs seen waitedFor
  *
- * Replies {outcome, now, ...}: `leased`; `held` token remainingMs; `changed` bytes; `failed` code.
+ * Replies {outcome, now, ...}: `leased`; `held` token remainingMs heldForMs; `changed` bytes; `failed` code.
  * A lease that ran out is not revoked by time: its holder may still fill until somebody takes it over.
  */
 const LEASE = `${PRELUDE}
@@ -73,12 +73,12 @@ local now = nowMs()
 if bytesOf(KEYS[1], 0, ${SEEN_BYTES - 1}) ~= ARGV[3] then
   return {'changed', digits(now), redis.call('GET', KEYS[1])}
 end
-local guard = guardFields(KEYS[2], 'l', 'le', 'ft', 'fc')
+local guard = guardFields(KEYS[2], 'l', 'le', 'ft', 'fc', 'ls')
 if ARGV[4] ~= '' and guard[3] == ARGV[4] then return {'failed', digits(now), guard[4]} end
 if guard[1] and (tonumber(guard[2]) or 0) > now then
-  return {'held', digits(now), guard[1], tostring(tonumber(guard[2]) - now)}
+  return {'held', digits(now), guard[1], tostring(tonumber(guard[2]) - now), tostring(now - (tonumber(guard[5]) or now))}
 end
-redis.call('HSET', KEYS[2], 'l', ARGV[1], 'le', digits(now + ARGV[2]))
+redis.call('HSET', KEYS[2], 'l', ARGV[1], 'le', digits(now + ARGV[2]), 'ls', digits(now))
 keepGuard(KEYS[2], math.max(4 * ARGV[2], ${LEASE_KEEP_MS}))
 return {'leased', digits(now)}
 `
@@ -97,7 +97,7 @@ const FILL = `${PRELUDE}
 local now = nowMs()
 if guardFields(KEYS[2], 'l')[1] ~= ARGV[1] then return {'lease-lost', digits(now)} end
 local standby = ARGV[5] == '1'
-if not standby then redis.call('HDEL', KEYS[2], 'l', 'le') end
+if not standby then redis.call('HDEL', KEYS[2], 'l', 'le', 'ls') end
 local fence = liveFence(KEYS[2], now)
 local version = ARGV[3]
 if version ~= '' and fence[1] and version < fence[1] then return {'fenced', digits(now)} end
@@ -117,7 +117,7 @@ if ARGV[7] ~= '1' and version ~= '' then
   local stored = storedVersion(bytesOf(KEYS[1], 0, ${WIRE.body - 1}))
   if stored and stored > version then return {'older', digits(now)} end
 end
-if standby then redis.call('HDEL', KEYS[2], 'l', 'le') end
+if standby then redis.call('HDEL', KEYS[2], 'l', 'le', 'ls') end
 redis.call('SET', KEYS[1], '${WIRE.magic}' .. digits(now) .. ARGV[2], 'PX', ARGV[4])
 return {'filled', digits(now)}
 `
@@ -125,7 +125,7 @@ return {'filled', digits(now)}
 /** RELEASE guard | token failure keepMs */
 const RELEASE = `${PRELUDE}
 if guardFields(KEYS[1], 'l')[1] ~= ARGV[1] then return {'lost', digits(nowMs())} end
-redis.call('HDEL', KEYS[1], 'l', 'le')
+redis.call('HDEL', KEYS[1], 'l', 'le', 'ls')
 if ARGV[2] ~= '' then
   redis.call('HSET', KEYS[1], 'ft', ARGV[1], 'fc', ARGV[2])
   keepGuard(KEYS[1], tonumber(ARGV[3]))
@@ -192,7 +192,7 @@ local function fenced(entry, guardKey, version, xid, keepMs, always, replacement
   local stored = storedVersion(header)
   local isRow = string.sub(header, ${WIRE.kind.at + 1}, ${WIRE.kind.at + 1}) == 'r'
   if version ~= '' and isRow and stored and stored >= version then return 'k' end
-  if guard[6] then redis.call('HDEL', guardKey, 'l', 'le') hasWritten = true end
+  if guard[6] then redis.call('HDEL', guardKey, 'l', 'le', 'ls') hasWritten = true end
   if replacement ~= '' and isRow and stored and stored < version then
     redis.call('SET', entry, '${WIRE.magic}' .. digits(now) .. replacement, 'PX', replacementKeepMs)
     hasWritten = true
@@ -239,7 +239,7 @@ if ARGV[4] ~= '1' and not guard.isThere then
   return {'absent', digits(now)}
 end
 remember(KEYS[1], guard, now, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
-redis.call('HDEL', KEYS[1], 'l', 'le')
+redis.call('HDEL', KEYS[1], 'l', 'le', 'ls')
 return {'dropped', digits(now)}
 `
 

@@ -13,7 +13,7 @@ for _, key in ipairs(KEYS) do
   elseif left >= 0 then
     redis.call('PEXPIRE', key, left - ARGV[1])
     if redis.call('TYPE', key).ok == 'hash' then
-      for _, field in ipairs({'le', 'fe'}) do
+      for _, field in ipairs({'le', 'ls', 'fe'}) do
         local at = redis.call('HGET', key, field)
         if at then redis.call('HSET', key, field, string.format('%013.0f', at - ARGV[1])) end
       end

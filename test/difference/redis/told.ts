@@ -20,7 +20,7 @@ export function toldLease(reply: LeaseReply | undefined): string {
     case 'failed':
       return `failed ${reply.code}`
     case 'held':
-      return `held by ${reply.token} for ${steps(reply.remainingMs)}`
+      return `held by ${reply.token} since ${steps(reply.heldForMs)} for ${steps(reply.remainingMs)}`
     default:
       return String(reply?.outcome)
   }

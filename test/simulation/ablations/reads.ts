@@ -111,8 +111,8 @@ export const READS = {
     edits: [
       {
         file: STORE,
-        replace: 'if (lease && lease.untilMs > now) return {',
-        by: 'if (lease && lease.untilMs < 0) return {',
+        replace: 'if (lease && lease.untilMs > now) {',
+        by: 'if (lease && lease.untilMs < 0) {',
       },
     ],
     profiles: ['stampede'],

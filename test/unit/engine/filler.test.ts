@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { envelope } from '../../../src/adapters/codec/envelope.js'
 import type { Entry } from '../../../src/core/entry.js'
+import { SourceError } from '../../../src/core/errors.js'
 import type { CacheKey } from '../../../src/core/key.js'
 import { Fleet } from '../../support/fleet.js'
 import { settle } from '../../support/manual-clock.js'
@@ -37,9 +38,7 @@ describe('Filler', () => {
   })
 
   it('waits shorter for the next load once it has found a value that had long been there', async () => {
-    // All leases are as long, so that what remains of one tells how long its holder has had it.
-    const lease = { minMs: 2_000, maxMs: 5_000, waitMs: 5_000 }
-    const fleet = new Fleet({ freshMs: 600_000, fill: { jitter: 0, graceMs: 0, lease } })
+    const fleet = new Fleet({ freshMs: 600_000 })
     const [loader, waiter] = [fleet.start(), fleet.start()]
     fleet.table.slowDown(400, fleet.clock)
     for (let load = 0; load < 30; load++) {
@@ -60,6 +59,55 @@ describe('Filler', () => {
     }
     expect(waits[0]).toBeGreaterThan(300)
     expect(waits[1]).toBeLessThan(100)
+  })
+
+  it('asks when the load may be done, whatever the leases of two processes last', async () => {
+    const fleet = new Fleet({ freshMs: 600_000 })
+    const [loader, waiter] = [fleet.start(), fleet.start()]
+    fleet.table.slowDown(100, fleet.clock)
+    for (let load = 0; load < 30; load++) {
+      const readings = [waiter.read(`of the one ${load}`), loader.read(`of the other ${load}`)]
+      await fleet.clock.advance(200)
+      await Promise.all(readings)
+    }
+    fleet.table.failLoads(new SourceError('load', new Error('out of order')))
+    const failing = waiter.read('failing').catch(() => 'failed')
+    await fleet.clock.advance(200)
+    expect(await failing, 'from now on leases of this process are twice as long').toBe('failed')
+    fleet.table.healLoads()
+    const before = waiter.cache.count('lease')
+    const loading = loader.read('42')
+    await settle()
+    const waiting = waiter.read('42')
+    await fleet.clock.advance(200)
+    await Promise.all([loading, waiting])
+    expect(waiter.cache.count('lease') - before, 'one finds the lease, one the row').toBe(2)
+  })
+
+  it('asks when loads of other processes are done, though its own take another time', async () => {
+    const fleet = new Fleet({ freshMs: 600_000 })
+    const [loader, waiter] = [fleet.start(), fleet.start()]
+    let asked = 0
+    for (let load = 0; load < 30; load++) {
+      const before = waiter.cache.count('lease')
+      fleet.table.slowDown(100, fleet.clock)
+      const loading = loader.read(`${load}`)
+      await settle()
+      const waiting = waiter.read(`${load}`)
+      await fleet.clock.advance(200)
+      await Promise.all([loading, waiting])
+      asked = waiter.cache.count('lease') - before
+    }
+    expect(asked).toBe(2)
+  })
+
+  it('sends what it has loaded before its own readers go on: others wait for that, and not for what these do', async () => {
+    const fleet = new Fleet()
+    const process = fleet.start()
+    const ids = ['1', '2', '3']
+    for (const id of ids) fleet.table.put(id, 1)
+    const sent = await Promise.all(ids.map((id) => process.read(id).then(() => process.cache.count('fill'))))
+    expect(sent, 'what one statement loaded, together').toEqual([1, 1, 1])
   })
 
   it('stores an absence with the snapshot that saw it, for its own lifetime', async () => {

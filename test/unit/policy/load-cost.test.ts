@@ -80,16 +80,25 @@ describe('LoadCost', () => {
     }
   })
 
-  it('expects loads sooner once waiters came too late, until its own loads say otherwise', () => {
+  it('expects loads at once as soon as one of another process was, until loads say otherwise', () => {
     const cost = costOf(constant(400, 60))
     const { estimateMs } = cost
-    cost.noticedLate(300)
+    cost.recordOther(100)
     expect(cost.soonestMs).toBeCloseTo(100, 0)
     expect(cost.estimateMs, 'leases and refreshes go by what loads of this process cost').toBe(estimateMs)
-    cost.noticedLate(1_000)
+    cost.recordOther(0)
     expect(cost.soonestMs, 'never less than at once').toBe(0)
     for (let load = 0; load < 60; load++) cost.record(400)
     expect(cost.soonestMs).toBeCloseTo(400, 0)
+  })
+
+  it('expects loads when those of other processes were done, though it has made none or other ones itself', () => {
+    for (const cost of [costOf([]), costOf(constant(20, 60)), costOf([90, 30, 60])]) {
+      const { estimateMs } = cost
+      for (let load = 0; load < 60; load++) cost.recordOther(50)
+      expect(cost.soonestMs).toBeCloseTo(50, 0)
+      expect(cost.estimateMs).toBe(estimateMs)
+    }
   })
 
   it('takes no measure from loads that failed', () => {
