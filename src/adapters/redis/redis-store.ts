@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import type { Clock } from '../../core/clock.js'
 import { type CacheKey, guardKey } from '../../core/key.js'
 import type {
