@@ -6,6 +6,7 @@ import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { identityOf, type KeyColumn, type KeyType } from './key-column.js'
 import { castType, comparable } from './key-sql.js'
+import { without } from './without.js'
 
 /** Ids in one statement; more travel as several. Larger arrays gain nothing and make one slow load of many. */
 const MOST_IDS = 1_000
@@ -142,9 +143,7 @@ export class PostgresRowSource implements RowSource {
    * facts were read. The codec notices that.
    */
   #rowIn(returned: Record<string, unknown>): object {
-    const row: Record<string, unknown> = {}
-    for (const property of Object.keys(returned)) if (!this.#beside.has(property)) row[property] = returned[property]
-    return row
+    return without(returned, this.#beside)
   }
 }
 
