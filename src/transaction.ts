@@ -78,6 +78,9 @@ export class WriteLog implements WatchedLog {
   #isTold = false
   #failure: unknown
   #ended = false
+  /** Statements that have begun and not ended. */
+  #underWay = 0
+  #whenIdle: (() => void) | undefined
 
   constructor(fencer?: Fencer) {
     this.fencer = fencer
@@ -92,7 +95,7 @@ export class WriteLog implements WatchedLog {
     return this.#xid
   }
 
-  /** True once the transaction has committed or rolled back: nothing may be added any more. */
+  /** True once the transaction's work is over, and it is on its way to COMMIT or ROLLBACK: nothing may begin any more. */
   get ended(): boolean {
     return this.#ended
   }
@@ -138,8 +141,30 @@ export class WriteLog implements WatchedLog {
     this.#isTold &&= mark.isTold
   }
 
-  end(): void {
+  /**
+   * Runs a statement of the transaction's.
+   *
+   * @throws ConfigError when its work is over. Sent behind COMMIT or ROLLBACK, the statement would be a transaction of its own, which nobody is told of,
+   * on a connection that somebody else may have by then.
+   */
+  async run<Answer>(statement: () => Promise<Answer>): Promise<Answer> {
+    assertRunning(this)
+    this.#underWay++
+    try {
+      return await statement()
+    } finally {
+      this.#underWay--
+      if (this.#underWay === 0) this.#whenIdle?.()
+    }
+  }
+
+  /** Lets nothing begin any more, and resolves when what is under way has ended: nobody may have waited for it, but it is the transaction's. */
+  async end(): Promise<void> {
     this.#ended = true
+    if (this.#underWay === 0) return
+    await new Promise<void>((resolve) => {
+      this.#whenIdle = resolve
+    })
   }
 }
 
@@ -200,7 +225,12 @@ async function run<DB, Value>(
     if (options.isolationLevel) builder = builder.setIsolationLevel(options.isolationLevel)
     if (options.accessMode) builder = builder.setAccessMode(options.accessMode)
     value = await builder.execute(async (transaction) => {
-      const result = await work(track(transaction, log, watch))
+      let result: Value
+      try {
+        result = await work(track(transaction, log, watch))
+      } finally {
+        await log.end()
+      }
       await assertCommittable(transaction, log)
       workIsDone = true
       return result
@@ -212,8 +242,6 @@ async function run<DB, Value>(
       await fencer.afterUnknownCommit(log.changes, log.xid, (xid) => commitStatus(db, xid))
     }
     throw error
-  } finally {
-    log.end()
   }
   for (const write of log.unseen) watch.emit({ type: 'write.unseen', ...write })
   return { value, fence: await tellCache(fencer, session, log.changes) }
@@ -250,22 +278,25 @@ function track<DB>(transaction: Transaction<DB>, log: WriteLog, parts: WatchPart
   const watch = new TableWatch(parts, transaction, log)
   const tx: CorralTransaction<DB> = Object.assign(captureWrites(transaction, watch), {
     async touched(table: keyof DB & string, ids: readonly unknown[] = []): Promise<void> {
-      assertRunning(log)
-      await watch.touched(realTable(transaction, table), ids)
-      log.told()
+      await log.run(async () => {
+        await watch.touched(realTable(transaction, table), ids)
+        log.told()
+      })
     },
     async savepoint<Value>(work: (tx: CorralTransaction<DB>) => Promise<Value>): Promise<Value> {
       const name = sql.id(`corral_${++savepoints}`)
-      await sql`savepoint ${name}`.execute(transaction)
+      await log.run(() => sql`savepoint ${name}`.execute(transaction))
       // Once the server has answered: what it was asked before, and may still have been at when this was called, is noted by then and stays.
       const mark = log.mark()
       try {
         const value = await work(tx)
-        await sql`release savepoint ${name}`.execute(transaction)
+        await log.run(() => sql`release savepoint ${name}`.execute(transaction))
         return value
       } catch (error) {
+        // Nobody has waited for it: what it wrote stays or goes with the transaction.
+        if (log.ended) throw error
         // If even this fails the connection is gone, and the next statement says so; the caller needs the first error.
-        await sql`rollback to savepoint ${name}`.execute(transaction).catch(() => {})
+        await log.run(() => sql`rollback to savepoint ${name}`.execute(transaction)).catch(() => {})
         // Behind it, for the same reason: what was sent until then is undone.
         log.rewind(mark)
         throw error

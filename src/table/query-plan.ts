@@ -29,6 +29,8 @@ export interface QueryPlan {
 }
 
 const DEPENDS_ON = 'name the tables it reads in the option `dependsOn`'
+/** `pg_class.relkind`. */
+const SEQUENCE = 'S'
 const REASONS_TO_NAME: Record<string, string> = {
   v: 'is a view, and what that reads is not looked into',
   m: 'is a materialized view, which changes when it is refreshed and not when tables are written',
@@ -72,6 +74,7 @@ export async function planQuery(
     const path = [table.schema, table.name].filter((part) => part !== undefined).join('.')
     if (relation === undefined) return refuse(`the database has no table ${path}`, 'check the name and the search path')
     if (relation.special) return refuse(`${path} is a temporary or system table`, 'run it on Kysely')
+    if (relation.kind === SEQUENCE) return refuse(`${path} is a sequence, which changes by itself`, 'run it on Kysely')
     const reason = REASONS_TO_NAME[relation.kind]
     if (reason !== undefined && dependsOn === undefined) return refuse(`${path} ${reason}`, DEPENDS_ON)
     const mayBeOf = ({ of }: Field) => of === undefined || alias === undefined || of === alias

@@ -54,9 +54,8 @@ const MAX_IDS = 1_000
 export function planOf(facts: TableFacts, options: Pick<SourceParts, 'intervals' | 'schemaVersion'>): TablePlan {
   const { intervals } = options
   intervals.learn(facts.interval)
-  // What the driver makes of these depends on the time zone of the process, so processes in different zones do not share entries.
-  const isLocal = facts.columns.some(({ type }) => type === 'date' || type.startsWith('timestamp without'))
-  const zone = isLocal ? Intl.DateTimeFormat().resolvedOptions().timeZone : ''
+  // Processes in different zones do not share such entries.
+  const zone = facts.isLocal ? Intl.DateTimeFormat().resolvedOptions().timeZone : ''
   // What an entry's place and its stamp mean. Two services that differ in these would take each other's rows for something else.
   const [key, stamp] = [facts.key.map(({ column }) => column), facts.version?.column ?? null]
   const schemaVersion = JSON.stringify([options.schemaVersion, zone, key, stamp])

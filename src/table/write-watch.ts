@@ -28,6 +28,7 @@ export interface WatchParts {
 export type UnseenWrite = Omit<CorralEvent & { type: 'write.unseen' }, 'type'>
 
 export interface WatchedLog {
+  run<Answer>(statement: () => Promise<Answer>): Promise<Answer>
   add(changes: readonly Change[], xid: string | undefined): void
   addUnseen(write: UnseenWrite): void
   statementFailed(error: unknown): void
@@ -50,6 +51,10 @@ export class TableWatch implements WriteWatch {
     this.#parts = parts
     this.#tx = tx
     this.#log = log
+  }
+
+  run<Answer>(statement: () => Promise<Answer>): Promise<Answer> {
+    return this.#log.run(statement)
   }
 
   namesMove(): void {

@@ -13,6 +13,7 @@ describe('corral.query', () => {
   beforeAll(async () => {
     lab = await QueryLab.open()
     await lab.run(`
+      create sequence tickets;
       create materialized view totals as select count(*) as n from products;
       create function quiet(int) returns int language sql immutable as 'select 1';
       create function reading(int) returns bigint language sql stable as 'select count(*) from products';
@@ -61,6 +62,7 @@ describe('corral.query', () => {
       ['raw SQL', () => sql`select * from products`, /raw SQL contains FROM.*`dependsOn`/],
       ['a view', (db) => db.selectFrom('cheap_products').selectAll(), /public|cheap_products is a view.*`dependsOn`/],
       ['a materialized view', (db) => anyTable(db)('totals'), /totals is a materialized view.*`dependsOn`/],
+      ['a sequence itself', (db) => anyTable(db)('tickets'), /tickets is a sequence.*changes by itself/],
       [
         'a function that may read tables',
         (db) => db.selectFrom('products').select((eb) => eb.fn('reading', ['id']).as('n')),

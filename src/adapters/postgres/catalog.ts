@@ -48,6 +48,8 @@ export interface TableFacts {
   readonly version: { readonly property: string; readonly column: string } | undefined
   /** How the version is kept. `missing` and `disabled` are seen only with `version: false`; otherwise they are errors. */
   readonly stamp: 'installed' | 'missing' | 'disabled' | 'own column'
+  /** What the driver makes of its rows depends on the time zone of the process. */
+  readonly isLocal: boolean
   /** What rows have for an interval, where a column is of that type, or a list of them. */
   readonly interval?: unknown
 }
@@ -73,6 +75,7 @@ export async function readTable(db: AnyDatabase, request: TableRequest): Promise
     unique: Object.freeze(unique),
     queryBy: Object.freeze((request.queryBy ?? []).map((name) => inspection.valueColumn('queryBy', name))),
     ...inspection.version(request.version, key),
+    isLocal: relation.columns.some(({ base }) => LOCAL_TYPES.has(base.builtin)),
     ...(relation.columns.some(({ base }) => INTERVAL_TYPES.has(base.builtin)) && { interval: await readInterval(db) }),
   })
 }
@@ -227,6 +230,8 @@ class Inspection {
 }
 
 const VERSION_TYPES = new Set(['int2', 'int4', 'int8'])
+/** Below all domains: the server names those to nobody who reads rows. */
+const LOCAL_TYPES = new Set(['date', 'timestamp', '_date', '_timestamp'])
 const INTERVAL_TYPES = new Set(['interval', '_interval'])
 const TEXT_TYPES = new Set<KeyType['name']>(['text', 'varchar', 'char', 'enum'])
 const RELATION_KINDS: Record<string, string> = { v: 'a view', m: 'a materialized view', f: 'a foreign table' }

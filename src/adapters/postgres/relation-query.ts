@@ -9,7 +9,7 @@ import { STAMP_TRIGGER } from './stamp-sql.js'
 export interface CatalogRelation {
   /** `schema.name`. */
   readonly entity: string
-  /** `pg_class.relkind`: r table, p partitioned table, v view, m materialised view, f foreign table. */
+  /** `pg_class.relkind`: r table, p partitioned table, v view, m materialised view, f foreign table, S sequence. */
   readonly kind: string
   /** Only this connection sees it, or the database keeps it for itself. */
   readonly special: boolean

@@ -30,6 +30,8 @@ export interface DoneWrite extends Write {
 
 /** Whoever follows what a transaction writes. */
 export interface WriteWatch {
+  /** Runs a statement, or what is left of one. Rejects without doing so when none may run any more. */
+  run<Answer>(statement: () => Promise<Answer>): Promise<Answer>
   /** Called before a statement behind which a name may mean another table than before. */
   namesMove(): void
   /**
@@ -97,7 +99,7 @@ class WatchedConnection implements DatabaseConnection {
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
     try {
-      return await this.#execute<Row>(query)
+      return await this.#watch.run(() => this.#execute<Row>(query))
     } catch (error) {
       this.#watch.failed(error)
       throw error
@@ -124,16 +126,16 @@ class WatchedConnection implements DatabaseConnection {
   }
 
   async *#stream<Row>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<Row>> {
-    const followed = await this.#follow(query)
+    const followed = await this.#watch.run(() => this.#follow(query))
     if (followed === undefined) {
-      yield* this.#connection.streamQuery<Row>(query, chunkSize)
+      yield* this.#chunks<Row>(query, chunkSize)
       return
     }
     const rows: ReturnedRow[] = []
     let xid: string | undefined
     let isComplete = false
     try {
-      for await (const chunk of this.#connection.streamQuery<Row>(followed.query, chunkSize)) {
+      for await (const chunk of this.#chunks<Row>(followed.query, chunkSize)) {
         const told = followed.returning?.read(chunk.rows as Record<string, unknown>[])
         if (told) rows.push(...told.rows)
         xid ??= told?.xid
@@ -143,6 +145,20 @@ class WatchedConnection implements DatabaseConnection {
     } finally {
       // The statement has changed all its rows by the time the first of them is read.
       followed.tell(false, isComplete && followed.returning ? { rows, xid } : undefined)
+    }
+  }
+
+  /** Each is asked for by itself: whoever reads may leave a stream open for ever. */
+  async *#chunks<Row>(query: CompiledQuery, chunkSize: number): AsyncIterableIterator<QueryResult<Row>> {
+    const chunks = this.#connection.streamQuery<Row>(query, chunkSize)
+    try {
+      for (;;) {
+        const { done, value } = await this.#watch.run(() => chunks.next())
+        if (done) return
+        yield value
+      }
+    } finally {
+      await chunks.return?.()
     }
   }
 

@@ -47,6 +47,16 @@ describe('a loaded row', () => {
     )
   })
 
+  it('has a column that is called as objects call their prototype', async () => {
+    await run(`create table prototypes (id int primary key, "__proto__" jsonb)`)
+    await stampTable({ table: 'prototypes', key: 'id' }).up(db)
+    await run(`insert into prototypes values (1, '{"price": 1}')`)
+    const { source } = await openSource(db, { table: 'prototypes', key: 'id' })
+    const [{ row } = { row: undefined }] = (await source.load([['1']])).rows
+    expect(Object.entries(row ?? {})).toContainEqual(['__proto__', { price: 1 }])
+    expect(row).not.toHaveProperty('price')
+  })
+
   const parsers: { name: string; plugins: KyselyPlugin[]; types?: pg.CustomTypesConfig }[] = [
     { name: 'as pg and Kysely come', plugins: [] },
     { name: 'with CamelCasePlugin, which also maps inside json', plugins: [new CamelCasePlugin()] },

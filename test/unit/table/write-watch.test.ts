@@ -24,6 +24,7 @@ async function deletionWhere(halls: number, shelves: number) {
   const tables = { of: () => [table], openInside: async () => [] }
   const parts = { namespace: 'shop', relations: { find: async () => [relation] }, tables }
   const log = {
+    run: <Answer>(statement: () => Promise<Answer>) => statement(),
     add: (changes: readonly Change[]) => void told.push(...changes),
     addUnseen: (write: UnseenWrite) => void unseen.push(write),
     statementFailed: () => {},
