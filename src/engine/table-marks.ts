@@ -104,9 +104,14 @@ export class TableMarks {
     return this.ofWrite({ kind: 'unknown', touched: undefined, valueIn: () => undefined })
   }
 
+  /** Whether the database may change rows of other tables along with some write. */
+  get mayReach(): boolean {
+    return this.#marked.cascades.length > 0
+  }
+
   /** The tables whose rows the database may change along with such a write, by foreign keys: roots of their trees. */
   reachedBy({ kind, touched }: Pick<MarkedWrite, 'kind' | 'touched'>): readonly string[] {
-    if (this.#marked.cascades.length === 0) return NONE
+    if (!this.mayReach) return NONE
     const mayDelete = kind === 'delete' || kind === 'unknown'
     const mayUpdate = kind === 'update' || kind === 'replace' || kind === 'unknown'
     const isSet = (column: string) => this.#isSet(touched, column)

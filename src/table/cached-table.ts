@@ -257,7 +257,7 @@ export class CachedTable {
   }
 
   /** What the database may have changed in other tables along with a write. */
-  alongWith(written: Written, details: ChangeDetails): AlongWith {
+  alongWith(written: Written, details: ChangeDetails): AlongWith | undefined {
     return this.#changes.alongWith(written, details)
   }
 

@@ -79,8 +79,9 @@ export class TableChanges {
     return [...this.#ofRow(written, details), ...this.marks.ofWrite(this.#marked(written.row, details))]
   }
 
-  /** What kind of write it was, and the tables whose rows the database may have changed along with the row, by foreign keys. */
-  alongWith(written: Written, details: ChangeDetails): AlongWith {
+  /** What kind of write it was, and the tables whose rows the database may have changed along with the row, by foreign keys. Undefined: none. */
+  alongWith(written: Written, details: ChangeDetails): AlongWith | undefined {
+    if (!this.marks.mayReach) return undefined
     const write = this.#marked(written.row, details)
     return { kind: write.kind, entities: this.marks.reachedBy(write) }
   }

@@ -181,7 +181,9 @@ export async function renewInside({ relations }: WatchParts, { facts }: CachedTa
 }
 
 /** What a write has changed besides its own rows, where a repository may hold some of it: the statement tells none of those rows. */
-export function unseenAlong(tables: CachedTables, { kind, entities }: AlongWith): UnseenWrite[] {
+export function unseenAlong(tables: CachedTables, along: AlongWith | undefined): UnseenWrite[] {
+  if (along === undefined) return []
+  const { kind, entities } = along
   const held = entities.filter((entity) => tables.of(entity).length > 0)
   return held.map((entity) => ({ statement: kind, entity }))
 }

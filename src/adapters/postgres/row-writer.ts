@@ -1,8 +1,9 @@
-import { type Kysely, type RawBuilder, sql } from 'kysely'
+import { type CompiledQuery, type Kysely, NoResultError, type QueryNode, type RawBuilder, sql } from 'kysely'
 import type { CanonicalId } from '../../core/ports.js'
 import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
 import { castType, comparable } from './key-sql.js'
+import { KnownStatements } from './known-statements.js'
 import { without } from './without.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository; here tables are values
@@ -39,6 +40,8 @@ export class RowWriter {
   /** What it gives, of an INSERT and of others: made once, because every write asks for it. */
   readonly #asked: { readonly inserts: readonly unknown[]; readonly others: readonly unknown[] }
 
+  readonly #statements = new KnownStatements()
+
   constructor(facts: TableFacts) {
     this.#facts = facts
     this.#beside = new Set([XID, ...facts.key.map((_, at) => keyAlias(at)), VERSION, WAITED])
@@ -50,37 +53,42 @@ export class RowWriter {
 
   /** With no values at all: a row of defaults. */
   async insert(db: AnyDatabase, values: object): Promise<Written> {
-    return this.#inserted(db, await this.#returning(this.#insertion(db, values), true).executeTakeFirstOrThrow())
+    const make = () => this.#returning(this.#insertion(db, values), true)
+    return this.#inserted(db, await this.#one(db, shapeOf('insert', values), valuesIn(values), make))
   }
 
   /** Inserts, or where the key exists sets every column that `values` names. */
   async upsert(db: AnyDatabase, values: object): Promise<Written> {
     const key = this.#facts.key.map((column) => column.property)
     const rest = given(values).filter((property) => !key.includes(property))
-    const query = this.#insertion(db, values).onConflict((conflict) => {
-      const target = conflict.columns(key)
-      // With nothing else to set, the key is set to itself: DO NOTHING would return no row.
-      const columns = rest.length > 0 ? rest : key
-      return target.doUpdateSet((excluded) =>
-        Object.fromEntries(columns.map((property) => [property, excluded.ref(`excluded.${property}`)])),
-      )
-    })
-    return this.#inserted(db, await this.#returning(query, true).executeTakeFirstOrThrow())
+    const make = () => {
+      const query = this.#insertion(db, values).onConflict((conflict) => {
+        const target = conflict.columns(key)
+        // With nothing else to set, the key is set to itself: DO NOTHING would return no row.
+        const columns = rest.length > 0 ? rest : key
+        return target.doUpdateSet((excluded) =>
+          Object.fromEntries(columns.map((property) => [property, excluded.ref(`excluded.${property}`)])),
+        )
+      })
+      return this.#returning(query, true)
+    }
+    return this.#inserted(db, await this.#one(db, shapeOf('upsert', values), valuesIn(values), make))
   }
 
   /** @param expectVersion only a row with this stamp is updated. */
   async update(db: AnyDatabase, id: CanonicalId, patch: object, expectVersion?: string): Promise<Written | undefined> {
-    let query = this.#byKey(db.updateTable(this.#facts.table).set(patch), id)
-    if (expectVersion !== undefined) query = query.where(this.#versionProperty(), '=', expectVersion)
-    const row = await this.#returning(query).executeTakeFirst()
-    return row && this.#written(row)
+    const { shape, values, narrow } = this.#ofKey(id, expectVersion)
+    const make = () => this.#returning(narrow(db.updateTable(this.#facts.table).set(patch)))
+    const all = [...valuesIn(patch), ...values]
+    const { rows } = await this.#statements.run(db, `${shapeOf('update', patch)} ${shape}`, all, make)
+    return rows[0] && this.#written(rows[0])
   }
 
   async delete(db: AnyDatabase, id: CanonicalId, expectVersion?: string): Promise<Written | undefined> {
-    let query = this.#byKey(db.deleteFrom(this.#facts.table), id)
-    if (expectVersion !== undefined) query = query.where(this.#versionProperty(), '=', expectVersion)
-    const row = await this.#returning(query).executeTakeFirst()
-    return row && this.#written(row)
+    const { shape, values, narrow } = this.#ofKey(id, expectVersion)
+    const make = () => this.#returning(narrow(db.deleteFrom(this.#facts.table)))
+    const { rows } = await this.#statements.run(db, `delete ${shape}`, values, make)
+    return rows[0] && this.#written(rows[0])
   }
 
   /** The row, locked until the transaction ends. Undefined when there is none. */
@@ -101,15 +109,30 @@ export class RowWriter {
     return given(values).length > 0 ? insertion.values(values) : insertion.defaultValues()
   }
 
+  /** The one row of an insertion. @throws NoResultError where a trigger has refused it. */
+  async #one(db: AnyDatabase, shape: string, values: readonly unknown[], make: () => { compile(): CompiledQuery }) {
+    const { rows, node } = await this.#statements.run(db, shape, values, make)
+    if (rows[0] === undefined) throw new NoResultError(node as QueryNode)
+    return rows[0]
+  }
+
+  /** What of a statement says which row, and the values of that in their order. */
+  #ofKey(id: CanonicalId, expectVersion: string | undefined) {
+    const isVersioned = expectVersion !== undefined
+    const shape = [...this.#facts.key.map((column, at) => column.holds(id[at] as string)), isVersioned].join()
+    const narrow = <Query extends Narrowed<Query>>(query: Query): Query => {
+      const one = this.#byKey(query, id)
+      return isVersioned ? one.where(this.#versionProperty(), '=', expectVersion) : one
+    }
+    return { shape, values: isVersioned ? [...id, expectVersion] : id, narrow }
+  }
+
   #versionProperty(): string {
     // The repository refuses `expectVersion` on a table without a stamp before it gets here.
     return (this.#facts.version as { property: string }).property
   }
 
-  #byKey<Query extends { where(column: RawBuilder<unknown>, operator: '=', value: unknown): Query }>(
-    query: Query,
-    id: CanonicalId,
-  ) {
+  #byKey<Query extends Narrowed<Query>>(query: Query, id: CanonicalId) {
     return this.#facts.key.reduce((narrowed, column, at) => {
       const value = id[at] as string
       // A bare parameter gets the column's own type.
@@ -120,8 +143,7 @@ export class RowWriter {
 
   #returning<Query extends { returningAll(): { returning(extra: unknown): unknown } }>(query: Query, inserts = false) {
     return query.returningAll().returning(inserts ? this.#asked.inserts : this.#asked.others) as {
-      executeTakeFirst(): Promise<Record<string, unknown> | undefined>
-      executeTakeFirstOrThrow(): Promise<Record<string, unknown>>
+      compile(): CompiledQuery
     }
   }
 
@@ -168,6 +190,22 @@ export class RowWriter {
 function hasWaited({ property }: { readonly property: string }) {
   const nowUs = sql`(date_part('epoch', clock_timestamp()) * 1000000)::bigint`
   return sql`(${nowUs} - ${sql.ref(property)} > ${sql.lit(WAITED_US)})::text`
+}
+
+interface Narrowed<Query> {
+  where(column: RawBuilder<unknown> | string, operator: '=', value: unknown): Query
+}
+
+/** What the text of a statement depends on that writes these. */
+function shapeOf(kind: 'insert' | 'upsert' | 'update', values: object): string {
+  return JSON.stringify([
+    kind,
+    ...Object.entries(values).map(([property, value]) => (value === undefined ? [property] : property)),
+  ])
+}
+
+function valuesIn(values: object): unknown[] {
+  return Object.values(values).filter((value) => value !== undefined)
 }
 
 /** The properties that have a value: what is undefined is left to the database. */
