@@ -3,7 +3,7 @@ import { SourceError } from '../../core/errors.js'
 import type { AnyDatabase } from './catalog-query.js'
 import type { TableName } from './operation-tree.js'
 import type { FunctionFacts } from './sql-functions.js'
-import { STAMP_TRIGGER } from './stamp-sql.js'
+import { CORRAL_TRIGGERS } from './stamp-sql.js'
 
 /** What the catalog says of one relation that matters to results which depend on it. By real names. */
 export interface CatalogRelation {
@@ -107,7 +107,7 @@ function query(paths: string, functions: string) {
           'rewrites', exists (
             select from pg_trigger t
             where (t.tgrelid = n.oid or t.tgrelid in (select relid from pg_partition_tree(n.oid)))
-              and t.tgtype & 19 = 19 and not t.tgisinternal and t.tgname <> ${STAMP_TRIGGER}),
+              and t.tgtype & 19 = 19 and not t.tgisinternal and t.tgname not in (${sql.join(CORRAL_TRIGGERS)})),
           'columns', (select md5(string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ',' order by a.attnum))
             from pg_attribute a where a.attrelid = n.oid and a.attnum > 0 and not a.attisdropped),
           'methods', coalesce((select json_agg(distinct p.proname)
