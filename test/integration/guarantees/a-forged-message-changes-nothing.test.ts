@@ -59,8 +59,10 @@ describe('a forged message changes nothing', () => {
     const change = [`${namespace}:{public.products/1}`, '9000000000000000000', 2]
     await publish(forge(JSON.stringify([1, 'stranger', 1, [change]])))
     await refused(reader, 'forged')
-    expect(reader.products.peek(1)).toBe(held)
-    expect(reader.events.count('bus.flush'), 'nor is anything dropped').toBe(1)
+    expect(reader.events.count('bus.flush'), 'nothing is dropped').toBe(1)
+    // Not the same object: on a busy machine a fill that began with the first read may end behind the second, with the same row.
+    expect(held).toBeDefined()
+    expect(reader.products.peek(1)).toEqual(held)
   })
 
   it('nor do those that were said before, however often', async () => {
