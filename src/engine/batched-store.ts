@@ -51,16 +51,17 @@ export class BatchedStore {
     this.#store = store
     this.#clock = clock
     this.#leases = new TickBatch<LeaseRequest, LeaseReply>({
-      clock,
+      when: (leave) => clock.endOfTick(leave),
       maxSize: MAX_LEASES,
       ...inTurn,
       send: (requests) => store.lease(requests),
     })
     this.#fills = new TickBatch<FillRequest, FillOutcome>({
-      clock,
+      // When all have asked who were woken together with the first, ahead of what else the tick brings: somebody elsewhere waits for
+      // it, and not for what this process does with its own answers.
+      when: (leave) => queueMicrotask(leave),
       maxSize: MAX_FILLS,
       ...inTurn,
-      isPrompt: true,
       send: (requests) => store.fill(requests),
     })
   }

@@ -20,6 +20,16 @@ export function merged(earlier: OrderedFence, later: OrderedFence): OrderedFence
   }
 }
 
+/** One fence of each key, which asks for as much as all that were given for it. */
+export function oneOfEach(fences: Iterable<OrderedFence>): OrderedFence[] {
+  const asked = new Map<CacheKey, OrderedFence>()
+  for (const fence of fences) {
+    const known = asked.get(fence.key)
+    asked.set(fence.key, known ? merged(known, fence) : fence)
+  }
+  return [...asked.values()]
+}
+
 /** Scripts sent together at most: a batch has one deadline. */
 const BATCH = 256
 

@@ -7,7 +7,7 @@ import type { CacheStore, FenceOutcome, FenceSink } from '../core/ports.js'
 import { NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Background } from './background.js'
 import type { AnnouncedChange } from './bus-message.js'
-import { deliver, isOneBatch, merged, type OrderedFence } from './fence-order.js'
+import { deliver, isOneBatch, type OrderedFence, oneOfEach } from './fence-order.js'
 import type { Invalidation } from './invalidation.js'
 import type { PendingFences } from './pending-fences.js'
 import { type Delivery, SharedFences } from './shared-fences.js'
@@ -112,9 +112,7 @@ export class Fencer {
     const news = offered.size > 0 ? told(changes, offered) : changes
     // Once all that there is to fence has left, what leaves on the same way comes after it, and the others hear a round trip sooner.
     const isBehind = this.#announcesBehind && sure.length === changes.length && isOneBatch(fences)
-    const isShared = isBehind && SharedFences.mayShare(fences)
-    const sending = isShared ? this.#shared.leave(fences, news) : this.#send(fences)
-    if (isBehind && !isShared) this.#announce(news)
+    const sending = isBehind ? this.#shared.leave(fences, news) : this.#send(fences)
     const [sent, differing] = await Promise.all([sending, this.#differing(changes, sure)])
     const isLate = differing.length > 0 && (await this.#send(differing)).late.size > 0
     const state = isLate || fences.some(({ key }) => sent.late.has(key)) ? 'pending' : 'fenced'
@@ -184,13 +182,7 @@ export class Fencer {
    * row that was deleted and made again may begin at 1.
    */
   #requests(changes: readonly Change[], offered: ReadonlyMap<CacheKey, OfferedRow>): readonly OrderedFence[] {
-    const requests = new Map<CacheKey, OrderedFence>()
-    for (const change of changes) {
-      const request = this.#request(change, offered.get(change.key))
-      const known = requests.get(change.key)
-      requests.set(change.key, known ? merged(known, request) : request)
-    }
-    return [...requests.values()]
+    return oneOfEach(changes.map((change) => this.#request(change, offered.get(change.key))))
   }
 
   #copyFences(entry: OrderedFence): readonly OrderedFence[] {

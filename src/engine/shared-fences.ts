@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js'
 import type { CacheKey } from '../core/key.js'
 import type { FenceOutcome } from '../core/ports.js'
 import type { AnnouncedChange } from './bus-message.js'
-import { isOneBatch, merged, type OrderedFence } from './fence-order.js'
+import { type OrderedFence, oneOfEach } from './fence-order.js'
 import { TickBatch } from './tick-batch.js'
 
 /** What became of fences: those that are late, and what the others have met. */
@@ -43,25 +43,21 @@ export class SharedFences {
     this.#send = options.send
     this.#announce = options.announce
     this.#batch = new TickBatch({
-      clock: { endOfTick: (act) => options.clock.endOfTurn(act) },
+      when: (leave) => options.clock.endOfTurn(leave),
       maxSize: MAX_WRITES,
       send: (writes) => this.#leave(writes),
     })
   }
 
-  /** Whether a write's fences may leave with those of others. */
-  static mayShare(fences: readonly OrderedFence[]): boolean {
-    return fences.length <= MAX_FENCES && isOneBatch(fences)
-  }
-
-  /** Sends them with what else there is in this turn, and tells the others right behind them. */
-  leave(fences: readonly OrderedFence[], told: readonly AnnouncedChange[]): Promise<Delivery> {
-    return this.#batch.ask({ fences, told })
+  /** Sends them, if they are few with what else there is in this turn, and tells the others right behind them. They have to be one batch. */
+  async leave(fences: readonly OrderedFence[], told: readonly AnnouncedChange[]): Promise<Delivery> {
+    if (fences.length <= MAX_FENCES) return this.#batch.ask({ fences, told })
+    const [delivery] = await this.#leave([{ fences, told }])
+    return delivery as Delivery
   }
 
   async #leave(writes: readonly Leaving[]): Promise<Delivery[]> {
-    const [only] = writes
-    const sending = this.#send(writes.length === 1 && only ? only.fences : together(writes))
+    const sending = this.#send(together(writes))
     for (const { told } of writes) this.#announce(told)
     const delivery = await sending
     return writes.map(() => delivery)
@@ -70,13 +66,6 @@ export class SharedFences {
 
 /** One fence of each key. Those that have a version come first: of the others hardly any finds something, and they are asked for at once. */
 function together(writes: readonly Leaving[]): readonly OrderedFence[] {
-  const fences = new Map<CacheKey, OrderedFence>()
-  for (const write of writes) {
-    for (const fence of write.fences) {
-      const known = fences.get(fence.key)
-      fences.set(fence.key, known ? merged(known, fence) : fence)
-    }
-  }
-  const all = [...fences.values()]
+  const all = oneOfEach(writes.flatMap(({ fences }) => fences))
   return [...all.filter(({ version }) => version !== null), ...all.filter(({ version }) => version === null)]
 }

@@ -1,17 +1,14 @@
-import type { Clock } from '../core/clock.js'
-
 /**
  * Collects what one tick asks for and asks it at once: the lookups of a loop over `find` become one MGET, its misses
- * one SELECT. Nothing is delayed; the batch leaves when the tick has nothing else to run.
+ * one SELECT. Nothing is delayed; the batch leaves when what is runnable anyway has run.
  *
  * A batch that fails fails all its requests with the same error; an error among the replies fails one.
  */
 export class TickBatch<Request, Reply> {
-  readonly #clock: Pick<Clock, 'endOfTick'>
+  readonly #when: (leave: () => void) => void
   readonly #send: (requests: Request[]) => Promise<readonly (Reply | Error)[]>
   readonly #maxSize: number
   readonly #inTurn: boolean
-  readonly #isPrompt: boolean
   readonly #bind: (act: () => void) => () => void
   #depart = () => this.#leave()
   #isUnderWay = false
@@ -19,7 +16,8 @@ export class TickBatch<Request, Reply> {
   #waiting: { resolve: (reply: Reply) => void; reject: (error: unknown) => void }[] = []
 
   constructor(options: {
-    clock: Pick<Clock, 'endOfTick'>
+    /** Calls back when a batch that has begun is to leave: `Clock.endOfTick`, as a rule. */
+    when: (leave: () => void) => void
     /** Largest number of requests in one batch; a fuller one leaves at once. */
     maxSize: number
     /**
@@ -27,20 +25,14 @@ export class TickBatch<Request, Reply> {
      * the batch before, and each batch can keep its deadline. Default: false.
      */
     inTurn?: boolean
-    /**
-     * Leaves when all have asked who were woken together with the first, ahead of what else the tick brings: somebody elsewhere waits for
-     * it, and not for what this process does with its own answers. Default: false.
-     */
-    isPrompt?: boolean
     /** Has a batch that waits for its turn leave as if from where its first request was made, not from where the one before was answered. */
     bind?: (act: () => void) => () => void
     send: (requests: Request[]) => Promise<readonly (Reply | Error)[]>
   }) {
-    this.#clock = options.clock
+    this.#when = options.when
     this.#send = options.send
     this.#maxSize = options.maxSize
     this.#inTurn = options.inTurn ?? false
-    this.#isPrompt = options.isPrompt ?? false
     this.#bind = options.bind ?? ((act) => act)
   }
 
@@ -48,8 +40,7 @@ export class TickBatch<Request, Reply> {
     return new Promise((resolve, reject) => {
       if (this.#requests.push(request) === 1) {
         if (this.#isUnderWay && this.#inTurn) this.#depart = this.#bind(() => this.#leave())
-        if (this.#isPrompt) queueMicrotask(() => this.#leave())
-        else this.#clock.endOfTick(() => this.#leave())
+        this.#when(() => this.#leave())
       }
       this.#waiting.push({ resolve, reject })
       if (this.#requests.length === this.#maxSize) this.#leave()

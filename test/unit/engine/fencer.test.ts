@@ -2,13 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { Change } from '../../../src/core/change.js'
 import type { CacheKey } from '../../../src/core/key.js'
 import type { FenceOutcome, FenceRequest } from '../../../src/core/ports.js'
-import { Background } from '../../../src/engine/background.js'
-import { Fencer } from '../../../src/engine/fencer.js'
-import { Floors } from '../../../src/engine/floors.js'
-import { Invalidation } from '../../../src/engine/invalidation.js'
-import { PendingFences } from '../../../src/engine/pending-fences.js'
-import { Singleflight } from '../../../src/engine/singleflight.js'
-import { ManualClock, settle } from '../../support/manual-clock.js'
+import { settle } from '../../support/manual-clock.js'
+import { openFencer } from '../../support/open-fencer.js'
 
 const ROW = 'shop:{public.products/1}' as CacheKey
 const COPY = 'shop:{public.products/1:slot0.2}' as CacheKey
@@ -34,16 +29,8 @@ function open(options: { announcesBehind: boolean; copies?: readonly CacheKey[];
     },
     read: async () => [null],
   }
-  const clock = new ManualClock()
   const announce = () => void happened.push('told')
-  const emit = () => {}
-  const fencer = new Fencer({
-    ...{ store, clock, emit, announce, keepMs: 1_000, announcesBehind: options.announcesBehind },
-    invalidation: new Invalidation({ floors: new Floors(100), flights: new Singleflight() }),
-    pending: new PendingFences({ store, clock, maxKeys: 100, emit, announce }),
-    background: new Background(emit),
-    copiesOf: (key) => (key === ROW ? (options.copies ?? []) : []),
-  })
+  const { fencer } = openFencer({ ...options, store, announce, hot: ROW })
   const write = async (changes: readonly Change[]) => {
     const writing = fencer.afterCommit(changes)
     await settle()

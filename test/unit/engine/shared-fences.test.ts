@@ -3,13 +3,7 @@ import type { Change } from '../../../src/core/change.js'
 import { CacheUnavailableError } from '../../../src/core/errors.js'
 import type { CacheKey } from '../../../src/core/key.js'
 import type { FenceOutcome, FenceRequest } from '../../../src/core/ports.js'
-import { Background } from '../../../src/engine/background.js'
-import { Fencer } from '../../../src/engine/fencer.js'
-import { Floors } from '../../../src/engine/floors.js'
-import { Invalidation } from '../../../src/engine/invalidation.js'
-import { PendingFences } from '../../../src/engine/pending-fences.js'
-import { Singleflight } from '../../../src/engine/singleflight.js'
-import { ManualClock } from '../../support/manual-clock.js'
+import { openFencer } from '../../support/open-fencer.js'
 
 const [ONE, TWO] = ['shop:{public.products/1}', 'shop:{public.products/2}'] as [CacheKey, CacheKey]
 const MARK = 'shop:{public.products#table}' as CacheKey
@@ -33,16 +27,11 @@ function open(
     },
     read: async () => [null],
   }
-  const clock = new ManualClock()
   const announce = (changes: readonly { readonly key: CacheKey }[]) =>
     void happened.push(`told of ${changes.map(({ key }) => key.slice('shop:{public.products'.length, -1)).join(' ')}`)
-  const pending = new PendingFences({ store, clock, maxKeys: 100, emit: () => {}, announce })
-  const fencer = new Fencer({
-    ...{ store, clock, announce, pending, keepMs: 1_000, announcesBehind: options.announcesBehind ?? true },
+  const { fencer, pending } = openFencer({
+    ...{ announcesBehind: true, ...options, store, announce, hot: ONE },
     emit: (event) => event.type === 'fence' && replaced.push(event.replaced),
-    invalidation: new Invalidation({ floors: new Floors(100), flights: new Singleflight() }),
-    background: new Background(() => {}),
-    copiesOf: (key) => (key === ONE ? (options.copies ?? []) : []),
   })
   return { fencer, happened, sent, replaced, pending }
 }

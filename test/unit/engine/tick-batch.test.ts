@@ -3,10 +3,12 @@ import { describe, expect, it } from 'vitest'
 import { TickBatch } from '../../../src/engine/tick-batch.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
 
+const clock = new ManualClock()
+
 function open(maxSize = 100, send?: (requests: number[]) => Promise<readonly string[]>, inTurn = false) {
   const sent: number[][] = []
   const batch = new TickBatch<number, string>({
-    clock: new ManualClock(),
+    when: (leave) => clock.endOfTick(leave),
     maxSize,
     inTurn,
     send: async (requests) => {
@@ -135,7 +137,7 @@ describe('TickBatch', () => {
       const left: (string | undefined)[] = []
       const answers: (() => void)[] = []
       const batch = new TickBatch<number, number>({
-        clock: new ManualClock(),
+        when: (leave) => clock.endOfTick(leave),
         maxSize: 100,
         inTurn: true,
         bind: (act) => AsyncResource.bind(act),
