@@ -47,11 +47,14 @@ local function guardFields(key, ...)
   if fields.err then redis.call('DEL', key) return {} end
   return fields
 end
-local function liveFence(key, now)
-  local fence = guardFields(key, 'f', 'x', 'xh', 'fe', 'u')
-  if (tonumber(fence[4]) or now) >= now then return fence end
-  redis.call('HDEL', key, 'f', 'x', 'xh', 'fe', 'u')
-  return {}
+local function guardOf(key, now)
+  local guard = guardFields(key, 'f', 'x', 'xh', 'fe', 'u', 'l', 'ft')
+  guard.isThere = guard[1] or guard[2] or guard[3] or guard[4] or guard[5] or guard[6] or guard[7]
+  if (tonumber(guard[4]) or now) < now then
+    redis.call('HDEL', key, 'f', 'x', 'xh', 'fe', 'u')
+    for field = 1, 5 do guard[field] = false end
+  end
+  return guard
 end
 local function keepGuard(key, ms)
   if redis.call('PTTL', key) < ms then redis.call('PEXPIRE', key, ms) end
@@ -98,7 +101,7 @@ local now = nowMs()
 if guardFields(KEYS[2], 'l')[1] ~= ARGV[1] then return {'lease-lost', digits(now)} end
 local standby = ARGV[5] == '1'
 if not standby then redis.call('HDEL', KEYS[2], 'l', 'le', 'ls') end
-local fence = liveFence(KEYS[2], now)
+local fence = guardOf(KEYS[2], now)
 local version = ARGV[3]
 if version ~= '' and fence[1] and version < fence[1] then return {'fenced', digits(now)} end
 if standby then
@@ -139,16 +142,8 @@ return {'released', digits(nowMs())}
  * Calls from a script are what its time goes into, some microseconds each: none is made whose answer follows from another's.
  */
 const REMEMBER = `
-local function guardOf(key, now)
-  local guard = guardFields(key, 'f', 'x', 'xh', 'fe', 'u', 'l', 'ft')
-  guard.isThere = guard[1] or guard[2] or guard[3] or guard[4] or guard[5] or guard[6] or guard[7]
-  if (tonumber(guard[4]) or now) < now then
-    redis.call('HDEL', key, 'f', 'x', 'xh', 'fe', 'u')
-    for field = 1, 5 do guard[field] = false end
-  end
-  return guard
-end
 local function remember(key, guard, now, version, xid, keepMs, always)
+  if version == '' and xid == '' and always ~= '1' then return false end
   local changes = {}
   local function set(field, value) changes[#changes + 1] = field changes[#changes + 1] = value end
   if version ~= '' and not (guard[1] and guard[1] >= version) then set('f', version) end
@@ -165,7 +160,6 @@ local function remember(key, guard, now, version, xid, keepMs, always)
     local unordered = xid ~= '' and xid or string.rep('9', 20)
     if not guard[5] or guard[5] < unordered then set('u', unordered) end
   end
-  if version == '' and xid == '' and always ~= '1' then return false end
   set('fe', digits(math.max(tonumber(guard[4]) or 0, now + keepMs)))
   redis.call('HSET', key, unpack(changes))
   keepGuard(key, tonumber(keepMs))
@@ -259,7 +253,7 @@ return {mark, digits(nowMs())}
 const INSPECT = `${PRELUDE}
 local entry = bytesOf(KEYS[1], 0, -1)
 local now = nowMs()
-local fence = liveFence(KEYS[2], now)
+local fence = guardOf(KEYS[2], now)
 local guard = guardFields(KEYS[2], 'l', 'le', 'fc')
 local remaining = redis.call('PTTL', KEYS[1])
 return {entry, digits(now), tostring(remaining), fence[1] or '', guard[1] or '', guard[2] or '', guard[3] or ''}
