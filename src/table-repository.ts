@@ -326,7 +326,7 @@ export class TableRepository {
   /** Rows that the database changed along with the one that was written, if there is a repository that may hold them. */
   async #unseen(table: CachedTable, written: Written, details: ChangeDetails): Promise<readonly UnseenWrite[]> {
     const along = table.alongWith(written, details)
-    if (along === undefined || along.entities.length === 0) return []
+    if (along === undefined) return []
     const { tables } = this.#parts.watch
     await tables.openAll()
     return unseenAlong(tables, along)

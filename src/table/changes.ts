@@ -83,7 +83,8 @@ export class TableChanges {
   alongWith(written: Written, details: ChangeDetails): AlongWith | undefined {
     if (!this.marks.mayReach) return undefined
     const write = this.#marked(written.row, details)
-    return { kind: write.kind, entities: this.marks.reachedBy(write) }
+    const entities = this.marks.reachedBy(write)
+    return entities.length > 0 ? { kind: write.kind, entities } : undefined
   }
 
   #ofRow(written: Written, { wasDeleted = false, touched, formerId, mayReplace = false }: ChangeDetails): Change[] {
