@@ -1,17 +1,30 @@
-import { type Driver, DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely'
+import {
+  type Driver,
+  DummyDriver,
+  Kysely,
+  type KyselyConfig,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+} from 'kysely'
 
 /** A Kysely for Postgres that finds nothing, for what is looked at before a database is asked. */
-export function noDatabase<Database>(): Kysely<Database> {
-  return over(new DummyDriver())
+export function noDatabase<Database>(config: Pick<KyselyConfig, 'plugins' | 'log'> = {}): Kysely<Database> {
+  return databaseOver(new DummyDriver(), config)
 }
 
 /** One that never answers, as over a network that swallows everything. */
 export function silentDatabase<Database>(): Kysely<Database> {
-  return over(Object.assign(new DummyDriver(), { acquireConnection: () => new Promise<never>(() => {}) }))
+  return databaseOver(Object.assign(new DummyDriver(), { acquireConnection: () => new Promise<never>(() => {}) }))
 }
 
-function over<Database>(driver: Driver): Kysely<Database> {
+/** A Kysely for Postgres over this driver. */
+export function databaseOver<Database>(
+  driver: Driver,
+  config: Pick<KyselyConfig, 'plugins' | 'log'> = {},
+): Kysely<Database> {
   return new Kysely<Database>({
+    ...config,
     dialect: {
       createAdapter: () => new PostgresAdapter(),
       createDriver: () => driver,

@@ -1,16 +1,7 @@
-import {
-  CamelCasePlugin,
-  type CompiledQuery,
-  DummyDriver,
-  Kysely,
-  type KyselyPlugin,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  sql,
-} from 'kysely'
+import { CamelCasePlugin, type CompiledQuery, type KyselyPlugin, sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { KnownStatements } from '../../../src/adapters/postgres/known-statements.js'
+import { noDatabase } from '../../support/no-database.js'
 
 interface Shop {
   products: { id: number; stock: number; details: unknown }
@@ -19,16 +10,7 @@ interface Shop {
 /** A database that notes what it is asked, and an UPDATE on it that notes how often it is put together. */
 function open(plugins: KyselyPlugin[] = []) {
   const asked: CompiledQuery[] = []
-  const db = new Kysely<Shop>({
-    dialect: {
-      createAdapter: () => new PostgresAdapter(),
-      createDriver: () => new DummyDriver(),
-      createIntrospector: (of) => new PostgresIntrospector(of),
-      createQueryCompiler: () => new PostgresQueryCompiler(),
-    },
-    plugins,
-    log: ({ query }) => void asked.push(query),
-  })
+  const db = noDatabase<Shop>({ plugins, log: ({ query }) => void asked.push(query) })
   let made = 0
   const statements = new KnownStatements()
   const update = async (stock: unknown, id: number, on = db) => {

@@ -1,33 +1,13 @@
-import {
-  CamelCasePlugin,
-  type Compilable,
-  DummyDriver,
-  Kysely,
-  type KyselyPlugin,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  type RawBuilder,
-  sql,
-} from 'kysely'
+import { CamelCasePlugin, type Compilable, type Kysely, type KyselyPlugin, type RawBuilder, sql } from 'kysely'
 import { jsonArrayFrom, jsonBuildObject, jsonObjectFrom } from 'kysely/helpers/postgres'
 import { describe, expect, it } from 'vitest'
 import { type QueryFacts, readDependencies } from '../../../src/adapters/postgres/query-dependencies.js'
+import { noDatabase } from '../../support/no-database.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the tables of these tests exist in their names only
 type Database = Kysely<any>
 
-function open(plugins: KyselyPlugin[] = []): Database {
-  return new Kysely({
-    plugins,
-    dialect: {
-      createAdapter: () => new PostgresAdapter(),
-      createDriver: () => new DummyDriver(),
-      createIntrospector: (db) => new PostgresIntrospector(db),
-      createQueryCompiler: () => new PostgresQueryCompiler(),
-    },
-  })
-}
+const open = (plugins: KyselyPlugin[] = []): Database => noDatabase({ plugins })
 
 const db = open()
 

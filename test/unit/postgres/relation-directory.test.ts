@@ -1,16 +1,10 @@
-import {
-  DummyDriver,
-  Kysely,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  type QueryResult,
-} from 'kysely'
+import { DummyDriver, type QueryResult } from 'kysely'
 import { expect, it } from 'vitest'
 import { RelationDirectory } from '../../../src/adapters/postgres/relation-directory.js'
 import { Background } from '../../../src/engine/background.js'
 import { type Deferred, deferred } from '../../support/deferred.js'
 import { ManualClock, untimed } from '../../support/manual-clock.js'
+import { databaseOver } from '../../support/no-database.js'
 import { Recorder } from '../../support/recorder.js'
 
 const NAME = { schema: 'public', name: 'shelves' }
@@ -24,14 +18,7 @@ async function open() {
     return answer.promise as Promise<QueryResult<never>>
   }
   const connection = { executeQuery, streamQuery: () => Promise.reject() as never }
-  const db = new Kysely<unknown>({
-    dialect: {
-      createAdapter: () => new PostgresAdapter(),
-      createDriver: () => Object.assign(new DummyDriver(), { acquireConnection: async () => connection }),
-      createIntrospector: (inner) => new PostgresIntrospector(inner),
-      createQueryCompiler: () => new PostgresQueryCompiler(),
-    },
-  })
+  const db = databaseOver<unknown>(Object.assign(new DummyDriver(), { acquireConnection: async () => connection }))
   const clock = new ManualClock()
   const events = new Recorder()
   const background = new Background(events.emit)

@@ -1,24 +1,10 @@
-import {
-  DummyDriver,
-  Kysely,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  type RootOperationNode,
-  sql,
-} from 'kysely'
+import { type RootOperationNode, sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { isOwnStatement, movesNames, withReturning, writesOf } from '../../../src/adapters/postgres/write-statement.js'
+import { noDatabase } from '../../support/no-database.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the tables of these tests exist in their names only
-const db = new Kysely<any>({
-  dialect: {
-    createAdapter: () => new PostgresAdapter(),
-    createDriver: () => new DummyDriver(),
-    createIntrospector: (kysely) => new PostgresIntrospector(kysely),
-    createQueryCompiler: () => new PostgresQueryCompiler(),
-  },
-})
+const db = noDatabase<any>()
 
 type Statement = { compile(executor: typeof db): { readonly query: RootOperationNode } }
 
