@@ -84,6 +84,24 @@ describe('Filler', () => {
     expect(waiter.cache.count('lease') - before, 'one finds the lease, one the row').toBe(2)
   })
 
+  it('asks when the load may be done, however late it comes', async () => {
+    const fleet = new Fleet({ freshMs: 600_000 })
+    const [loader, waiter] = [fleet.start(), fleet.start()]
+    fleet.table.slowDown(400, fleet.clock)
+    for (let load = 0; load < 30; load++) {
+      const readings = [waiter.read(`of the one ${load}`), loader.read(`of the other ${load}`)]
+      await fleet.clock.advance(500)
+      await Promise.all(readings)
+    }
+    const loading = loader.read('42')
+    await fleet.clock.advance(390)
+    const beganMs = fleet.clock.monotonicMs()
+    const waiting = waiter.read('42').then(() => fleet.clock.monotonicMs() - beganMs)
+    await fleet.clock.advance(1_000)
+    expect(await waiting, '10 ms later it is there').toBeLessThan(40)
+    await loading
+  })
+
   it('asks when loads of other processes are done, though its own take another time', async () => {
     const fleet = new Fleet({ freshMs: 600_000 })
     const [loader, waiter] = [fleet.start(), fleet.start()]
