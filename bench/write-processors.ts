@@ -6,16 +6,17 @@
  * Usage: node --import tsx bench/write-processors.ts [turns, default 14] [milliseconds a turn, default 500]. Linux only.
  */
 import { readdirSync, readFileSync } from 'node:fs'
+import { DURABLE } from './harness/durable.js'
 import { openPlace } from './harness/place.js'
 import { quantile } from './harness/summary.js'
-import { makeTables, SETTINGS } from './scenarios/write-cost.js'
+import { makeTables } from './scenarios/write-cost.js'
 import { contenders, ROWS, TABLES, WORKLOADS } from './scenarios/write-cost-contenders.js'
 
 const [turns = '14', turnMs = '500'] = process.argv.slice(2)
 /** Of the kernel's clock ticks, in which /proc tells processor time. */
 const MS_PER_TICK = 10
 
-const place = await openPlace({ rows: ROWS, settings: SETTINGS })
+const place = await openPlace({ rows: ROWS, settings: DURABLE })
 await makeTables(place)
 const opened = await Promise.all(
   TABLES.map(async (table) => [table, await (contenders[table] as (typeof contenders)[string])(place)] as const),

@@ -40,6 +40,8 @@ export interface ThroughputOptions {
   readonly workloads: readonly string[]
   /** How many times the contenders are started anew: what the compiler makes of one start is partly luck. */
   readonly crews: number
+  /** Turns that each crew gives each contender before anything counts: those are for the compilers. Default: 1. */
+  readonly warmRounds?: number
   /** Turns that each crew gives each contender. */
   readonly rounds: number
   readonly sliceMs: number
@@ -78,7 +80,7 @@ export async function measureThroughput(options: ThroughputOptions): Promise<Thr
 }
 
 async function measureCrew(
-  { place, module, contenders, elsewhere = {}, workloads, rounds, sliceMs, setting }: ThroughputOptions,
+  { place, module, contenders, elsewhere = {}, workloads, warmRounds = 1, rounds, sliceMs, setting }: ThroughputOptions,
   keep: (workload: string, contender: string, slice: Slice) => void,
 ): Promise<void> {
   const workers = contenders.map((name) => ({ name, worker: openWorker(setting) }))
@@ -88,13 +90,12 @@ async function measureCrew(
         worker.ask('open', builtModule(elsewhere[name] ?? module).href, name, placeOnly(place)),
       ),
     )
-    for (let round = 0; round <= rounds; round++) {
+    for (let round = 0; round < warmRounds + rounds; round++) {
       for (const workload of workloads) {
         for (let turn = 0; turn < workers.length; turn++) {
           const { name, worker } = workers[(turn + round) % workers.length] as (typeof workers)[number]
           const slice = await worker.ask('slice', workload, sliceMs)
-          // The first round is for the compiler.
-          if (round > 0) keep(workload, name, slice)
+          if (round >= warmRounds) keep(workload, name, slice)
         }
       }
     }

@@ -1,3 +1,4 @@
+import { DURABLE } from '../harness/durable.js'
 import type { Scenario } from '../harness/scenario.js'
 import { bulkExpiry } from './bulk-expiry.js'
 import { celebrity } from './celebrity.js'
@@ -18,7 +19,7 @@ import { staleSet } from './stale-set.js'
 import { stampede } from './stampede.js'
 import { telemetry } from './telemetry.js'
 import { burstsBeside, throughputBeside, withPeers } from './with-peers.js'
-import { write } from './write.js'
+import { WRITE_WARM_ROUNDS, write } from './write.js'
 import { writeCost } from './write-cost.js'
 
 const REDIS = {
@@ -69,6 +70,8 @@ export const SCENARIOS: readonly Scenario[] = [
       raw: 'kysely',
       workloads: ['one at a time', '16 at once'],
       by: 'perSecond',
+      settings: DURABLE,
+      warmRounds: WRITE_WARM_ROUNDS,
       sliceMs: 250,
     }),
   ),

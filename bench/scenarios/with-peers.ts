@@ -1,6 +1,6 @@
 import { invitePeers, type PeerChoice } from '../harness/peers.js'
 import { openPlace } from '../harness/place.js'
-import { amountOf, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
+import { type Amounts, amountOf, type Comparison, type Scenario, type Setting } from '../harness/scenario.js'
 import { makeSlow } from '../harness/slow-table.js'
 import { type Summary, summarize } from '../harness/summary.js'
 import { measureThroughput, type Speed, type Throughput } from '../harness/throughput.js'
@@ -49,12 +49,15 @@ export function throughputBeside(options: {
   readonly workloads: readonly string[]
   readonly by: keyof Speed
   readonly sliceMs: number
+  /** Of Postgres, where it is to differ from that of the tests. */
+  readonly settings?: Readonly<Record<string, string>>
+  readonly warmRounds?: Amounts
   /** Only these: others cannot do the workload. */
   readonly able?: readonly string[]
 }) {
-  const { kind, rows, module, raw, workloads, by, sliceMs } = options
+  const { kind, rows, module, raw, workloads, by, sliceMs, settings, warmRounds = { quick: 1, full: 1 } } = options
   return async (peers: readonly PeerChoice[], setting: Setting): Promise<Record<string, Beside>> => {
-    const place = await openPlace({ rows })
+    const place = await openPlace({ rows, settings: settings ?? {} })
     try {
       const able = peers.map(({ name }) => name).filter((name) => options.able?.includes(name) ?? true)
       const names = able.map((name) => peerContender(kind, name))
@@ -68,6 +71,7 @@ export function throughputBeside(options: {
         workloads,
         crews: amountOf({ quick: 1, least: 2, full: 3 }, setting),
         rounds: amountOf({ quick: 3, least: 4, full: 6 }, setting),
+        warmRounds: amountOf(warmRounds, setting),
         sliceMs,
       })
       return Object.fromEntries(workloads.map((workload) => [workload, besideOf(throughput, workload)]))

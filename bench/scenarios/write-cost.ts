@@ -1,19 +1,10 @@
 import { sql } from 'kysely'
 import { outboxTable, outboxTables, stampTable } from '../../src/migrations.js'
+import { DURABLE } from '../harness/durable.js'
 import { inPlace, type OpenPlace } from '../harness/place.js'
 import { amountOf, atLeast, ratioOf, type Scenario } from '../harness/scenario.js'
 import { measureThroughput, speeds, type Throughput } from '../harness/throughput.js'
 import { ROWS, TABLES, WORKLOADS } from './write-cost-contenders.js'
-
-/** Commits wait for the disk, as they do where data matters, and the log is what it is by default. Autovacuum would come and go between the turns. */
-export const SETTINGS = {
-  fsync: 'on',
-  full_page_writes: 'on',
-  wal_level: 'replica',
-  autovacuum: 'off',
-  shared_buffers: '256MB',
-  max_wal_size: '4GB',
-}
 
 /** What the stamp and the outbox cost whoever writes: the same updates of the same rows with their triggers and without. */
 export const writeCost: Scenario = {
@@ -21,7 +12,7 @@ export const writeCost: Scenario = {
   title: 'an update of one row by its key, on a table with the stamp, with stamp and outbox, and without',
   unit: 'updates/s',
   run: (setting) =>
-    inPlace({ rows: ROWS, settings: SETTINGS }, async (place) => {
+    inPlace({ rows: ROWS, settings: DURABLE }, async (place) => {
       await makeTables(place)
       const throughput = await measureThroughput({
         place,
@@ -31,6 +22,7 @@ export const writeCost: Scenario = {
         workloads: WORKLOADS,
         crews: amountOf({ quick: 1, least: 1, full: 4 }, setting),
         rounds: amountOf({ quick: 5, least: 8, full: 15 }, setting),
+        warmRounds: amountOf({ quick: 1, least: 4, full: 8 }, setting),
         sliceMs: 300,
       })
       const [first, ...others] = WORKLOADS.map((workload) => comparisonOf(throughput, workload))
