@@ -1,22 +1,21 @@
 /**
- * What stamp and outbox cost whoever writes, in processor time of client, cache and database together: the same updates as `write-cost`, in
+ * What stamp, outbox and slot cost whoever writes, in processor time of client, cache and database together: the same updates as `write-cost`, in
  * short turns, each held against the turn without triggers beside it. Where processors are the limit this is what throughput follows, and
  * what else the machine does has less of a say in it than in a clock on the wall.
  *
  * Usage: node --import tsx bench/write-processors.ts [turns, default 14] [milliseconds a turn, default 500]. Linux only.
  */
 import { readdirSync, readFileSync } from 'node:fs'
-import { DURABLE } from './harness/durable.js'
 import { openPlace } from './harness/place.js'
 import { quantile } from './harness/summary.js'
-import { makeTables } from './scenarios/write-cost.js'
+import { makeTables, WITH_SLOT } from './scenarios/write-cost.js'
 import { contenders, ROWS, TABLES, WORKLOADS } from './scenarios/write-cost-contenders.js'
 
 const [turns = '14', turnMs = '500'] = process.argv.slice(2)
 /** Of the kernel's clock ticks, in which /proc tells processor time. */
 const MS_PER_TICK = 10
 
-const place = await openPlace({ rows: ROWS, settings: DURABLE })
+const place = await openPlace({ rows: ROWS, settings: WITH_SLOT })
 await makeTables(place)
 const opened = await Promise.all(
   TABLES.map(async (table) => [table, await (contenders[table] as (typeof contenders)[string])(place)] as const),
