@@ -103,12 +103,18 @@ export class TableChanges {
     return [...changes, ...this.#lookups(written.row, xid, mayRewrite ? undefined : touched)]
   }
 
-  /** The same for a write whose outcome is unknown: whatever is stored under these keys goes. */
+  /** The same for a write whose outcome is unknown: whatever is stored under these keys goes, and so does an absence under a key that it gives the row. */
   ofUnknownWrite(id: CanonicalId | undefined, values: object): Change[] {
-    const written = id ?? idAmong(this.#facts.key, values)
-    const others = [...this.#lookups(values, null, undefined), ...this.marks.ofUnknownWrite()]
-    if (written === undefined) return others
-    return [{ key: this.rowKey(written), version: null, xid: null, absent: false, hasFloor: true }, ...others]
+    const { key } = this.#facts
+    const former = id && Object.fromEntries(key.map(({ property }, at) => [property, id[at]]))
+    const set = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+    const ids = [id, idAmong(key, { ...former, ...set })].filter((each) => each !== undefined)
+    const keys = new Set(ids.map((each) => this.rowKey(each)))
+    return [
+      ...[...keys].map((each) => ({ key: each, version: null, xid: null, absent: false, hasFloor: true })),
+      ...this.#lookups(values, null, undefined),
+      ...this.marks.ofUnknownWrite(),
+    ]
   }
 
   #marked(row: object, { wasDeleted, touched, mayReplace }: ChangeDetails): MarkedWrite {

@@ -95,6 +95,17 @@ describe('an unknown commit counts as committed', () => {
     expect((await writer.products.find(id))?.price).toBe(2)
   })
 
+  it('of a single statement that gives a row another key: what was known of either', async () => {
+    const { proxy, writer, reader, id } = await open()
+    const moved = id + 1_000_000
+    expect(await reader.products.find(moved)).toBeUndefined()
+    await untilFilled(reader)
+    await cut(proxy, 'down', async () => (await shop.run(`select 1 from products where id = ${moved}`)).length > 0)
+    await expect(writer.products.update(id, { id: moved })).rejects.toThrow()
+    expect(await reader.products.find(id)).toBeUndefined()
+    expect((await reader.products.find(moved))?.id).toBe(moved)
+  })
+
   it('and closing does not wait until it is sure that nothing more can come', async () => {
     const { proxy, writer, id, reader } = await open()
     await cut(proxy, 'down', priceIs(reader, id, 2))
