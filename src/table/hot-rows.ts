@@ -13,11 +13,13 @@ export interface HotRowOptions {
   readonly copyTtlMs: number
 }
 
-/**
- * Registers a table's rows with the instance's hot keys, and reads them by way of their copies.
- *
- * @throws ConfigError where copies could not be held against a floor: the table has no stamp.
- */
+/** @throws ConfigError where copies could not be held against a floor: the table has no stamp. */
+export function checkHotRows({ entity, version }: TableFacts, hotKeys: HotRowOptions | undefined): void {
+  if (hotKeys === undefined || hotKeys.copies === 0 || version !== undefined) return
+  throw new ConfigError('hotKeys.copies', 'a table with a version stamp', inWords(`${entity}, which has none`))
+}
+
+/** Registers a table's rows with the instance's hot keys, and reads them by way of their copies. */
 export function openHotRows(options: {
   parts: EngineParts & { readonly hotKeys: HotKeys }
   facts: TableFacts
@@ -29,10 +31,7 @@ export function openHotRows(options: {
 }): HotCopies<CanonicalId, object> {
   const { parts, facts, prefix, fill, reader, tier } = options
   const { copies, copyTtlMs } = options.hotKeys
-  const { entity, version } = facts
-  if (copies > 0 && version === undefined) {
-    throw new ConfigError('hotKeys.copies', 'a table with a version stamp', inWords(`${entity}, which has none`))
-  }
+  const { entity } = facts
   parts.hotKeys.register({ prefix, entity, copies })
   // A copy costs two round trips, so the shortest lease there is will do.
   const settings = { copies, copyTtlMs, jitter: fill.jitter, leaseMs: fill.lease.minMs }

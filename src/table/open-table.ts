@@ -2,6 +2,7 @@ import { readTable, type TableFacts } from '../adapters/postgres/catalog.js'
 import type { AnyDatabase } from '../adapters/postgres/row-writer.js'
 import type { OpenTables } from '../engine/open-tables.js'
 import { CachedTable } from './cached-table.js'
+import { checkHotRows } from './hot-rows.js'
 import type { TableOptions, TableParts } from './parts.js'
 import type { TableKeys } from './table-keys.js'
 
@@ -30,10 +31,11 @@ export async function openTable(
   const { table: parts } = instance
   await instance.ready(on)
   const facts = await readTable(on ?? parts.db, options)
+  checkHotRows(facts, options.hotKeys)
   keys.claim(facts)
   await parts.relations.find([facts], on)
-  const table = new CachedTable(parts, options, facts)
-  if (options.loadFrom === 'replica') parts.replica?.start()
   await instance.opened(facts, on)
-  return table
+  if (options.loadFrom === 'replica') parts.replica?.start()
+  // Last, when nothing can fail any more: the instance is told of its memory and its readers, and never that they are of no use.
+  return new CachedTable(parts, options, facts)
 }
