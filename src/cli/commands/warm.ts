@@ -21,7 +21,7 @@ export function warmCommand(frame: CommandFrame): Command {
     .addOption(new Option('--query <sql>', "a SELECT of the key's columns, sent as it is").conflicts('from'))
     .option('--from <file>', 'a file with one id a line')
     .option('--rate <rows>', 'rows loaded a second at most', wholeNumber(1, 1_000_000), 500)
-    .option('--concurrency <keys>', 'keys looked at, loaded and stored together', wholeNumber(1, 10_000), 50)
+    .option('--concurrency <keys>', 'keys looked at, loaded and stored together', wholeNumber(1, 1_000), 50)
     .option('--limit <rows>', 'rows at most; default: all, with --recent 10000', wholeNumber(1, 1_000_000_000))
     .option('--after <cursor>', 'go on behind the cursor of an earlier run with the same source')
     .option('--state <file>', 'keep the cursor in this file; if it is there already, go on from it')

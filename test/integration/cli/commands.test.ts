@@ -141,6 +141,8 @@ describe('corral warm', () => {
     expect((await run('1', '--recent')).exitCode).toBe(2)
     expect((await run('--rate', '0', '1')).exitCode).toBe(2)
   })
+    const wide = await runCli(shop.start().corral, ['warm', 'products', '1', '--concurrency', '1001'])
+    expect(wide.exitCode, 'more than the library takes').toBe(2)
 
   it('says on Ctrl-C how to go on, and goes on there', async () => {
     const namespace = `${shop.namespace}-resumed`
