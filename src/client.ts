@@ -287,8 +287,7 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       return closing
     },
   }
-  const replicaDb = replica?.db
-  return withInside(corral, { db, replicaDb, redis, namespace, secret, settings, slot, runs, repositories, assembly })
+  return withInside(corral, { db, replica, redis, namespace, secret, settings, slot, runs, repositories, assembly })
 }
 
 /** A listener must not be able to break what it listens to. */

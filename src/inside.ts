@@ -10,8 +10,8 @@ import type { TableRepository } from './table-repository.js'
 /** What an operator's tools need of an instance beyond its methods. No part of the public API. */
 export interface Inside {
   readonly db: AnyDatabase
-  /** Of option `replica`. */
-  readonly replicaDb: AnyDatabase | undefined
+  /** As it was given. */
+  readonly replica: { readonly db?: AnyDatabase } | undefined
   /** The application's own client. Undefined: the cache is in this process. */
   readonly redis: RedisClient | undefined
   readonly namespace: string

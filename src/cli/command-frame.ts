@@ -119,7 +119,7 @@ export class CommandFrame {
     const closing = async () => {
       await corral.close()
       ;(inside.redis as { disconnect?(): void } | undefined)?.disconnect?.()
-      await Promise.all([inside.db.destroy(), inside.replicaDb?.destroy()])
+      await Promise.all([inside.db.destroy(), inside.replica?.db?.destroy()])
     }
     const late = new AbortController()
     const limit = this.#world.clock.sleep(CLOSE_LIMIT_MS, late.signal)

@@ -10,7 +10,8 @@ const LOOK_MS = 50
 
 /** The standby of option `replica`. */
 export async function examineStandby({ inside, clock }: Patient): Promise<Diagnosis> {
-  const { db, replicaDb } = inside
+  const { db } = inside
+  const replicaDb = inside.replica?.db
   if (replicaDb === undefined) return NOTHING
   const diagnosis = (...found: Parameters<typeof finding>) => ({ ...NOTHING, findings: [finding(...found)] })
   const subject = 'option `replica.db`'

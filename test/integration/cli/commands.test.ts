@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { envelope, stamp } from '../../../src/adapters/codec/envelope.js'
 import type { Entry } from '../../../src/core/entry.js'
+import { guardKey } from '../../../src/core/key.js'
 import { runCli, startCli } from '../../support/cli-lab.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisUrl } from '../../support/services.js'
 import { productKey, type ShopProcess } from '../../support/shop-lab.js'
-import { openRelayedShop } from '../relay/relay-lab.js'
+import { insertProduct, openRelayedShop } from '../relay/relay-lab.js'
 
 const shop = await openRelayedShop()
 await shop.run(`insert into products (slug, price) select 'p' || n, n from generate_series(1, 600) n`)
@@ -140,9 +141,9 @@ describe('corral warm', () => {
     expect(nothing.exitCode).toBe(2)
     expect((await run('1', '--recent')).exitCode).toBe(2)
     expect((await run('--rate', '0', '1')).exitCode).toBe(2)
-  })
     const wide = await runCli(shop.start().corral, ['warm', 'products', '1', '--concurrency', '1001'])
     expect(wide.exitCode, 'more than the library takes').toBe(2)
+  })
 
   it('says on Ctrl-C how to go on, and goes on there', async () => {
     const namespace = `${shop.namespace}-resumed`
@@ -331,6 +332,21 @@ describe('corral relay', () => {
     const { exitCode, out } = await process.ended
     expect(exitCode).toBe(0)
     expect(out).toContain('relay.leader state=lost')
+  })
+
+  it('leaves fences where nothing is cached, if the config says that others load from a standby', async () => {
+    const namespace = `${shop.namespace}-standby`
+    const process = startCli(shop.start({ namespace, replica: {} }).corral, ['relay'])
+    await waitUntil('it leads', 10_000, async () => process.out().includes('relay.leader state=gained'))
+    const redis = new Redis(redisUrl())
+    onTestFinished(() => redis.disconnect())
+    const guard = guardKey(productKey(namespace, await insertProduct(shop)))
+    try {
+      await waitUntil('the fence is remembered', 5_000, async () => (await redis.exists(guard)) === 1)
+    } finally {
+      process.send('SIGTERM')
+      await process.ended
+    }
   })
 })
 
