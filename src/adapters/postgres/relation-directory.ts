@@ -24,6 +24,11 @@ export class RelationDirectory {
   readonly #behind: (read: () => Promise<unknown>) => void
   /** What is being read behind, for all who want to know. */
   readonly #readings = new Map<string, { readonly ended: Promise<void>; readonly sinceMs: number }>()
+  /** What is being read by one who waits for it, for all who ask the same meanwhile. */
+  readonly #questions = new Map<
+    string,
+    { readonly answer: Promise<readonly (Relation | undefined)[]>; readonly sinceMs: number }
+  >()
   readonly #relations = new Map<string, { readonly relation: Relation; readonly readAtMs: number }>()
   readonly #functions = new Map<string, { readonly verdict: FunctionVerdict; readonly readAtMs: number }>()
 
@@ -47,7 +52,7 @@ export class RelationDirectory {
   async find(names: readonly TableName[], db?: AnyDatabase): Promise<readonly (Relation | undefined)[]> {
     const known = names.map((name) => this.#fresh(this.#relations.get(idOf(name))))
     if (known.every((each) => each !== undefined)) return known.map(({ relation }) => relation)
-    return this.#read(names, [], db)
+    return db === undefined ? this.#readTogether(names, []) : this.#read(names, [], db)
   }
 
   /** The same for one connection alone, to which names may mean what they mean to no other: read anew, and not kept. */
@@ -86,7 +91,7 @@ export class RelationDirectory {
     const unknown = functions.filter(
       (name) => judgeByName(name) === undefined && this.#fresh(this.#functions.get(name)) === undefined,
     )
-    if (unknown.length > 0) await this.#read([], unknown)
+    if (unknown.length > 0) await this.#readTogether([], unknown)
     return functions.map((name) => judgeByName(name) ?? this.#functions.get(name)?.verdict ?? 'unknown')
   }
 
@@ -111,6 +116,30 @@ export class RelationDirectory {
     return reading
   }
 
+  /** What many ask at once, as the readers of a query that nobody has called for a minute do, is asked of the catalog once. */
+  async #readTogether(
+    names: readonly TableName[],
+    functions: readonly string[],
+  ): Promise<readonly (Relation | undefined)[]> {
+    const id = JSON.stringify([names.map(idOf), functions])
+    const sinceMs = this.#clock.monotonicMs()
+    const known = this.#questions.get(id)
+    // One that takes longer may be on a connection that is half open.
+    if (known !== undefined && sinceMs - known.sinceMs < WAIT_MS) {
+      const relations = await known.answer
+      // What is not kept is no answer to anybody else: the table may have been made since that question was sent.
+      if (relations.every(isKept)) return relations
+      return this.#read(names, functions)
+    }
+    const question = { answer: this.#read(names, functions), sinceMs }
+    this.#questions.set(id, question)
+    try {
+      return await question.answer
+    } finally {
+      if (this.#questions.get(id) === question) this.#questions.delete(id)
+    }
+  }
+
   async #read(
     names: readonly TableName[],
     functions: readonly string[],
@@ -123,8 +152,7 @@ export class RelationDirectory {
     const relations = answer.relations.map((found) => (found ? placeRelation(found, answer) : undefined))
     names.forEach((name, at) => {
       const relation = relations[at]
-      // A temporary table hides another of its name on one connection only, and a table that is missing may be made.
-      if (relation && !relation.special) this.#relations.set(idOf(name), { relation, readAtMs })
+      if (isKept(relation)) this.#relations.set(idOf(name), { relation, readAtMs })
       else this.#relations.delete(idOf(name))
     })
     for (const name of functions) {
@@ -141,6 +169,11 @@ export class RelationDirectory {
   #fresh<Known extends { readonly readAtMs: number }>(known: Known | undefined): Known | undefined {
     return known && this.#clock.monotonicMs() - known.readAtMs < KEEP_MS ? known : undefined
   }
+}
+
+/** A temporary table hides another of its name on one connection only, and a table that is missing may be made. */
+function isKept(relation: Relation | undefined): relation is Relation {
+  return relation !== undefined && !relation.special
 }
 
 function idOf({ schema, name }: TableName): string {

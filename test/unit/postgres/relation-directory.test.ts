@@ -1,5 +1,5 @@
 import { DummyDriver, type QueryResult } from 'kysely'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { RelationDirectory } from '../../../src/adapters/postgres/relation-directory.js'
 import { Background } from '../../../src/engine/background.js'
 import { type Deferred, deferred } from '../../support/deferred.js'
@@ -23,10 +23,11 @@ async function open() {
   const events = new Recorder()
   const background = new Background(events.emit)
   const directory = new RelationDirectory({ db, clock, behind: (read) => background.run('catalog', read) })
-  const tell = async (columns: string) => {
+  const tell = async (columns: string | undefined) => {
     await clock.advance(0)
     const relation = { entity: 'public.shelves', kind: 'r', special: false, rewrites: false, columns, methods: [] }
-    const answer = JSON.stringify({ relations: [relation], parents: [], reads: [], keys: [], functions: [] })
+    const relations = [columns === undefined ? null : relation]
+    const answer = JSON.stringify({ relations, parents: [], reads: [], keys: [], functions: [] })
     asked.shift()?.resolve({ rows: [{ answer }] })
     await clock.advance(0)
   }
@@ -90,4 +91,52 @@ it('and so where it fails, with an event', async () => {
   await untimed(waiting)
   expect(known()).toBe('first')
   expect(events.of('background.failed')).toMatchObject([{ task: 'catalog' }])
+})
+
+describe('what many ask at once', () => {
+  it('is read once, whether it is relations or functions', async () => {
+    const { asked, clock, directory, tell } = await open()
+    await clock.advance(60_000)
+    const finding = [1, 2, 3].map(() => directory.find([NAME]))
+    await clock.advance(0)
+    expect(asked.length).toBe(1)
+    await tell('second')
+    for (const found of await Promise.all(finding)) expect(found).toMatchObject([{ columns: 'second' }])
+
+    const judging = [1, 2, 3].map(() => directory.judge(['shop.rebate']))
+    await clock.advance(0)
+    expect(asked.length).toBe(1)
+    await tell('third')
+    expect(await Promise.all(judging)).toEqual([['harmless'], ['harmless'], ['harmless']])
+  })
+
+  it('is read once more where a reading does not answer within a second, or fails', async () => {
+    const { asked, clock, directory, tell } = await open()
+    await clock.advance(60_000)
+    const ends: string[] = []
+    const end = (who: string) => () => void ends.push(who)
+    void directory.find([NAME]).then(end('first'), end('first failed'))
+    await clock.advance(1_000)
+    const second = directory.find([NAME])
+    await clock.advance(0)
+    const half = asked.shift()
+    await tell('second')
+    expect(await second).toMatchObject([{ columns: 'second' }])
+    half?.reject(new Error('no'))
+    await clock.advance(60_000)
+    const third = directory.find([NAME])
+    await tell('third')
+    expect(await third).toMatchObject([{ columns: 'third' }])
+    expect(ends).toEqual(['first failed'])
+  })
+
+  it('is asked by each where there is no such table: it may have been made since the other asked', async () => {
+    const { clock, directory, tell } = await open()
+    await clock.advance(60_000)
+    const [first, second] = [directory.find([NAME]), directory.find([NAME])]
+    await tell(undefined)
+    expect(await first).toEqual([undefined])
+    await tell('made')
+    expect(await second).toMatchObject([{ columns: 'made' }])
+  })
 })
