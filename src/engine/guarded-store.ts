@@ -188,6 +188,7 @@ export class GuardedStore {
     if (!breaker.admits()) return Promise.reject(new CacheUnavailableError(operation, 'the breaker is open'))
     return new Promise((resolve, reject) => {
       let isAnswered = false
+      let isGivenUp = false
       const fail = (cause: unknown) => {
         isAnswered = true
         this.#emit({ type: 'cache.unavailable', operation, error: cause })
@@ -200,7 +201,10 @@ export class GuardedStore {
         cancel = this.#clock.after(deadlineMs / 2, () => {
           fail(`no answer within ${deadlineMs} ms`)
           // Late is not dead: on a busy machine everything is late, and to stop asking would make it worse.
-          cancel = this.#clock.after(Math.max(0, giveUpMs - deadlineMs), () => breaker.failed())
+          cancel = this.#clock.after(Math.max(0, giveUpMs - deadlineMs), () => {
+            isGivenUp = true
+            breaker.failed()
+          })
         })
       })
       call().then(
@@ -212,7 +216,7 @@ export class GuardedStore {
         (error) => {
           cancel()
           if (error instanceof PartAnswer) breaker.succeeded()
-          else breaker.failed()
+          else if (!isGivenUp) breaker.failed()
           if (!isAnswered) fail(error)
         },
       )

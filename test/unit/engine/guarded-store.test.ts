@@ -5,6 +5,7 @@ import type { CacheKey } from '../../../src/core/key.js'
 import { PartAnswer } from '../../../src/core/part-answer.js'
 import { GuardedStore } from '../../../src/engine/guarded-store.js'
 import { ShardBreakers } from '../../../src/engine/shard-breakers.js'
+import { type Deferred, deferred } from '../../support/deferred.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
 import { PausableStore } from '../../support/pausable-store.js'
 import { Recorder } from '../../support/recorder.js'
@@ -94,6 +95,21 @@ describe('GuardedStore', () => {
     await clock.advance(1)
     expect(store.breakerState, 'three that never came').toBe('open')
     expect(clock.timers).toBe(0)
+  })
+
+  it('counts a call once that it had given up before it failed', async () => {
+    const { store, memory, clock } = open({ giveUpMs: 500 })
+    const calls: Deferred<never>[] = []
+    memory.read = () => {
+      const call = deferred<never>()
+      calls.push(call)
+      return call.promise
+    }
+    for (let i = 0; i < 2; i++) void store.read([KEY]).catch(() => undefined)
+    await clock.advance(500)
+    for (const call of calls) call.reject(new Error('the connection is gone'))
+    await clock.advance(0)
+    expect(store.breakerState, 'two of three').toBe('closed')
   })
 
   it('hands on what a shard serves of what it was asked, and why not the rest, and never leaves it alone for that', async () => {
