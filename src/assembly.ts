@@ -114,13 +114,14 @@ export function assemble(options: AssemblyOptions, seams: Seams): Assembly {
   const clock = seams.clock ?? systemClock
   const chance = seams.chance ?? systemChance
   const traced = resolveTelemetry(options.telemetry)
+  // Whatever may refuse an option goes before telemetry, which the application's meters hold on to.
+  const codec = openCodec(options)
   const telemetry = traced ? new OtelTelemetry({ ...traced, clock, namespace, secret: secrets[0] }) : NO_TELEMETRY
   const emit: EmitEvent = (event) => {
     telemetry.onEvent(event)
     onEvent?.(event)
   }
 
-  const codec = openCodec(options)
   const inner = seams.store ?? openStore(options, clock)
   const { fenceMs: keepMs, maxFloors, maxPendingFences: maxKeys } = settings.cache
   const { breakerFailures: failures, breakerProbeMs: probeMs } = settings.cache

@@ -70,6 +70,18 @@ describe('createCorral', () => {
     )
   })
 
+  it('leaves nothing with the application’s meters when it refuses', () => {
+    let meters = 0
+    const getMeter = () => {
+      meters++
+      throw new Error('asked for')
+    }
+    const telemetry = { meterProvider: { getMeter } }
+    const encryption = { keys: [] }
+    expect(refusalOf(() => create({ telemetry, encryption }))).toContain('option `encryption')
+    expect(meters).toBe(0)
+  })
+
   it('of a relay of its own are checked as well', () => {
     const refused = (options?: object) => refusalOf(() => startRelay(options as never))
     expect(refused()).toContain('option `startRelay options`: expected an object of options, found undefined')
