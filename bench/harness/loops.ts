@@ -17,6 +17,15 @@ export async function oneAfterAnother(get: Get, ids: Uint32Array, times: number,
 
 /** The same in `width` lines at once, each of which waits for its own answers only. */
 export async function sideBySide(get: Get, ids: Uint32Array, times: number, width: number): Promise<void> {
-  const each = Math.ceil(times / width)
-  await Promise.all(Array.from({ length: width }, (_, line) => oneAfterAnother(get, ids, each, line * 617)))
+  await inLines(times, width, (each, line) => oneAfterAnother(get, ids, each, line * 617))
+}
+
+/** Shares `times` out among `width` lines that run at once: no more are done than are counted. */
+export async function inLines(
+  times: number,
+  width: number,
+  run: (each: number, line: number) => Promise<void>,
+): Promise<void> {
+  const least = Math.floor(times / width)
+  await Promise.all(Array.from({ length: width }, (_, line) => run(line < times % width ? least + 1 : least, line)))
 }

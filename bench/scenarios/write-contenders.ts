@@ -1,4 +1,5 @@
 import { type Connections, connect } from '../harness/connect.js'
+import { inLines } from '../harness/loops.js'
 import { PATIENT } from '../harness/patience.js'
 import { openCorral } from '../harness/shop.js'
 import type { Contender, Contenders } from '../harness/throughput.js'
@@ -72,8 +73,6 @@ export function workloadsOf(update: Update): Contender['workloads'] {
   }
   return {
     'one at a time': writeSome,
-    [`${WRITERS} at once`]: async (times) => {
-      await Promise.all(Array.from({ length: WRITERS }, () => writeSome(Math.ceil(times / WRITERS))))
-    },
+    [`${WRITERS} at once`]: (times) => inLines(times, WRITERS, writeSome),
   }
 }

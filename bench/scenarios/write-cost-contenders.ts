@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { createCorral } from '../../src/index.js'
 import { connect } from '../harness/connect.js'
+import { inLines } from '../harness/loops.js'
 import type { Contender, Contenders } from '../harness/throughput.js'
 
 export const ROWS = 5_000
@@ -46,8 +47,6 @@ function workloadsOf(by: string, update: Update): Contender['workloads'] {
   }
   return {
     [by]: writeSome,
-    [`${by}, ${WRITERS} at once`]: async (times) => {
-      await Promise.all(Array.from({ length: WRITERS }, () => writeSome(Math.ceil(times / WRITERS))))
-    },
+    [`${by}, ${WRITERS} at once`]: (times) => inLines(times, WRITERS, writeSome),
   }
 }
