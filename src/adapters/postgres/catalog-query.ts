@@ -1,6 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import { SourceError } from '../../core/errors.js'
 import type { CatalogType } from './key-column.js'
+import { name as quoted } from './sql-text.js'
 import { CORRAL_TRIGGERS, STAMP_TRIGGER } from './stamp-sql.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the user's Database type is checked at the repository; here tables are values
@@ -45,7 +46,7 @@ export async function readRelation(
   db: AnyDatabase,
   { schema, name }: { schema: string | undefined; name: string },
 ): Promise<Relation | undefined> {
-  const path = (schema === undefined ? [name] : [schema, name]).map(quoteName).join('.')
+  const path = (schema === undefined ? [name] : [schema, name]).map(quoted).join('.')
   let text: string | null | undefined
   try {
     // Without plugins and as one JSON text: no plugin and no type parser of the user's has a say in what we read here.
@@ -63,10 +64,6 @@ export async function readRelation(
 }
 
 type Found = Omit<Relation, 'stamp'> & { stamp: { arguments: string; repairs: string[] } | null }
-
-function quoteName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
 
 function catalogQuery(path: string) {
   return sql<{ relation: string | null }>`

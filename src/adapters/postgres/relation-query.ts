@@ -3,6 +3,7 @@ import { SourceError } from '../../core/errors.js'
 import type { AnyDatabase } from './catalog-query.js'
 import type { TableName } from './operation-tree.js'
 import type { FunctionFacts } from './sql-functions.js'
+import { arrayText, name as quoted } from './sql-text.js'
 import { CORRAL_TRIGGERS } from './stamp-sql.js'
 
 /** What the catalog says of one relation that matters to results which depend on it. By real names. */
@@ -60,7 +61,9 @@ export async function readRelations(
   tables: readonly TableName[],
   functions: readonly string[],
 ): Promise<CatalogAnswer> {
-  const paths = tables.map(({ schema, name }) => [...(schema === undefined ? [] : [schema]), name].map(quote).join('.'))
+  const paths = tables.map(({ schema, name }) =>
+    [...(schema === undefined ? [] : [schema]), name].map(quoted).join('.'),
+  )
   const bare = functions.map((name) => name.slice(name.lastIndexOf('.') + 1))
   try {
     const { rows } = await query(arrayText(paths), arrayText(bare)).execute(db.withoutPlugins())
@@ -68,15 +71,6 @@ export async function readRelations(
   } catch (error) {
     throw new SourceError(`reading the catalog for ${[...paths, ...functions].join(', ')}`, error)
   }
-}
-
-function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
-
-/** As one text, so that no driver has to know arrays. */
-function arrayText(values: readonly string[]): string {
-  return `{${values.map((value) => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }
 
 /**

@@ -6,6 +6,7 @@ import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { identityOf, type KeyColumn, type KeyType } from './key-column.js'
 import { castType, comparable } from './key-sql.js'
+import { arrayText } from './sql-text.js'
 import { without } from './without.js'
 
 /** Ids in one statement; more travel as several. Larger arrays gain nothing and make one slow load of many. */
@@ -179,11 +180,6 @@ function keyIn(column: KeyColumn): RawBuilder<unknown> {
 
 function keyAlias(at: number): string {
   return KEY + 'x'.repeat(at)
-}
-
-/** An array as one text, so that the statement's text and its parameters' types do not depend on how many ids there are, or on the driver. */
-function arrayText(values: readonly string[]): string {
-  return `{${values.map((value) => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }
 
 function castAll(column: KeyColumn, ids: readonly string[]): RawBuilder<unknown> {

@@ -1,4 +1,4 @@
-/** Pieces of SQL text, for statements that take no parameters: DDL and the bodies of functions. */
+/** Pieces of SQL text: for statements that take no parameters (DDL, the bodies of functions), and for parameters that are read as SQL by the server. */
 
 /** An identifier, quoted. */
 export function name(identifier: string): string {
@@ -13,6 +13,11 @@ export function qualified(schema: string, table: string): string {
 export function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`
   return text.includes('\\') ? ` E${quoted.replaceAll('\\', '\\\\')}` : quoted
+}
+
+/** An array as one text, so that a statement's text and its parameters' types depend neither on how many values there are nor on the driver. */
+export function arrayText(values: readonly string[]): string {
+  return `{${values.map((value) => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }
 
 /** A PL/pgSQL block as a statement. */
