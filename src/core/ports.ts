@@ -316,9 +316,6 @@ export interface ChangeFeed {
   lead(work: (source: ChangeSource) => Promise<void>): Promise<boolean>
 }
 
-/** Receives what happened; must not throw and must not wait. */
-export type EventSink<Event> = (event: Event) => void
-
 /**
  * A broadcast channel between the processes of a namespace: at most once, in order per publisher, and with no word about what
  * was lost. The bus on top of it finds that out. Implementation: `adapters/redis/redis-channel`.

@@ -1,5 +1,6 @@
 import { SourceError } from '../core/errors.js'
 import type { CacheKey } from '../core/key.js'
+import { withinMs } from './deadline.js'
 import { mayBeBelowFloor } from './floors.js'
 import type { FreshValue } from './l1.js'
 import type { EngineParts, LoadedValue, ReadSource } from './read-source.js'
@@ -74,7 +75,10 @@ export class ReplicaFill<Id, Value> {
     const { key, token } = fill
     const startedMs = clock.monotonicMs()
     const epoch = this.#parts.epoch()
-    const loaded = await this.#withinLimit(this.#load(fill.id))
+    const { limitMs } = this.#trust
+    const late = () =>
+      new SourceError(`load of ${this.#entity} from a replica`, new Error(`no answer for ${limitMs} ms`))
+    const loaded = await withinMs(clock, limitMs, this.#load(fill.id), late)
     const forMs = this.#trust.storableForMs(loaded.snapshot)
     if (forMs === undefined) return this.#skip('behind')
     this.#trust.resume()
@@ -112,15 +116,5 @@ export class ReplicaFill<Id, Value> {
     if (reason === 'behind' || reason === 'failed') this.#trust.pause()
     const event = { type: 'replica.skipped', entity: this.#entity, reason } as const
     this.#parts.emit(error === undefined ? event : { ...event, error })
-  }
-
-  #withinLimit<Result>(answer: Promise<Result>): Promise<Result> {
-    const { limitMs } = this.#trust
-    return new Promise((resolve, reject) => {
-      const cancel = this.#parts.clock.after(limitMs, () =>
-        reject(new SourceError(`load of ${this.#entity} from a replica`, new Error(`no answer for ${limitMs} ms`))),
-      )
-      answer.then(resolve, reject).finally(cancel)
-    })
   }
 }

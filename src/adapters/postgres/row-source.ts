@@ -67,7 +67,7 @@ export class PostgresRowSource implements RowSource {
   async versions(ids: readonly CanonicalId[]): Promise<(Version | undefined)[]> {
     const found = new Map<string, Version | undefined>()
     for (let at = 0; at < ids.length; at += MOST_IDS) {
-      const rows: Record<string, unknown>[] = await this.#run(this.#stamps(ids.slice(at, at + MOST_IDS)))
+      const rows: Record<string, unknown>[] = await this.#run(this.#within(ids.slice(at, at + MOST_IDS)))
       if (rows[0]?.[SOURCE] !== 'primary') {
         throw new SourceError(`load of ${this.#facts.entity}`, new Error('the server is in recovery'))
       }
@@ -106,10 +106,6 @@ export class PostgresRowSource implements RowSource {
 
   #statement(ids: readonly CanonicalId[]) {
     return this.#within(ids).selectAll(ROW)
-  }
-
-  #stamps(ids: readonly CanonicalId[]) {
-    return this.#within(ids)
   }
 
   /** The left join gives a row also when no id is found: every answer carries its snapshot. */
