@@ -6,6 +6,8 @@ import { formatLsn, type Lsn, parseLsn } from './lsn.js'
 import { SILENCE } from './relay-lead.js'
 import { PUBLICATION } from './slot-sql.js'
 
+/** How long the server gets to begin: the other end of a connection may be gone without a word. */
+const OPEN_MS = 10_000
 /** How long the server gets to end the stream in good order. */
 const CLOSE_MS = 1_000
 /** Of this session: how it spells values, and how long it may be silent until its slot is free for another. */
@@ -35,7 +37,7 @@ export class SlotStream {
   }
 
   /**
-   * Resolves when the server tells. @throws SourceError when it does not, ConfigError where the package is not installed.
+   * Resolves when the server tells. @throws SourceError when it does not within ten seconds, ConfigError where the package is not installed.
    *
    * @param options.confirmed where the slot begins to tell.
    */
@@ -81,7 +83,12 @@ export class SlotStream {
       () => fail(new Error('the server has ended the stream')),
       (error) => fail(error),
     )
+    const cancel = clock.after(OPEN_MS, () => {
+      fail(new Error(`no answer within ${OPEN_MS} ms`))
+      socket.destroy()
+    })
     await Promise.race([started, ended])
+    cancel()
     stream = new SlotStream({ service, socket, clock, confirmed, ended })
     if (early !== undefined) {
       await stream.close()
