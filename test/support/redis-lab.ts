@@ -1,4 +1,5 @@
 import { Cluster, Redis } from 'ioredis'
+import { Cluster as OldestCluster, Redis as OldestRedis } from 'ioredis-oldest'
 import { afterAll } from 'vitest'
 import type { RedisClient } from '../../src/adapters/redis/connection.js'
 import { RedisStore } from '../../src/adapters/redis/redis-store.js'
@@ -9,9 +10,11 @@ import { freshNamespace, redisClusterNodes, redisUrl } from './services.js'
 
 /** A store in the shared Redis, the client it was opened from, and keys nobody else uses. Closed after the file's tests. */
 export interface RedisLab extends StoreUnderTest {
-  readonly client: Redis | Cluster
+  readonly client: Client
   readonly store: RedisStore
 }
+
+type Client = Redis | Cluster | OldestRedis | OldestCluster
 
 export function openStandalone(): RedisLab {
   return lab(new Redis(redisUrl()))
@@ -21,7 +24,16 @@ export function openCluster(): RedisLab {
   return lab(new Cluster(redisClusterNodes()))
 }
 
-function lab(client: Redis | Cluster): RedisLab {
+/** Under the oldest ioredis that may be handed in, and with a prefix: which of a command's values are keys differs between versions. */
+export function openOldestStandalone(): RedisLab {
+  return lab(new OldestRedis(redisUrl(), { keyPrefix: 'oldest:' }))
+}
+
+export function openOldestCluster(): RedisLab {
+  return lab(new OldestCluster(redisClusterNodes(), { keyPrefix: 'oldest:' }))
+}
+
+function lab(client: Client): RedisLab {
   const namespace = freshNamespace()
   const store = new RedisStore({ client: client as RedisClient, namespace, clock: systemClock })
   afterAll(async () => {

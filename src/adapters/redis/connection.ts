@@ -40,8 +40,8 @@ export interface RedisConnection {
   pipeline(commands: readonly (readonly string[])[]): {
     exec(): Promise<readonly [Error | null, unknown][] | null>
   }
-  callBuffer(command: string, ...values: (string | Uint8Array | number)[]): Promise<unknown>
-  call(command: string, ...values: (string | Uint8Array | number)[]): Promise<unknown>
+  /** In lower case: under any other name ioredis 5.8 and older do not know which values are keys, and leave the prefix out. */
+  call(command: Lowercase<string>, ...values: (string | Uint8Array | number)[]): Promise<unknown>
 }
 
 /** Longest time a connection is waited for that owes an answer. Longer than Redis ever blocks in good health. */

@@ -26,17 +26,17 @@ export class FenceScript {
 
   async run(keys: readonly string[], values: readonly (string | number | Uint8Array)[]): Promise<string> {
     const { stream } = this.#connection
-    const call = (command: 'EVAL' | 'EVALSHA') =>
-      this.#connection.call(command, command === 'EVAL' ? FENCE : SHA, keys.length, ...keys, ...values)
+    const call = (command: 'eval' | 'evalsha') =>
+      this.#connection.call(command, command === 'eval' ? FENCE : SHA, keys.length, ...keys, ...values)
     // A cluster has a socket for each node, and each is asked whether it knows the script.
     const isNew = stream != null && !this.#told.has(stream)
     if (isNew) this.#told.add(stream)
     try {
-      return (await call(isNew ? 'EVAL' : 'EVALSHA')) as string
+      return (await call(isNew ? 'eval' : 'evalsha')) as string
     } catch (error) {
       if (!String((error as Error).message).includes('NOSCRIPT')) throw error
       this.#resends++
-      return (await call('EVAL')) as string
+      return (await call('eval')) as string
     }
   }
 }

@@ -17,16 +17,16 @@ export class RedisLockHints implements LockHints {
 
   async take(name: string, holder: string, ttlMs: number): Promise<boolean> {
     await whenReady(this.#connection)
-    return (await this.#connection.call('SET', this.#prefix + name, holder, 'PX', ttlMs, 'NX')) !== null
+    return (await this.#connection.call('set', this.#prefix + name, holder, 'PX', ttlMs, 'NX')) !== null
   }
 
   async renew(name: string, holder: string, ttlMs: number): Promise<boolean> {
     await whenReady(this.#connection)
-    return Number(await this.#connection.call('EVAL', RENEW, 1, this.#prefix + name, holder, ttlMs)) === 1
+    return Number(await this.#connection.call('eval', RENEW, 1, this.#prefix + name, holder, ttlMs)) === 1
   }
 
   async release(name: string, holder: string): Promise<void> {
     await whenReady(this.#connection)
-    await this.#connection.call('EVAL', RELEASE, 1, this.#prefix + name, holder)
+    await this.#connection.call('eval', RELEASE, 1, this.#prefix + name, holder)
   }
 }

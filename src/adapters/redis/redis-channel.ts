@@ -74,8 +74,8 @@ export class RedisChannel implements Channel {
     const publisher = this.#publisher
     if (this.#closed) throw new CacheUnavailableError('publish', 'the channel is closed')
     await whenReady(publisher)
-    if (publisher.isCluster) await publisher.call('EVAL', SPUBLISH, 1, this.#name, message)
-    else await publisher.call('PUBLISH', this.#name, message)
+    if (publisher.isCluster) await publisher.call('eval', SPUBLISH, 1, this.#name, message)
+    else await publisher.call('publish', this.#name, message)
   }
 
   open(listener: ChannelListener): void {
@@ -148,7 +148,7 @@ export class RedisChannel implements Channel {
   async #untilPublisherIsReady(): Promise<void> {
     const publisher = this.#publisher
     await whenReady(publisher)
-    if (publisher.isCluster) await publisher.call('EXISTS', this.#name)
+    if (publisher.isCluster) await publisher.call('exists', this.#name)
   }
 
   #connect(client: RedisClient, purpose: 'publish' | 'subscribe'): RedisConnection {

@@ -120,7 +120,7 @@ export class RedisShards implements StoreShards {
     await whenReady(this.#connection)
     // SCAN knows nothing of key prefixes, neither in the pattern nor in what it finds.
     const pattern = `${escapeGlob(this.#keyPrefix + this.#namespace)}:{*}`
-    const reply = await this.#nodeOf(shard).call('SCAN', cursor ?? '0', 'MATCH', pattern, 'COUNT', count)
+    const reply = await this.#nodeOf(shard).call('scan', cursor ?? '0', 'MATCH', pattern, 'COUNT', count)
     const [next, found] = reply as [string, string[]]
     const keys = [...new Set(found)].map((key) => key.slice(this.#keyPrefix.length) as CacheKey)
     return { keys, next: next === '0' ? null : next }

@@ -51,6 +51,6 @@ async function hotKeys(
 }
 
 async function primaries(nodes: Awaited<ReturnType<typeof openNodes>>['nodes']) {
-  const roles = await Promise.all(nodes.map(({ connection }) => connection.call('ROLE').catch(() => undefined)))
+  const roles = await Promise.all(nodes.map(({ connection }) => connection.call('role').catch(() => undefined)))
   return nodes.filter((_, at) => !String((roles[at] as unknown[] | undefined)?.[0] ?? 'master').startsWith('slave'))
 }

@@ -39,14 +39,14 @@ export async function readAccess(own: RedisConnection, { inside, clock }: Patien
     }
   }
   await whenReady(own).catch(() => {})
-  await attempt('read entries (GET)', () => own.call('GET', key))
-  await attempt('run scripts that write entries (EVAL)', () => own.call('EVAL', PROBE, 2, key, guardKey(key)))
-  await attempt('read the epoch', () => own.call('GET', epochKey(namespace)))
+  await attempt('read entries (GET)', () => own.call('get', key))
+  await attempt('run scripts that write entries (EVAL)', () => own.call('eval', PROBE, 2, key, guardKey(key)))
+  await attempt('read the epoch', () => own.call('get', epochKey(namespace)))
   if (!own.isCluster) {
     const listening = openConnection(inside.redis as RedisClient, `corral:${namespace}:doctor`, { keyPrefix: '' })
     await attempt('subscribe to the channel (SUBSCRIBE)', async () => {
       await whenReady(listening)
-      await listening.call('SUBSCRIBE', channel)
+      await listening.call('subscribe', channel)
     })
     listening.disconnect()
   }

@@ -114,7 +114,7 @@ function nameOf({ options: { host = 'localhost', port = 6379 } }: NodeClient): s
 async function addressesTold({ connection }: RedisNode, clock: Clock): Promise<string[]> {
   const ask = async () => {
     await whenReady(connection)
-    return String(await connection.call('CLUSTER', 'NODES'))
+    return String(await connection.call('cluster', 'NODES'))
   }
   const text = await within(clock, ask()).catch(() => '')
   return parseClusterNodes(text).flatMap(({ address }) => (address.startsWith(':') ? [] : [address]))
@@ -168,19 +168,19 @@ export async function readNode(
   }
   try {
     await within(clock, whenReady(connection))
-    const ask = (command: string, ...values: string[]) => within(clock, connection.call(command, ...values))
+    const ask = (command: Lowercase<string>, ...values: string[]) => within(clock, connection.call(command, ...values))
     const allowed = <Value>(answer: Promise<Value>) =>
       answer.catch((error) => (isRefusal(error) ? undefined : Promise.reject(error)))
     const time = await readTime(connection, clock)
-    const info = await allowed(ask('INFO'))
-    const config = await allowed(Promise.all(CONFIGS.map((name) => ask('CONFIG', 'GET', name))))
+    const info = await allowed(ask('info'))
+    const config = await allowed(Promise.all(CONFIGS.map((name) => ask('config', 'GET', name))))
     return {
       ...{ address, isSeed, failure: undefined, ...time },
       info: info === undefined ? undefined : pairsOf(String(info)),
       config: config && new Map(config.map((pair, at) => [CONFIGS[at] as string, settingOf(pair)])),
       user: await allowed(readUser(ask, options.username)),
-      clusterInfo: isCluster ? await allowed(ask('CLUSTER', 'INFO').then((text) => pairsOf(String(text)))) : undefined,
-      clusterNodes: isCluster ? await allowed(ask('CLUSTER', 'NODES').then(String)) : undefined,
+      clusterInfo: isCluster ? await allowed(ask('cluster', 'INFO').then((text) => pairsOf(String(text)))) : undefined,
+      clusterNodes: isCluster ? await allowed(ask('cluster', 'NODES').then(String)) : undefined,
     }
   } catch (error) {
     const none = { clusterInfo: undefined, clusterNodes: undefined }
@@ -204,11 +204,11 @@ async function readTime(connection: RedisConnection, clock: Clock) {
 
 /** @param name the application's user, whoever asks. */
 async function readUser(
-  ask: (command: string, ...values: string[]) => Promise<unknown>,
+  ask: (command: Lowercase<string>, ...values: string[]) => Promise<unknown>,
   name: string,
 ): Promise<UserFacts> {
   const [own, others] = await Promise.all(
-    [name, 'default'].map(async (user) => fieldsOf(await ask('ACL', 'GETUSER', user))),
+    [name, 'default'].map(async (user) => fieldsOf(await ask('acl', 'GETUSER', user))),
   )
   const rights = own as ReadonlyMap<string, string>
   const commands = rights.get('commands') ?? ''

@@ -61,7 +61,7 @@ async function askSentinel(
   const nothing = { primary: undefined, configEpoch: undefined, noQuorum: undefined }
   try {
     await within(clock, whenReady(connection))
-    const ask = (...question: string[]) => within(clock, connection.call('SENTINEL', ...question))
+    const ask = (...question: string[]) => within(clock, connection.call('sentinel', ...question))
     const id = await ask('MYID').then(String, () => undefined)
     const primary = await ask('GET-MASTER-ADDR-BY-NAME', group.name)
     if (!Array.isArray(primary)) return { id, facts: { address, failure: undefined, ...nothing }, others: [] }
