@@ -20,6 +20,7 @@ import { type Session, sessionLog } from './session.js'
 import { checkCallOptions } from './table/call-arguments.js'
 import { asksCache, checkConsistency } from './table/consistency.js'
 import type { CachedTables } from './table/open-table.js'
+import { checkRowSecurity } from './table/options.js'
 import type { TableParts } from './table/parts.js'
 import { planQuery, type QueryPlan } from './table/query-plan.js'
 import type { Consistency } from './table/repository-types.js'
@@ -41,6 +42,11 @@ export interface QueryOptions<DB> {
   readonly maxRows?: number
   /** Part of the key. Change it when rows change though the statement and the tables' columns do not, such as other type parsers. */
   readonly schemaVersion?: string
+  /**
+   * `alike`: policies of row-level security show the same rows to all connections of all processes of the namespace. Without that word a query is
+   * refused that reads a table of which policies show the role of `db` only some rows.
+   */
+  readonly rowSecurity?: 'alike'
 }
 
 export interface QueryReadOptions<DB> {
@@ -78,7 +84,7 @@ export interface QueryParts extends TableParts {
   ready(): Promise<void>
 }
 
-const OPTION_NAMES = ['ttl', 'dependsOn', 'maxRows', 'schemaVersion']
+const OPTION_NAMES = ['ttl', 'dependsOn', 'maxRows', 'schemaVersion', 'rowSecurity']
 const READ_OPTIONS = ['consistency', 'session', 'signal', 'tx']
 const CONSISTENCIES = ['cached', 'primary', 'refresh'] as const
 const DEFAULT_MAX_ROWS = 1_000
@@ -96,7 +102,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
   const { freshMs, jitter, graceMs } = resolveSettings(options.ttl ? { ttl: options.ttl } : {}, settings).ttl
   const { beta, maxEarliness, maxLoads } = settings.refresh
   const { softTimeoutMs, hardTimeoutMs } = settings.load
-  const { schemaVersion = '', maxRows = DEFAULT_MAX_ROWS } = options
+  const { schemaVersion = '', maxRows = DEFAULT_MAX_ROWS, rowSecurity } = options
   const list = createListCodec({ schemaVersion, intervals: parts.intervals })
   const prefix = keyPrefix(parts.namespace, 'query', name)
   const reader = new QueryReader({
@@ -119,7 +125,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
   const makePlan = async (statement: CompiledQuery): Promise<KeyedPlan> => {
     await parts.ready()
     const dependsOn = options.dependsOn?.map((table) => realTable(parts.db, table))
-    const plan = await planQuery(parts, { name, tree: statement.query, dependsOn })
+    const plan = await planQuery(parts, { name, tree: statement.query, dependsOn, rowSecurity })
     const changing = await changingParameter(parts.db, statement)
     if (changing !== undefined) {
       const reason = `its parameter '${changing}' is read as a time, which is another each time`
@@ -242,7 +248,8 @@ function checkQuery(name: string, build: Build, options: Options): void {
   if (typeof build !== 'function')
     throw new ConfigError(`query ${name}`, 'a function that returns a Kysely query', build)
   checkCallOptions(`query ${name}`, options, OPTION_NAMES)
-  const { maxRows, schemaVersion, dependsOn } = options
+  const { maxRows, schemaVersion, dependsOn, rowSecurity } = options
+  checkRowSecurity(`query ${name}.rowSecurity`, rowSecurity)
   if (maxRows !== undefined && !(Number.isInteger(maxRows) && maxRows >= 0)) {
     throw new ConfigError(`query ${name}.maxRows`, 'a whole number from 0', maxRows)
   }

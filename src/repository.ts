@@ -51,6 +51,11 @@ export interface RepositoryOptions<DB, T extends TableName<DB>, Key, Unique exte
    * told; otherwise, and for `verified`, `primary`, `refresh` and lookups, from `db`. Default `primary`.
    */
   readonly loadFrom?: 'primary' | 'replica'
+  /**
+   * `alike`: the table's policies of row-level security show the same rows to all connections of all processes of the namespace. Without that
+   * word a table is refused of which policies show the role of `db` only some rows: they would be shown to everybody.
+   */
+  readonly rowSecurity?: 'alike'
   /** Part of the entries' shape. Change it when the values of a row change though its columns do not, such as other type parsers. Default: empty. */
   readonly schemaVersion?: string
 }

@@ -14,6 +14,7 @@ export interface TableChoices {
   readonly onWrite?: unknown
   readonly queryBy?: unknown
   readonly loadFrom?: unknown
+  readonly rowSecurity?: unknown
   readonly schemaVersion?: unknown
 }
 
@@ -27,6 +28,7 @@ const REPOSITORY_OPTION_NAMES = [
   'onWrite',
   'queryBy',
   'loadFrom',
+  'rowSecurity',
   'schemaVersion',
 ]
 
@@ -58,6 +60,7 @@ export function resolveTable(
   if (options.onWrite !== undefined && options.onWrite !== 'drop' && options.onWrite !== 'publish') {
     throw new ConfigError('onWrite', '`drop` or `publish`', options.onWrite)
   }
+  checkRowSecurity('rowSecurity', options.rowSecurity)
   if (loadFrom !== 'primary' && loadFrom !== 'replica') {
     throw new ConfigError('loadFrom', '`primary` or `replica`', loadFrom)
   }
@@ -77,6 +80,7 @@ export function resolveTable(
     unique,
     queryBy,
     ...(version === undefined ? {} : { version }),
+    ...(options.rowSecurity === undefined ? {} : { rowSecurity: options.rowSecurity }),
     schemaVersion: options.schemaVersion ?? '',
     loadFrom,
     read: {
@@ -96,6 +100,11 @@ export function resolveTable(
     freshMs: typeof freshMs === 'function' ? freshMs : own.ttl.freshMs,
     fixedFreshMs: own.ttl.freshMs,
   }
+}
+
+/** The application's word on row-level security, of repositories and of queries. */
+export function checkRowSecurity(option: string, given: unknown): asserts given is 'alike' | undefined {
+  if (given !== undefined && given !== 'alike') throw new ConfigError(option, '`alike`', given)
 }
 
 /** A column, or a list of some. */

@@ -29,6 +29,8 @@ export interface QueryPlan {
 }
 
 const DEPENDS_ON = 'name the tables it reads in the option `dependsOn`'
+const ROWS_FOR_ALL =
+  'read it by a role that sees all of them (its owner, or one with BYPASSRLS), or give option `rowSecurity` as `alike` if the policies show the same rows to all connections'
 /** `pg_class.relkind`. */
 const SEQUENCE = 'S'
 const REASONS_TO_NAME: Record<string, string> = {
@@ -48,9 +50,14 @@ const TYPES_THAT_CARRY = new Set(['smallint', 'integer', 'bigint', 'uuid'])
  */
 export async function planQuery(
   parts: QueryPlanParts,
-  query: { readonly name: string; readonly tree: OperationNode; readonly dependsOn: readonly TableName[] | undefined },
+  query: {
+    readonly name: string
+    readonly tree: OperationNode
+    readonly dependsOn: readonly TableName[] | undefined
+    readonly rowSecurity: 'alike' | undefined
+  },
 ): Promise<QueryPlan> {
-  const { name, tree, dependsOn } = query
+  const { name, tree, dependsOn, rowSecurity } = query
   const refuse = (reason: string, fix: string): never => {
     throw new QueryUncacheableError(name, reason, fix)
   }
@@ -77,6 +84,9 @@ export async function planQuery(
     if (relation.kind === SEQUENCE) return refuse(`${path} is a sequence, which changes by itself`, 'run it on Kysely')
     const reason = REASONS_TO_NAME[relation.kind]
     if (reason !== undefined && dependsOn === undefined) return refuse(`${path} ${reason}`, DEPENDS_ON)
+    if (relation.shownInPart && rowSecurity === undefined) {
+      return refuse(`${path} has row-level security, which shows this role only some of its rows`, ROWS_FOR_ALL)
+    }
     const mayBeOf = ({ of }: Field) => of === undefined || alias === undefined || of === alias
     const method = fields.find((field) => mayBeOf(field) && relation.methods.includes(field.name))
     if (method !== undefined && dependsOn === undefined) {

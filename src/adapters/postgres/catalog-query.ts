@@ -16,8 +16,12 @@ export interface Relation {
   readonly temporary: boolean
   /** Other tables inherit from it (partitions do not count). */
   readonly inherited: boolean
+  /** The tables it inherits from itself (a partition's do not count), as `schema.name`. */
+  readonly parents: readonly string[]
   /** The table it is a partition of, as `schema.name`, at the top of the tree; null: of none. */
   readonly partitionOf: string | null
+  /** The role that asked, where policies of row-level security decide which rows it sees; null: it sees all. */
+  readonly shownInPartTo: string | null
   readonly encoding: string
   /** In table order. */
   readonly columns: readonly RelationColumn[]
@@ -73,8 +77,12 @@ function catalogQuery(path: string) {
       'kind', c.relkind,
       'temporary', c.relpersistence = 't',
       'inherited', c.relkind <> 'p' and exists (select from pg_inherits where inhparent = c.oid),
+      'parents', coalesce((select json_agg(s.nspname || '.' || p.relname order by i.inhseqno)
+        from pg_inherits i join pg_class p on p.oid = i.inhparent join pg_namespace s on s.oid = p.relnamespace
+        where i.inhrelid = c.oid and not c.relispartition), '[]'),
       'partitionOf', (select s.nspname || '.' || r.relname from pg_class r join pg_namespace s on s.oid = r.relnamespace
         where c.relispartition and r.oid = pg_partition_root(c.oid)),
+      'shownInPartTo', case when row_security_active(c.oid) then current_user end,
       'encoding', current_setting('server_encoding'),
       'columns', coalesce((select json_agg(json_build_object(
           'column', a.attname,

@@ -15,6 +15,8 @@ export interface TableRequest {
   readonly queryBy?: readonly string[]
   /** The column that orders a row's versions. Default: Corral's stamp. `false`: the table has none. */
   readonly version?: string | false
+  /** That policies show every connection the same rows. Default: nothing was said. */
+  readonly rowSecurity?: 'alike'
 }
 
 export interface ColumnFacts {
@@ -98,7 +100,7 @@ class Inspection {
     )
   }
 
-  static async of(db: AnyDatabase, { table }: TableRequest): Promise<Inspection> {
+  static async of(db: AnyDatabase, { table, rowSecurity }: TableRequest): Promise<Inspection> {
     const real = realTable(db, table)
     const relation = await readRelation(db, real)
     if (relation === undefined) {
@@ -106,6 +108,7 @@ class Inspection {
       throw new ConfigError(`${table}.table`, `a table; the database has no ${path}`, table)
     }
     requireTable(table, relation)
+    if (rowSecurity === undefined) requireAllRows(table, relation)
     return new Inspection(db, table, relation, await readProperties(db, table, relation.columns.length))
   }
 
@@ -255,10 +258,24 @@ function requireTable(table: string, relation: Relation): void {
     throw new ConfigError(where, `${path} to be a table every connection sees`, 'a temporary table')
   if (relation.inherited)
     throw new ConfigError(where, `${path} to have no tables inheriting from it: no index is unique across them`, table)
+  if (relation.parents.length > 0) {
+    const whole = relation.parents.join(', ')
+    const expected = `${path} to inherit from no other table: whoever writes ${whole} writes its rows as well, and tells nobody`
+    throw new ConfigError(where, expected, `a table that inherits from ${whole}`)
+  }
   if (relation.partitionOf !== null) {
     const whole = relation.partitionOf
     const expected = `${path} to be a table of its own: whoever writes ${whole} knows its rows as those of ${whole}; cache that`
     throw new ConfigError(where, expected, `a partition of ${whole}`)
   }
   if (path.split('.').length > 2) throw new ConfigError(where, 'schema and table names without dots', path)
+}
+
+/** What one connection is shown is cached for all. */
+function requireAllRows(table: string, { schema, name, shownInPartTo }: Relation): void {
+  if (shownInPartTo === null) return
+  const expected =
+    `a role that sees all rows of ${schema}.${name} (its owner, or one with BYPASSRLS), for a row that it is shown is cached for everybody; ` +
+    'or `alike`, if the policies show the same rows to all connections of the namespace'
+  throw new ConfigError(`${table}.rowSecurity`, expected, `policies that decide which rows ${shownInPartTo} sees`)
 }

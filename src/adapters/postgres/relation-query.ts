@@ -14,6 +14,8 @@ export interface CatalogRelation {
   readonly kind: string
   /** Only this connection sees it, or the database keeps it for itself. */
   readonly special: boolean
+  /** Policies of row-level security decide which of its rows the role that asked is shown. */
+  readonly shownInPart: boolean
   /** A BEFORE UPDATE trigger of the application's may change columns no statement names. */
   readonly rewrites: boolean
   /** Fingerprint of its columns: names and types in order. */
@@ -97,7 +99,7 @@ function query(paths: string, functions: string) {
     )
     select json_build_object(
       'relations', coalesce((select json_agg(case when n.oid is not null then json_build_object(
-          'entity', n.entity, 'kind', n.kind, 'special', n.special,
+          'entity', n.entity, 'kind', n.kind, 'special', n.special, 'shownInPart', row_security_active(n.oid),
           'rewrites', exists (
             select from pg_trigger t
             where (t.tgrelid = n.oid or t.tgrelid in (select relid from pg_partition_tree(n.oid)))

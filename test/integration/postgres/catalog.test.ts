@@ -191,6 +191,8 @@ describe('a table that is refused', () => {
   it('has others inheriting from it, or a dot in its name', async () => {
     await run(`${PRODUCTS}; create table special () inherits (products)`)
     expect(await refusal({})).toMatch(/inherit/)
+    await run('alter table special add primary key (id)')
+    expect(await refusal({ table: 'special' })).toMatch(/found "a table that inherits from public\.products"/)
     await run('create schema sales; create table sales."products.v2" (id int primary key)')
     expect(await refusal({ table: 'products.v2' }, db.withSchema('sales'))).toMatch(/products\.v2/)
   })

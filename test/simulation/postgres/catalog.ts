@@ -5,7 +5,9 @@ export const CATALOG = {
   kind: 'r',
   temporary: false,
   inherited: false,
+  parents: [],
   partitionOf: null,
+  shownInPartTo: null,
   encoding: 'UTF8',
   columns: [
     column('id', 'integer', 'int4', true),
@@ -31,6 +33,7 @@ const RELATIONS = JSON.stringify({
       entity: 'public.products',
       kind: 'r',
       special: false,
+      shownInPart: false,
       rewrites: false,
       columns: '0123456789abcdef0123456789abcdef',
     },

@@ -25,7 +25,15 @@ async function open() {
   const directory = new RelationDirectory({ db, clock, behind: (read) => background.run('catalog', read) })
   const tell = async (columns: string | undefined) => {
     await clock.advance(0)
-    const relation = { entity: 'public.shelves', kind: 'r', special: false, rewrites: false, columns, methods: [] }
+    const relation = {
+      entity: 'public.shelves',
+      kind: 'r',
+      special: false,
+      shownInPart: false,
+      rewrites: false,
+      columns,
+      methods: [],
+    }
     const relations = [columns === undefined ? null : relation]
     const answer = JSON.stringify({ relations, parents: [], reads: [], keys: [], functions: [] })
     asked.shift()?.resolve({ rows: [{ answer }] })

@@ -3,7 +3,15 @@ import { placeRelation } from '../../../src/adapters/postgres/relation-graph.js'
 import type { CascadingKey, CatalogEdges } from '../../../src/adapters/postgres/relation-query.js'
 
 function place(entity: string, edges: Partial<CatalogEdges>) {
-  const relation = { entity, kind: 'r', special: false, rewrites: false, columns: '', methods: [] }
+  const relation = {
+    entity,
+    kind: 'r',
+    special: false,
+    shownInPart: false,
+    rewrites: false,
+    columns: '',
+    methods: [],
+  }
   return placeRelation(relation, { parents: [], reads: [], keys: [], ...edges })
 }
 

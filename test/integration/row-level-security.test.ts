@@ -1,0 +1,144 @@
+import { Redis } from 'ioredis'
+import { type Generated, Kysely, PostgresDialect, sql } from 'kysely'
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { createCorral } from '../../src/client.js'
+import { stampTable } from '../../src/migrations.js'
+import { Recorder } from '../support/recorder.js'
+import { execute } from '../support/servers/database.js'
+import { freshDatabase, freshNamespace, postgresUrl, redisUrl } from '../support/services.js'
+
+interface Database {
+  notes: { id: number; tenant: string; text: string; corral_version: Generated<string> }
+  all_notes: { id: number }
+}
+
+/** The application's, which policies hold to the rows of one tenant. */
+const ROLE = `tenant_app_${process.pid}`
+
+let url: string
+
+beforeAll(async () => {
+  url = await freshDatabase()
+  await execute(postgresUrl(), `create role ${ROLE} login`)
+})
+
+afterAll(async () => {
+  await execute(url, `drop owned by ${ROLE}`)
+  await execute(postgresUrl(), `drop role ${ROLE}`)
+})
+
+beforeEach(async () => {
+  await execute(
+    url,
+    `drop schema if exists public, corral cascade; create schema public; grant usage on schema public to ${ROLE};
+      create table notes (id int primary key, tenant text not null, text text not null);
+      grant all on notes to ${ROLE};
+      alter table notes enable row level security;
+      create policy own on notes using (tenant = current_setting('app.tenant', true));
+      create view all_notes as select id from notes; grant all on all_notes to ${ROLE};
+      insert into notes values (1, 'a', 'of a'), (2, 'b', 'of b')`,
+  )
+  const db = open(url)
+  await stampTable({ table: 'notes', key: 'id' }).up(db)
+})
+
+function open(connectionString: string, tenant?: string): Kysely<Database> {
+  const setting = tenant === undefined ? {} : { options: `-c app.tenant=${tenant}` }
+  const pool = new pg.Pool({ connectionString, ...setting })
+  pool.on('error', () => {})
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
+  onTestFinished(() => db.destroy())
+  return db
+}
+
+/** A process of the namespace; with a tenant, one whose role and connections belong to that. */
+function start(namespace: string, tenant?: string) {
+  const db = tenant === undefined ? open(url) : open(url.replace(/\/\/[^@/]*@?/, `//${ROLE}@`), tenant)
+  const redis = new Redis(redisUrl(), { lazyConnect: true })
+  const events = new Recorder()
+  const corral = createCorral({ db, redis, namespace, onEvent: events.emit })
+  onTestFinished(async () => {
+    await corral.close()
+    redis.disconnect()
+  })
+  return { corral, events }
+}
+
+function refusal(call: Promise<unknown>): Promise<string> {
+  return call.then(
+    (answer) => expect.unreachable(`answered ${JSON.stringify(answer)}`),
+    (error) => `${error.code}: ${error.message}`,
+  )
+}
+
+describe('a table of which policies show the role only some rows', () => {
+  it('has no repository, for the rows of one tenant would be shown to the others', async () => {
+    const namespace = freshNamespace()
+    for (const tenant of ['a', 'b']) {
+      const notes = start(namespace, tenant).corral.repository('notes', { key: 'id' })
+      for (const call of [notes.find(1), notes.update(1, { text: 'new' }), notes.find(1, { consistency: 'primary' })]) {
+        const said = await refusal(call)
+        expect(said).toMatch(/^CONFIG_INVALID: option `notes\.rowSecurity`: expected .*BYPASSRLS.*`alike`/)
+        expect(said).toContain(`found "policies that decide which rows ${ROLE} sees"`)
+      }
+    }
+  })
+
+  it('is read by no cached query', async () => {
+    const { corral } = start(freshNamespace(), 'a')
+    const built = corral.query('built', (db) => db.selectFrom('notes').selectAll())
+    const raw = corral.query('raw', () => sql<object>`select * from notes`, { dependsOn: ['notes'] })
+    const viewed = corral.query('viewed', (db) => db.selectFrom('all_notes').selectAll(), { dependsOn: ['notes'] })
+    for (const query of [built, raw, viewed]) {
+      expect(await refusal(query())).toMatch(/^QUERY_UNCACHEABLE: .* notes has row-level security.*BYPASSRLS.*`alike`/)
+    }
+  })
+
+  it('is cached where the application says that all connections are shown the same', async () => {
+    const namespace = freshNamespace()
+    const answers = []
+    for (const process of [start(namespace, 'a'), start(namespace, 'a')]) {
+      const notes = process.corral.repository('notes', { key: 'id', rowSecurity: 'alike' })
+      const texts = process.corral.query('texts', (db) => db.selectFrom('notes').select('text'), {
+        rowSecurity: 'alike',
+      })
+      answers.push([(await notes.find(1))?.text, await notes.find(2), await texts(), process.events.count('load')])
+    }
+    const expected = ['of a', undefined, [{ text: 'of a' }]]
+    expect(answers).toEqual([
+      [...expected, 3],
+      [...expected, 0],
+    ])
+  })
+})
+
+describe('a role that sees all rows', () => {
+  it('reads through the cache, and in a transaction as whoever that stands for', async () => {
+    const { corral } = start(freshNamespace())
+    const notes = corral.repository('notes', { key: 'id' })
+    expect([(await notes.find(1))?.text, (await notes.find(2))?.text]).toEqual(['of a', 'of b'])
+    const asTenant = async <Value>(tenant: string, work: (tx: Parameters<typeof notes.in>[0]) => Promise<Value>) => {
+      const { value } = await corral.transaction(async (tx) => {
+        await sql`select set_config('role', ${ROLE}, true), set_config('app.tenant', ${tenant}, true)`.execute(tx)
+        return work(tx)
+      })
+      return value
+    }
+    const seen = await asTenant('b', (tx) => notes.in(tx).findMany([1, 2]))
+    expect(seen.map((row) => row?.text)).toEqual([undefined, 'of b'])
+    expect(await asTenant('b', (tx) => notes.in(tx).update(1, { text: 'stolen' }))).toBeUndefined()
+    await asTenant('b', (tx) => notes.in(tx).update(2, { text: 'new' }))
+    expect([(await notes.find(1))?.text, (await notes.find(2))?.text]).toEqual(['of a', 'new'])
+  })
+})
+
+it.each(['repository', 'query'] as const)('a %s refuses any other word on it', async (kind) => {
+  const { corral } = start(freshNamespace())
+  const options = { key: 'id', rowSecurity: true } as never
+  const make = () =>
+    kind === 'repository'
+      ? corral.repository('notes', options)
+      : corral.query('q', (db) => db.selectFrom('notes').selectAll(), { rowSecurity: 'off' } as never)
+  expect(make).toThrow(/rowSecurity.*expected `alike`/)
+})
