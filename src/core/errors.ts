@@ -57,7 +57,10 @@ export class SourceError extends CorralError {
   }
 }
 
-/** A load took longer than `load.hardTimeoutMs` and no stale entry may be served instead. */
+/**
+ * A load took longer than `load.hardTimeoutMs` and no stale entry may be served instead. So does one that waits for a connection of the pool, such as a read
+ * in a transaction that holds the last of them and was meant to be made with `in(tx)`.
+ */
 export class FillTimeoutError extends CorralError {
   constructor(entity: string, timeoutMs: number) {
     super('FILL_TIMEOUT', `load of ${entity} took longer than load.hardTimeoutMs (${timeoutMs} ms)`, {

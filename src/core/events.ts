@@ -96,7 +96,8 @@ export type CorralEvent =
     }
   /**
    * A committed write did something the SDK could not follow: raw SQL (`statement`), or it changed rows of `entity` without telling
-   * which, perhaps along a foreign key that cascades. Entries about them stay until they expire or the outbox tells. See `tx.touched`.
+   * which, perhaps along a foreign key that cascades, or because the table is
+   * stamped, has no repository in this process, and no relay is told of it. Entries about them stay until they expire or the outbox tells. See `tx.touched`.
    */
   | { readonly type: 'write.unseen'; readonly statement: string; readonly entity: string | undefined }
   /** `ttl.freshMs` as a function of the row gave something of no use; `freshMs` is what the row got instead. */

@@ -83,7 +83,9 @@ export class TableWatch implements WriteWatch {
       )
       this.#log.add([...changes, ...this.#marksOf(relation, write, tables)], write.xid)
       const untold = tables.filter((table) => !tellsRows(table, write)).map(({ facts }) => facts.entity)
-      for (const entity of new Set(untold)) this.#log.addUnseen({ statement: write.kind, entity })
+      // Other processes may have repositories of it.
+      const elsewhere = tables.length === 0 && relation?.toldByWriters ? relation.roots : []
+      for (const entity of new Set([...untold, ...elsewhere])) this.#log.addUnseen({ statement: write.kind, entity })
       const others = [...(relation?.bases ?? []), ...this.#reachedBy(relation, write)]
       for (const unseen of unseenAlong(this.#parts.tables, { kind: write.kind, entities: others })) {
         this.#log.addUnseen(unseen)

@@ -1,7 +1,8 @@
-import { CamelCasePlugin, type Kysely, type KyselyPlugin, sql } from 'kysely'
+import { CamelCasePlugin, type GeneratedAlways, type Kysely, type KyselyPlugin, sql } from 'kysely'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Corral } from '../../src/client.js'
 import { isCorralError } from '../../src/index.js'
+import { type CorralMigration, outboxTable, outboxTables, stampTable } from '../../src/migrations.js'
 import type { CorralTransaction } from '../../src/transaction.js'
 import { type QueryDatabase, QueryLab, type QueryProcess } from '../support/query-lab.js'
 
@@ -470,6 +471,43 @@ describe('statements of the application in corral.transaction', () => {
       expect(process.events.of('write.unseen').map(({ statement, entity }) => ({ statement, entity }))).toEqual(
         expected,
       )
+    })
+
+    describe('and so are rows of a stamped table that only other processes have a repository of', () => {
+      interface Prices {
+        prices: { id: number; price: number; corral_version: GeneratedAlways<string> }
+      }
+
+      async function open(...migrations: CorralMigration[]) {
+        const own = await QueryLab.open()
+        await own.run('create table prices (id int primary key, price int)')
+        const [reader, writer] = [own.start(), own.start()]
+        for (const migration of migrations) await migration.up(reader.db)
+        const prices = (reader.corral as unknown as Corral<Prices>).repository('prices', { key: 'id' })
+        await prices.insert({ id: 1, price: 1 })
+        await prices.find(1)
+        const corral = writer.corral as unknown as Corral<Prices>
+        const write = async () => {
+          const before = writer.events.count('write.unseen')
+          await corral.transaction((tx) => tx.updateTable('prices').set({ price: 2 }).execute())
+          return writer.events.of('write.unseen').slice(before)
+        }
+        return { prices, corral, write }
+      }
+      const stamp = stampTable({ table: 'prices', key: 'id' })
+
+      it('until this one has one as well', async () => {
+        const { prices, corral, write } = await open(stamp)
+        expect(await write()).toMatchObject([{ statement: 'update', entity: 'public.prices' }])
+        corral.repository('prices', { key: 'id' })
+        expect(await write()).toEqual([])
+        expect(await prices.find(1)).toMatchObject({ price: 2 })
+      })
+
+      it('but not where a relay is told', async () => {
+        const { write } = await open(stamp, outboxTables(), outboxTable({ table: 'prices', key: 'id' }))
+        expect(await write()).toEqual([])
+      })
     })
 
     it('and so are rows that a foreign key takes along, where a repository may hold them', async () => {

@@ -2,9 +2,11 @@ import { sql } from 'kysely'
 import { SourceError } from '../../core/errors.js'
 import type { AnyDatabase } from './catalog-query.js'
 import type { TableName } from './operation-tree.js'
+import { OUTBOX_TRIGGER } from './outbox-sql.js'
+import { PUBLICATION } from './slot-sql.js'
 import type { FunctionFacts } from './sql-functions.js'
 import { arrayText, name as quoted } from './sql-text.js'
-import { CORRAL_TRIGGERS } from './stamp-sql.js'
+import { CORRAL_TRIGGERS, STAMP_TRIGGER } from './stamp-sql.js'
 
 /** What the catalog says of one relation that matters to results which depend on it. By real names. */
 export interface CatalogRelation {
@@ -16,6 +18,8 @@ export interface CatalogRelation {
   readonly special: boolean
   /** Policies of row-level security decide which of its rows the role that asked is shown. */
   readonly shownInPart: boolean
+  /** It has the stamp of a table that is cached, and no relay is told of its changes: only who writes it can tell the cache. */
+  readonly toldByWriters: boolean
   /** A BEFORE UPDATE trigger of the application's may change columns no statement names. */
   readonly rewrites: boolean
   /** Fingerprint of its columns: names and types in order. */
@@ -100,6 +104,11 @@ function query(paths: string, functions: string) {
     select json_build_object(
       'relations', coalesce((select json_agg(case when n.oid is not null then json_build_object(
           'entity', n.entity, 'kind', n.kind, 'special', n.special, 'shownInPart', row_security_active(n.oid),
+          'toldByWriters', exists (select from pg_trigger t where t.tgrelid = n.oid and t.tgname = ${STAMP_TRIGGER})
+            and not exists (select from pg_trigger t
+              where t.tgrelid = n.oid and t.tgname = ${`${OUTBOX_TRIGGER}_row`} and t.tgenabled = 'A')
+            and not exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+              where p.pubname = ${PUBLICATION} and r.prrelid = n.oid),
           'rewrites', exists (
             select from pg_trigger t
             where (t.tgrelid = n.oid or t.tgrelid in (select relid from pg_partition_tree(n.oid)))

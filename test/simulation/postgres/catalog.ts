@@ -34,6 +34,7 @@ const RELATIONS = JSON.stringify({
       kind: 'r',
       special: false,
       shownInPart: false,
+      toldByWriters: false,
       rewrites: false,
       columns: '0123456789abcdef0123456789abcdef',
     },

@@ -30,6 +30,7 @@ async function open() {
       kind: 'r',
       special: false,
       shownInPart: false,
+      toldByWriters: false,
       rewrites: false,
       columns,
       methods: [],

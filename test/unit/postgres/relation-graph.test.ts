@@ -8,6 +8,7 @@ function place(entity: string, edges: Partial<CatalogEdges>) {
     kind: 'r',
     special: false,
     shownInPart: false,
+    toldByWriters: false,
     rewrites: false,
     columns: '',
     methods: [],
