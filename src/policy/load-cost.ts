@@ -10,6 +10,8 @@ const FAILING_RATE = 0.1
 const FLOOR_MS = 2
 /** What a load is taken to cost before one was measured. */
 const FIRST_GUESS_MS = 1_000
+/** Loads that are remembered one by one: of so many the shortest is hardly longer than the next one. */
+const REMEMBERED = 16
 
 /**
  * What the loads of one repository or query cost, from the decision to load until the value is visible: waiting for
@@ -23,8 +25,8 @@ export class LoadCost {
   readonly #firstGuessMs: number
   /** Of loads of this process. */
   readonly #own = new Spread()
-  /** Of those and of the loads of other processes that readers here have waited for. */
-  readonly #all = new Spread()
+  /** The latest of those and of the loads of other processes that readers here have waited for. */
+  readonly #latestMs: number[] = []
   #failureRate = 0
 
   /** @param firstGuessMs the estimate before the first measurement. Should be slow for a load: see above. 1 s if not given. */
@@ -36,7 +38,7 @@ export class LoadCost {
   record(elapsedMs: number): void {
     this.#failureRate -= this.#failureRate * FAILURE_WEIGHT
     this.#own.record(elapsedMs)
-    this.#all.record(elapsedMs)
+    this.#remember(elapsedMs)
   }
 
   /** A load failed. How long that took is no measure of what a load costs, so only the rate of failures follows. */
@@ -49,9 +51,7 @@ export class LoadCost {
    * expected, and nothing of what a lease of this process has to allow for.
    */
   recordOther(elapsedMs: number): void {
-    // Who asks too late has waited for nothing, who asks too soon has asked once more: so sooner than ever counts at once.
-    if (elapsedMs < this.soonestMs) this.#all.reachTo(elapsedMs)
-    this.#all.record(elapsedMs)
+    this.#remember(elapsedMs)
   }
 
   /**
@@ -65,9 +65,18 @@ export class LoadCost {
     return this.#failureRate > FAILING_RATE ? 2 * estimateMs : estimateMs
   }
 
-  /** The other end of the range, mean less two deviations of all that is known: hardly a load is done sooner. 0 before the first measurement. */
+  /**
+   * When a load may be done at the soonest: the shortest of the latest 16. Who asks too late has waited for nothing, so one load that is sooner than all before
+   * counts at once and fully; and one that was held up says nothing of how soon the next may be done. While fewer are known it is less in proportion, 0 before the first.
+   */
   get soonestMs(): number {
-    return Math.max(0, this.#all.meanMs - 2 * this.#all.deviationMs)
+    const { length } = this.#latestMs
+    return length === 0 ? 0 : (Math.min(...this.#latestMs) * length) / REMEMBERED
+  }
+
+  #remember(elapsedMs: number): void {
+    this.#latestMs.push(elapsedMs)
+    if (this.#latestMs.length > REMEMBERED) this.#latestMs.shift()
   }
 }
 
@@ -88,13 +97,6 @@ class Spread {
     const errorMs = elapsedMs - this.meanMs
     this.deviationMs += (Math.abs(errorMs) - this.deviationMs) * DEVIATION_WEIGHT
     this.meanMs += errorMs * MEAN_WEIGHT
-  }
-
-  /** Widens it until its lower end, two deviations below the mean, is at `elapsedMs` once that is recorded. */
-  reachTo(elapsedMs: number): void {
-    const errorMs = this.meanMs - elapsedMs
-    const leftMs = errorMs * (1 - MEAN_WEIGHT)
-    this.deviationMs = (leftMs / 2 - errorMs * DEVIATION_WEIGHT) / (1 - DEVIATION_WEIGHT)
   }
 }
 

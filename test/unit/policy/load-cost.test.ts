@@ -18,11 +18,24 @@ describe('LoadCost', () => {
 
   it('takes the first sample as the mean and half of it as the deviation', () => {
     expect(costOf([40]).estimateMs).toBe(80)
-    expect(costOf([40]).soonestMs).toBe(0)
   })
 
-  it('never expects a load sooner than at once', () => {
-    expect(costOf([40, 200]).soonestMs).toBe(0)
+  it('expects a load when the shortest of the latest 16 was done, and the sooner the fewer it knows', () => {
+    const cost = costOf([48])
+    expect(cost.soonestMs).toBe(3)
+    for (let load = 1; load < 8; load++) cost.record(64)
+    expect(cost.soonestMs).toBe(24)
+    for (let load = 8; load < 16; load++) cost.record(64)
+    expect(cost.soonestMs).toBe(48)
+    cost.record(64)
+    expect(cost.soonestMs, 'the shortest is forgotten').toBe(64)
+  })
+
+  it('expects loads no sooner because some were held up', () => {
+    const cost = costOf(constant(50, 60))
+    for (const heldUpMs of [130, 58, 400]) cost.record(heldUpMs)
+    cost.recordOther(90)
+    expect(cost.soonestMs).toBe(50)
   })
 
   it('comes down to the cost of steady loads', () => {
@@ -35,7 +48,6 @@ describe('LoadCost', () => {
     steady.record(130)
     // Mean 50 + 80/8 = 60, deviation 80/4 = 20.
     expect(steady.estimateMs).toBe(100)
-    expect(steady.soonestMs).toBeCloseTo(20, 4)
   })
 
   it('reaches the new cost within two samples when loads become three times as slow', () => {
@@ -80,7 +92,7 @@ describe('LoadCost', () => {
     }
   })
 
-  it('expects loads at once as soon as one of another process was, until loads say otherwise', () => {
+  it('expects loads as soon as one of another process was done, until 16 say otherwise', () => {
     const cost = costOf(constant(400, 60))
     const { estimateMs } = cost
     cost.recordOther(100)
