@@ -8,10 +8,13 @@ import { quantile } from '../harness/summary.js'
 import type { Burst, BurstTalk } from './burst-worker.js'
 
 const WORKER = new URL('burst-worker.ts', import.meta.url)
-/** Bursts each process makes of keys of its own before the first trial, so that its code is compiled and its leases fit the load. */
+/** Bursts each process makes of keys of its own before the first trial, so that its leases fit the load. */
 const WARM_UP_BURSTS = 40
 /** The same for a process that takes the place of one that was killed: what such trials count are loads. */
 const SUBSTITUTE_BURSTS = 12
+/** Trials of practice: after as many a process takes no more processor time for the next one. */
+const PRACTICE_TRIALS = 150
+const QUICK_PRACTICE_TRIALS = 10
 /** From the order to the start: long enough for every process to have heard it. */
 const LEAD_MS = 40
 
@@ -52,6 +55,17 @@ export class BurstFleet {
     await table.takeLoads()
   }
 
+  /**
+   * Trials that do not count, before ones whose waits do: what is measured are processes that have been running. Alone none of them has ever waited for another's load, and
+   * its first bursts leave most of what a read goes through to V8's interpreter, which takes twice the processor time of compiled code.
+   */
+  async practise(): Promise<void> {
+    const { setting } = this.#options
+    const trials = setting.quick ? QUICK_PRACTICE_TRIALS : PRACTICE_TRIALS
+    setting.note(`${trials} trials of practice`)
+    for (let at = 0; at < trials; at++) await this.trial()
+  }
+
   /** One trial; with `killLoader` the first process that sends a SELECT gets SIGKILL before its answer. */
   async trial({ killLoader = false } = {}): Promise<Trial> {
     const { reads, coldId, table, setting } = this.#options
@@ -59,7 +73,9 @@ export class BurstFleet {
       const id = coldId()
       const startMs = machineMs() + LEAD_MS
       const victims = killLoader ? this.#killFirstLoader() : []
-      const answers = await Promise.allSettled(this.#workers.map((worker) => worker.ask('burst', id, reads, startMs)))
+      const answers = await Promise.allSettled(
+        this.#workers.map((worker) => worker.ask('burst', id, reads, startMs, killLoader)),
+      )
       const lost = answers.filter(({ status }) => status === 'rejected')
       if (lost.length > victims.length) throw (lost[0] as PromiseRejectedResult).reason
       const bursts = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))

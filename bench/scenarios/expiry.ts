@@ -6,6 +6,7 @@ import { amountOf, atMost, type Scenario, type Setting } from '../harness/scenar
 import { makeSlow, type SlowTable } from '../harness/slow-table.js'
 import { quantile, type Summary, summarize } from '../harness/summary.js'
 import { runTraffic, TOUCH_EVERY_MS, type TrafficResult } from './traffic-fleet.js'
+import type { TrafficLog } from './traffic-worker.js'
 
 const PROCESSES = 4
 const PER_SECOND = 500
@@ -125,6 +126,20 @@ function longWaits({ logs }: TrafficResult): number {
   return logs.reduce((sum, { waitsMs }) => sum + waitsMs.filter((waitMs) => waitMs > LONG_WAIT_MS).length, 0)
 }
 
+/** Of these, those that were answered after their own process had stood still for most of the wait. */
+function longWaitsStill({ logs }: TrafficResult): number {
+  const stoodStillMs = ({ standstills }: TrafficLog, fromMs: number, untilMs: number) =>
+    standstills.reduce(
+      (sum, still) => sum + Math.max(0, Math.min(untilMs, still.untilMs) - Math.max(fromMs, still.fromMs)),
+      0,
+    )
+  const isStill = (log: TrafficLog, at: number) => {
+    const [askedMs, waitMs] = [log.askedMs[at] as number, log.waitsMs[at] as number]
+    return waitMs > LONG_WAIT_MS && stoodStillMs(log, askedMs, askedMs + waitMs) > waitMs / 2
+  }
+  return logs.reduce((sum, log) => sum + [...log.askedMs.keys()].filter((at) => isStill(log, at)).length, 0)
+}
+
 function readsOf({ logs }: TrafficResult): number {
   return logs.reduce((sum, { waitsMs }) => sum + waitsMs.length, 0)
 }
@@ -168,6 +183,6 @@ function describe(what: string, result: TrafficResult): string {
   )
   return (
     `${what}: ${waits.length} reads, ${result.loads} loads, waits p99 ${p99.toFixed(1)} ms, longest ${longest.toFixed(1)} ms, ` +
-    `${longWaits(result)} above ${LONG_WAIT_MS} ms, oldest answer ${oldest.toFixed(1)} ms (${sinceTouch.toFixed(1)} since the row was touched), ${failures} failed`
+    `${longWaits(result)} above ${LONG_WAIT_MS} ms (${longWaitsStill(result)} while their process stood still), oldest answer ${oldest.toFixed(1)} ms (${sinceTouch.toFixed(1)} since the row was touched), ${failures} failed`
   )
 }

@@ -41,8 +41,10 @@ async function findings(table: SlowTable, setting: Setting) {
 
   const fleet = new BurstFleet({ ...options, choice: { kind: 'corral', freshMs: FRESH_MS, l1: true } }, 'fleet')
   await fleet.open()
+  await fleet.practise()
   const plain = await repeat('loads that succeed', trials.plain, setting, () => fleet.trial())
   await table.setPrice({ ms: LOAD_MS, fails: true })
+  await fleet.practise()
   const failing = await repeat('loads that fail', trials.failing, setting, () => fleet.trial())
   await table.setPrice({ ms: LOAD_MS, fails: false })
   const killed = await repeat('loader killed', trials.killed, setting, () => fleet.trial({ killLoader: true }))
@@ -51,6 +53,7 @@ async function findings(table: SlowTable, setting: Setting) {
   const beside = async (kind: 'message' | 'cache-aside', what: string, times: number) => {
     const others = new BurstFleet({ ...options, choice: { kind, freshMs: FRESH_MS, l1: false } }, kind)
     await others.open()
+    if (kind === 'message') await others.practise()
     const made = await repeat(what, times, setting, () => others.trial())
     await others.close()
     return made

@@ -22,6 +22,8 @@ export interface TrafficLog {
   /** How old the answer was when it was given: since the row's `touched_ms`. */
   readonly agesMs: Float64Array
   readonly failures: number
+  /** When this process stood still: from one look at the time to the next, where that came more than 20 ms late. */
+  readonly standstills: readonly { readonly fromMs: number; readonly untilMs: number }[]
   /** Processor time of this process over all of it, kernel included. */
   readonly cpuMs: number
   readonly loads: readonly SeenLoad[]
@@ -37,6 +39,9 @@ export interface TrafficTalk extends Talk {
   close(): Promise<void>
 }
 
+/** A process that looks at the time so much later than it wanted to has not had a processor, or has not let go of it. */
+const STANDSTILL_MS = 20
+
 let reader: RowReader
 
 /** Each read has its time, and a process that was held up makes up for it: it does not spare the cache the reads it missed. */
@@ -50,6 +55,7 @@ async function run({ ids, perSecond, startMs, endMs }: Traffic): Promise<Traffic
     waitsMs: new Float64Array(reads),
     agesMs: new Float64Array(reads),
     failures: 0,
+    standstills: [] as { fromMs: number; untilMs: number }[],
   }
   const read = async (at: number) => {
     const askedMs = machineMs()
@@ -64,7 +70,10 @@ async function run({ ids, perSecond, startMs, endMs }: Traffic): Promise<Traffic
   for (let at = 0; at < reads; ) {
     const due = Math.min(reads, Math.ceil(((machineMs() - startMs) / 1_000) * perSecond))
     for (; at < due; at++) under.push(read(at))
+    const fromMs = machineMs()
     await new Promise((resolve) => setTimeout(resolve, 1))
+    const untilMs = machineMs()
+    if (untilMs - fromMs > STANDSTILL_MS) log.standstills.push({ fromMs, untilMs })
   }
   await Promise.all(under)
   // Refreshes nobody waited for.
