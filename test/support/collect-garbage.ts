@@ -23,4 +23,4 @@ export async function bytesEach(made: () => unknown): Promise<number> {
   return Math.min(...tries)
 }
 
-const TIMES = 20_000
+const TIMES = 10_000
