@@ -30,5 +30,6 @@ type ShopOptions = RepositoryOptions<Shop, 'products', 'id', readonly []>
 /** Corral on the shop, with its defaults unless said otherwise. */
 export function openCorral(options: CorralOptions<Shop>, table: Omit<ShopOptions, 'key'> = {}) {
   const corral: Corral<Shop> = createCorral(options)
-  return { corral, products: corral.repository('products', { key: 'id', ...table }) }
+  // What makes SELECTs slow is a policy that shows everybody all rows.
+  return { corral, products: corral.repository('products', { key: 'id', rowSecurity: 'alike', ...table }) }
 }

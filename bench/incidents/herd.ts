@@ -148,6 +148,7 @@ const openNaive: Open = (postgresUrl, redisUrl, namespace) => {
 
 const openCorral: Open = (postgresUrl, redisUrl, namespace) => {
   const { corral, close } = openCorralService(postgresUrl, redisUrl, { namespace, ttl: { freshMs: TTL_MS } })
-  const products = corral.repository('products', { key: 'id' })
+  // What makes its SELECTs slow is a policy that shows everybody all rows.
+  const products = corral.repository('products', { key: 'id', rowSecurity: 'alike' })
   return { find: (id) => products.find(id), close }
 }

@@ -35,7 +35,10 @@ let reader: RowReader
 
 const open: BurstTalk['open'] = async (place, choice, { ids, reads }) => {
   reader = openReader(place, choice)
-  for (const id of ids) await askAtOnce(id, reads)
+  for (const id of ids) {
+    const { failures } = await askAtOnce(id, reads)
+    if (failures > 0) throw new Error(`${failures} of ${reads} reads failed before anything was measured`)
+  }
 }
 
 async function burst(id: number, reads: number, startMs: number, saysLoad: boolean): Promise<Burst> {
