@@ -13,6 +13,7 @@ import { outboxTableSql, outboxTablesSql, stampTableSql } from '../src/migration
 import { findProgram } from '../test/support/servers/command.js'
 import { startPostgres } from '../test/support/servers/postgres.js'
 import { makeWorkFolder } from '../test/support/servers/workspace.js'
+import { DURABLE } from './harness/durable.js'
 
 const [rounds = '5', seconds = '5', clients = '8', fsync = 'off'] = process.argv.slice(2)
 const KINDS = ['plain', 'stamp', 'outbox'] as const
@@ -26,15 +27,7 @@ const pgbench = findProgram('pgbench', [
   '/usr/lib/postgresql/15/bin',
 ])
 if (pgbench === undefined) throw new Error('no program `pgbench` in PATH, nor in /usr/lib/postgresql/*/bin')
-const settings = {
-  fsync,
-  full_page_writes: fsync,
-  wal_level: 'replica',
-  autovacuum: 'off',
-  shared_buffers: '256MB',
-  max_wal_size: '4GB',
-}
-const server = await startPostgres({ own: true, settings })
+const server = await startPostgres({ own: true, settings: { ...DURABLE, fsync, full_page_writes: fsync } })
 const client = new pg.Client(server.url)
 await client.connect()
 for (const statement of outboxTablesSql().up) await client.query(statement)

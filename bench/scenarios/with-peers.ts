@@ -55,9 +55,9 @@ export function throughputBeside(options: {
   /** Only these: others cannot do the workload. */
   readonly able?: readonly string[]
 }) {
-  const { kind, rows, module, raw, workloads, by, sliceMs, settings, warmRounds = { quick: 1, full: 1 } } = options
+  const { kind, rows, module, raw, workloads, by, sliceMs, settings, warmRounds } = options
   return async (peers: readonly PeerChoice[], setting: Setting): Promise<Record<string, Beside>> => {
-    const place = await openPlace({ rows, settings: settings ?? {} })
+    const place = await openPlace({ rows, ...(settings && { settings }) })
     try {
       const able = peers.map(({ name }) => name).filter((name) => options.able?.includes(name) ?? true)
       const names = able.map((name) => peerContender(kind, name))
@@ -71,7 +71,7 @@ export function throughputBeside(options: {
         workloads,
         crews: amountOf({ quick: 1, least: 2, full: 3 }, setting),
         rounds: amountOf({ quick: 3, least: 4, full: 6 }, setting),
-        warmRounds: amountOf(warmRounds, setting),
+        ...(warmRounds && { warmRounds: amountOf(warmRounds, setting) }),
         sliceMs,
       })
       return Object.fromEntries(workloads.map((workload) => [workload, besideOf(throughput, workload)]))
