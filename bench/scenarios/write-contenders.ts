@@ -63,16 +63,26 @@ function plainUpdate(db: Connections['db'], id: number, stock: number) {
   return db.updateTable('products').set({ stock }).where('id', '=', id).returningAll().executeTakeFirst()
 }
 
-export function workloadsOf(update: Update): Contender['workloads'] {
+/**
+ * One update after the other, and by several writers at once, in an order in which a row comes back after all others. Throws where one was lost.
+ *
+ * @param rows ids from 1.
+ * @param names of the two workloads.
+ */
+export function workloadsOf(
+  update: Update,
+  rows: number = KEYS,
+  [single, concurrent]: readonly [string, string] = ['one at a time', `${WRITERS} at once`],
+): Contender['workloads'] {
   let next = 0
   const writeSome = async (times: number) => {
     for (let time = 0; time < times; time++) {
       const stock = next++
-      if ((await update(1 + ((stock * 7) % KEYS), stock))?.stock !== stock) throw new Error('the write was lost')
+      if ((await update(1 + ((stock * 7) % rows), stock))?.stock !== stock) throw new Error('the write was lost')
     }
   }
   return {
-    'one at a time': writeSome,
-    [`${WRITERS} at once`]: (times) => inLines(times, WRITERS, writeSome),
+    [single]: writeSome,
+    [concurrent]: (times) => inLines(times, WRITERS, writeSome),
   }
 }
