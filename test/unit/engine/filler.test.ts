@@ -8,6 +8,15 @@ import { settle } from '../../support/manual-clock.js'
 import { expectNothingLeft } from '../../support/nothing-left.js'
 import { plainChance, seededChance } from '../../support/seeded-chance.js'
 
+/** Each makes so many loads of its own that it knows what they take, which is less than `withinMs`. */
+async function learnLoads(fleet: Fleet, processes: readonly ReturnType<Fleet['start']>[], withinMs: number) {
+  for (let load = 0; load < 30; load++) {
+    const readings = processes.map((process, at) => process.read(`${load} of ${at}`))
+    await fleet.clock.advance(withinMs)
+    await Promise.all(readings)
+  }
+}
+
 async function entryOf(fleet: Fleet, key: CacheKey): Promise<Entry> {
   const [bytes] = await fleet.store.read([key])
   return envelope.open(bytes as Uint8Array) as Entry
@@ -65,11 +74,7 @@ describe('Filler', () => {
     const fleet = new Fleet({ freshMs: 600_000 })
     const [loader, waiter] = [fleet.start(), fleet.start()]
     fleet.table.slowDown(100, fleet.clock)
-    for (let load = 0; load < 30; load++) {
-      const readings = [waiter.read(`of the one ${load}`), loader.read(`of the other ${load}`)]
-      await fleet.clock.advance(200)
-      await Promise.all(readings)
-    }
+    await learnLoads(fleet, [waiter, loader], 200)
     fleet.table.failLoads(new SourceError('load', new Error('out of order')))
     const failing = waiter.read('failing').catch(() => 'failed')
     await fleet.clock.advance(200)
@@ -88,11 +93,7 @@ describe('Filler', () => {
     const fleet = new Fleet({ freshMs: 600_000 })
     const [loader, waiter] = [fleet.start(), fleet.start()]
     fleet.table.slowDown(400, fleet.clock)
-    for (let load = 0; load < 30; load++) {
-      const readings = [waiter.read(`of the one ${load}`), loader.read(`of the other ${load}`)]
-      await fleet.clock.advance(500)
-      await Promise.all(readings)
-    }
+    await learnLoads(fleet, [waiter, loader], 500)
     const loading = loader.read('42')
     await fleet.clock.advance(390)
     const beganMs = fleet.clock.monotonicMs()
