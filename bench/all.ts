@@ -2,7 +2,7 @@
  * `npm run bench:all [-- --quick | --budget <time>] [--only <names, comma between>]`: runs all scenarios one after the other, keeps their results in
  * bench/results, each with its date and machine, and writes the report.
  *
- * With `--budget 25m` each takes as many rounds as fit into that time on two cores; what the targets are about is measured in full. Without
+ * With `--budget 45m` each takes as many rounds as fit into that time on two cores; what the targets are about is measured in full. Without
  * it everything is, for about an hour. A scenario that fails or gets stuck is tried once more, and does not keep the rest from running. Exits with 0
  * when all have run to their ends, whatever they found.
  */
