@@ -9,6 +9,8 @@ const links = pages.flatMap((page) =>
 )
 const own = links.filter(([, link]) => !/^https?:/.test(link))
 
+const DECISIONS = join('docs', 'design', 'decisions')
+
 describe('links between pages', () => {
   it('are there', () => {
     expect(own.length).toBeGreaterThan(200)
@@ -31,6 +33,16 @@ describe('links between pages', () => {
     const listed = own.filter(([page]) => page === 'docs/README.md').map(([page, link]) => targetOf(page, link))
     const all = readdirSync(join('docs', folder)).filter((name) => name.endsWith('.md'))
     expect(all.map((name) => join('docs', folder, name)).filter((page) => !listed.includes(page))).toEqual([])
+  })
+
+  it('of the list of decisions name each by its title', () => {
+    const listed = [...(texts.get(join(DECISIONS, 'README.md')) ?? '').matchAll(/^\| \[(\d+)\]\((\S+)\) \| (.*) \|$/gm)]
+    const titles = readdirSync(DECISIONS).flatMap((name) => {
+      const [, number, title] = /^# (\d{4}): (.*)/.exec(readFileSync(join(DECISIONS, name), 'utf8')) ?? []
+      return number === undefined ? [] : [[number, name, title]]
+    })
+    expect(listed.map(([, ...row]) => row)).toEqual(titles.sort())
+    expect(titles.length).toBeGreaterThan(20)
   })
 })
 
