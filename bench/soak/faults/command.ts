@@ -44,6 +44,8 @@ export async function faultCommand(command: FaultCommand): Promise<number> {
     `faults: seed ${seed}; the same faults again: --minutes ${minutes} --faults ${command.faults} --seed ${seed}`,
   )
   const corral = await runFaults({ ...common, kind: 'corral', without: without as Ablation[] })
+  // Not only at the end: what is run by hand takes as long again, and may be broken off.
+  for (const line of verdictLines(corral)) note(line)
   const byHand = command.byHand ? await runFaults({ ...common, kind: 'by-hand', without: [] }) : undefined
   const name = ['faults', cluster ? 'cluster' : '', ...without].filter(Boolean).join('-')
   const folder = command.into ?? '.cache/soak'
@@ -73,9 +75,7 @@ function figuresOf({ verdict, strikes }: FaultRun) {
 
 function print(title: string, corral: FaultRun, byHand: FaultRun | undefined): void {
   console.log(`${title}\n`)
-  for (const { what, wanted, found, met } of corral.verdict.targets) {
-    console.log(`${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`)
-  }
+  for (const line of verdictLines(corral)) console.log(line)
   console.log(`\n${' '.repeat(48)}${'Corral'.padStart(10)}${byHand ? 'by hand'.padStart(10) : ''}`)
   for (const [name, times] of Object.entries(corral.verdict.counts)) {
     const other = byHand ? String(byHand.verdict.counts[name]).padStart(10) : ''
@@ -92,4 +92,10 @@ function print(title: string, corral: FaultRun, byHand: FaultRun | undefined): v
   if (byHand) console.log(['', 'by hand:', ...byHand.verdict.remarks.slice(0, 4)].join('\n'))
   const examples = examplesOf(corral.verdict, corral.strikes, EXAMPLES)
   if (examples.length > 0) console.log(['', ...examples].join('\n'))
+}
+
+function verdictLines({ verdict }: FaultRun): string[] {
+  return verdict.targets.map(
+    ({ what, wanted, found, met }) => `${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`,
+  )
 }
