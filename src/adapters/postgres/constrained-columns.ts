@@ -5,13 +5,17 @@ import {
   type JoinNode,
   type OperationNode,
   OperatorNode,
+  OrNode,
   ParensNode,
   PrimitiveValueListNode,
+  RawNode,
   ReferenceNode,
-  type SelectQueryNode,
   ValueListNode,
   ValueNode,
+  type WhereNode,
 } from 'kysely'
+import { childrenOf, embeddedIn } from './operation-tree.js'
+import { mayPartConditions } from './raw-sql.js'
 
 /**
  * A column of one table in one SELECT: rows in which it has none of these values cannot influence what the SELECT returns.
@@ -32,6 +36,12 @@ export interface Source {
   readonly schema: string | undefined
   /** The join that brings it in; undefined for what stands in FROM itself. */
   readonly join: JoinNode | undefined
+}
+
+/** Where a statement holds the rows that it reads or writes to something. What stands at its end in raw SQL may go on with WHERE. */
+export interface Conditions {
+  readonly where?: WhereNode | undefined
+  readonly endModifiers?: readonly OperationNode[] | undefined
 }
 
 /** Lists longer than this count as no constraint: each value is one more key to compare on every hit. */
@@ -65,7 +75,7 @@ type Condition =
  * @returns the constraints of each source, in the order of `sources`; for an unqualified column they are given to every source,
  * because only the catalog knows whose it is. A caller may use those only for columns its table really has.
  */
-export function constraintsOf(select: Pick<SelectQueryNode, 'where'>, sources: readonly Source[]): Constraint[][] {
+export function constraintsOf(select: Conditions, sources: readonly Source[]): Constraint[][] {
   const found = closure(conditionsOf(select, sources))
   return sources.map((source) =>
     source.alias === undefined ? [] : found.filter((each) => each.alias === undefined || isOf(each, source)),
@@ -77,9 +87,10 @@ function isOf({ alias, schema }: Column, source: Source): boolean {
   return alias !== undefined && alias === source.alias && (schema === undefined || schema === source.schema)
 }
 
-function conditionsOf(select: Pick<SelectQueryNode, 'where'>, sources: readonly Source[]): Condition[] {
+function conditionsOf(select: Conditions, sources: readonly Source[]): Condition[] {
   const joins = sources.flatMap((source) => (source.join ? [{ source, join: source.join }] : []))
-  const where = select.where ? conjunctsOf(select.where.where).flatMap((node) => read(node, undefined)) : []
+  const isParted = select.endModifiers?.some(partsConditions) ?? false
+  const where = select.where && !isParted ? conditionsIn(select.where.where, undefined) : []
   // A right or full join brings back rows that the conditions of earlier joins had removed: only constants in WHERE still hold.
   if (joins.some(({ join }) => !INNER.has(join.joinType) && !LEFT.has(join.joinType))) {
     return where.filter((condition) => 'values' in condition)
@@ -87,15 +98,33 @@ function conditionsOf(select: Pick<SelectQueryNode, 'where'>, sources: readonly 
   const on = joins.flatMap(({ source, join }) => {
     if (join.on === undefined || (LEFT.has(join.joinType) && source.alias === undefined)) return []
     const reaches = LEFT.has(join.joinType) ? source : undefined
-    return conjunctsOf(join.on.on).flatMap((node) => read(node, reaches))
+    return conditionsIn(join.on.on, reaches)
   })
   return [...where, ...on]
+}
+
+function conditionsIn(clause: OperationNode, reaches: Source | undefined): Condition[] {
+  return partsConditions(clause) ? [] : conjunctsOf(clause).flatMap((node) => read(node, reaches))
+}
+
+/** Kinds that Kysely puts in parentheses, or between words of their own: an OR inside parts nothing outside. */
+const ENCLOSED = new Set([
+  ...['ParensNode', 'FunctionNode', 'AggregateFunctionNode', 'CastNode', 'CaseNode'],
+  ...['SelectQueryNode', 'ValueListNode', 'TupleNode'],
+])
+
+/** Whether there is an OR among conditions that are joined by AND, without parentheses around it: then none of them has to hold. */
+function partsConditions(node: OperationNode): boolean {
+  if (OrNode.is(node)) return true
+  if (RawNode.is(node)) return mayPartConditions(node) || embeddedIn(node).some(partsConditions)
+  return !ENCLOSED.has(node.kind) && childrenOf(node).some(partsConditions)
 }
 
 /** The parts of a condition that must all be true. */
 function conjunctsOf(node: OperationNode): OperationNode[] {
   if (AndNode.is(node)) return [...conjunctsOf(node.left), ...conjunctsOf(node.right)]
-  return ParensNode.is(node) ? conjunctsOf(node.node) : [node]
+  if (!ParensNode.is(node)) return [node]
+  return partsConditions(node.node) ? [] : conjunctsOf(node.node)
 }
 
 function read(node: OperationNode, reaches: Source | undefined): Condition[] {

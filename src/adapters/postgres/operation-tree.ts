@@ -40,6 +40,11 @@ export function isSubquery(node: OperationNode): boolean {
   return SelectQueryNode.is(node) || (ParensNode.is(node) && isSubquery(node.node))
 }
 
+/** The nodes in raw SQL that are no raw SQL themselves; nested raw SQL is read together with it. */
+export function embeddedIn(raw: RawNode): OperationNode[] {
+  return raw.parameters.flatMap((node) => (RawNode.is(node) ? embeddedIn(node) : [node]))
+}
+
 /** The table that `sql.table('name')` stands for; undefined for any other raw SQL. */
 export function rawTable(node: OperationNode): TableNode | undefined {
   if (!RawNode.is(node) || node.sqlFragments.some((text) => text.trim() !== '')) return undefined

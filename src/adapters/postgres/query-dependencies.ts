@@ -14,7 +14,15 @@ import {
   type WithNode,
 } from 'kysely'
 import { type Constraint, constraintsOf, type Source } from './constrained-columns.js'
-import { aliasNameOf, childrenOf, type Field, rawTable, type TableName, tableNameOf } from './operation-tree.js'
+import {
+  aliasNameOf,
+  childrenOf,
+  embeddedIn,
+  type Field,
+  rawTable,
+  type TableName,
+  tableNameOf,
+} from './operation-tree.js'
 import { readRawSql } from './raw-sql.js'
 import { isCurrentTime } from './sql-functions.js'
 
@@ -218,9 +226,4 @@ class Reading {
       this.#changing ??= `it casts '${child.value.trim()}', which depends on the time`
     }
   }
-}
-
-/** The nodes in raw SQL that are no raw SQL themselves; nested raw SQL was read together with it. */
-function embeddedIn(raw: RawNode): OperationNode[] {
-  return raw.parameters.flatMap((node) => (RawNode.is(node) ? embeddedIn(node) : [node]))
 }

@@ -81,6 +81,21 @@ export function mayMoveNames(raw: RawNode): boolean {
   })
 }
 
+/**
+ * Whether raw SQL that stands among conditions may let rows through which those would not: Kysely puts no parentheses around it, and an OR
+ * parts all there is between those that are. So does what cannot be read.
+ */
+export function mayPartConditions(raw: RawNode): boolean {
+  const tokens = tokensOf(raw)
+  if (tokens === undefined) return true
+  let depth = 0
+  return tokens.some((token, at) => {
+    if (token.kind === 'sign' && '(['.includes(token.text)) depth++
+    if (token.kind === 'sign' && ')]'.includes(token.text)) depth--
+    return depth < 0 || (depth === 0 && wordAt(tokens, at) === 'or')
+  })
+}
+
 /** `for update` and `for no key update` write nothing. */
 function isLock(tokens: readonly Token[], at: number): boolean {
   const [one, two, three] = [1, 2, 3].map((back) => wordAt(tokens, at - back))

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { type ExpressionBuilder, type ExpressionWrapper, Kysely, PostgresDialect, type SqlBool, sql } from 'kysely'
+import { type ExpressionBuilder, ExpressionWrapper, Kysely, PostgresDialect, type SqlBool, sql } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readDependencies } from '../../../src/adapters/postgres/query-dependencies.js'
@@ -18,6 +18,14 @@ type Condition =
   | { readonly kind: 'list'; readonly column: Column; readonly values: readonly number[] }
   | { readonly kind: 'columns'; readonly column: Column; readonly other: Column }
   | { readonly kind: 'unlike'; readonly column: Column; readonly value: number }
+  | {
+      readonly kind: 'raw'
+      readonly some: Column
+      readonly word: 'and' | 'or'
+      readonly other: Column
+      readonly isEnclosed: boolean
+    }
+  | { readonly kind: 'both'; readonly some: Condition; readonly other: Condition }
   | { readonly kind: 'either'; readonly some: Condition; readonly other: Condition }
 
 interface Shape {
@@ -46,6 +54,13 @@ function condition(tables: readonly string[], depth = 0): fc.Arbitrary<Condition
     }),
     fc.record({ kind: fc.constant('columns' as const), column: one, other: one }),
     fc.record({ kind: fc.constant('unlike' as const), column: one, value }),
+    fc.record({
+      kind: fc.constant('raw' as const),
+      some: one,
+      word: fc.constantFrom('and' as const, 'or' as const),
+      other: one,
+      isEnclosed: fc.boolean(),
+    }),
   ]
   if (depth > 0) return fc.oneof(...plain)
   const either = fc.record({
@@ -53,12 +68,14 @@ function condition(tables: readonly string[], depth = 0): fc.Arbitrary<Condition
     some: condition(tables, 1),
     other: condition(tables, 1),
   })
+  const both = either.map(({ some, other }) => ({ kind: 'both' as const, some, other }))
   // Equalities are what the analysis draws its conclusions from.
   return fc.oneof(
     { weight: 3, arbitrary: plain[0] as fc.Arbitrary<Condition> },
     { weight: 4, arbitrary: plain[2] as fc.Arbitrary<Condition> },
     ...plain,
     either,
+    both,
   )
 }
 
@@ -87,6 +104,12 @@ function express(eb: ExpressionBuilder<Any, Any>, one: Condition): ExpressionWra
       return eb(one.column, '=', eb.ref(one.other))
     case 'unlike':
       return eb(one.column, '<>', one.value)
+    case 'raw': {
+      const raw = sql<SqlBool>`${sql.ref(one.some)} = 1 ${sql.raw(one.word)} ${sql.ref(one.other)} = 2`
+      return new ExpressionWrapper((one.isEnclosed ? sql`(${raw})` : raw).toOperationNode())
+    }
+    case 'both':
+      return eb.and([express(eb, one.some), express(eb, one.other)])
     case 'either':
       return eb.or([express(eb, one.some), express(eb, one.other)])
   }

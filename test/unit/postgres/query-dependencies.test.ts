@@ -315,6 +315,59 @@ describe('the rows of a table that can matter', () => {
       reviews.where('r.product_id', '>=', 5).where('r.product_id', 'is not distinct from', 5),
       ['reviews'],
     ],
+    [
+      'raw conditions beside it, however they are put together inside of parentheses',
+      reviews.where('r.product_id', '=', 5).where(sql<boolean>`(r.shown or r.stars in (1, 2)) and r.kind = 'a or b'`),
+      ['reviews(product_id=5)'],
+    ],
+    [
+      'not beside a raw OR, around which Kysely puts no parentheses',
+      reviews.where('r.product_id', '=', 5).where(sql<boolean>`r.shown or r.stars > 4`),
+      ['reviews'],
+    ],
+    [
+      'not beside one under NOT, in an operand or in raw SQL that is put together',
+      reviews
+        .where('r.product_id', '=', 5)
+        .where((eb) => eb.not(sql<boolean>`r.shown ${sql`or r.stars > 4`}`))
+        .unionAll(reviews.where('r.product_id', '=', 5).where(sql`r.a or r.b`, '=', true)),
+      ['reviews', 'reviews'],
+    ],
+    [
+      'not beside raw SQL that closes what it has not opened',
+      reviews.where((eb) => eb.parens(eb('r.product_id', '=', 5).and(sql<boolean>`r.x) or (r.y`))),
+      ['reviews'],
+    ],
+    [
+      'not beside a raw OR within the same parentheses, but outside of them',
+      reviews
+        .where('r.kind', '=', 'a')
+        .where((eb) => eb.and([eb('r.product_id', '=', 5), sql<boolean>`r.shown or r.kept`]))
+        .where((eb) => eb.parens(eb('r.stars', '=', 4).and(sql<boolean>`r.shown or r.kept`))),
+      ['reviews(kind="a")'],
+    ],
+    [
+      'beside an OR in raw arguments and cases, which end before it does',
+      reviews
+        .where('r.product_id', '=', 5)
+        .where((eb) => eb.fn<boolean>('bool', [sql`r.shown or r.kept`]))
+        .where((eb) => eb.case().when(sql<boolean>`r.a or r.b`).then(true).else(false).end()),
+      ['reviews(product_id=5)'],
+    ],
+    [
+      'not where the statement ends with a raw OR',
+      reviews.where('r.product_id', '=', 5).modifyEnd(sql`or r.shown`),
+      ['reviews'],
+    ],
+    [
+      'in a join as far as its own condition goes',
+      db
+        .selectFrom('reviews as r')
+        .innerJoin('authors as a', (join) => join.on('a.id', '=', 7).on(sql<boolean>`a.shown or r.shown`))
+        .where('r.product_id', '=', 5)
+        .selectAll(),
+      ['authors', 'reviews(product_id=5)'],
+    ],
     ['no raw value', reviews.where('r.product_id', '=', sql<number>`abs(-5)`), ['reviews']],
     ['no subquery', reviews.where('r.product_id', 'in', db.selectFrom('a').select('id')), ['a', 'reviews']],
     ['not from HAVING', reviews.groupBy('r.product_id').having('r.product_id', '=', 5), ['reviews']],
