@@ -237,6 +237,14 @@ describe('statements of the application in corral.transaction', () => {
           ])
           .onConflict((c) => c.doNothing())
           .executeTakeFirst(),
+      'an insert that goes on in raw SQL': (tx) =>
+        tx
+          .insertInto('reviews')
+          .values({ id: 900, product_id: 40, author: 'a', stars: 1 })
+          .modifyEnd(sql`on conflict (id) do update set stars = 4 returning stars`)
+          .executeTakeFirst(),
+      'an update that goes on in raw SQL': (tx) =>
+        tx.updateTable('reviews').set({ stars: 2 }).modifyEnd(sql`where product_id = ${40}`).executeTakeFirst(),
       'an update': (tx) => tx.updateTable('reviews').set({ stars: 2 }).where('product_id', '=', 40).executeTakeFirst(),
       'an update that returns all': (tx) =>
         tx
@@ -448,6 +456,16 @@ describe('statements of the application in corral.transaction', () => {
           { statement: 'unknown', entity: 'public.products' },
           { statement: 'unknown', entity: 'public.reviews' },
         ],
+      ],
+      [
+        'an insert that goes on in raw SQL',
+        (tx) =>
+          tx
+            .insertInto('products')
+            .values({ id: 74, name: 'p74', price: 1 })
+            .modifyEnd(sql`on conflict (id) do update set price = 740`)
+            .execute(),
+        [{ statement: 'replace', entity: 'public.products' }],
       ],
       ['a plan', (tx) => tx.updateTable('products').set({ price: 0 }).explain(), []],
       [

@@ -1,4 +1,4 @@
-import { AliasNode, type OperationNode, type RawNode, TableNode, ValueNode } from 'kysely'
+import { AliasNode, type OperationNode, RawNode, TableNode, ValueNode } from 'kysely'
 import { type Field, isSubquery } from './operation-tree.js'
 import { isCurrentTime, SESSION_WORDS } from './sql-functions.js'
 import { type Token, tokensOf } from './sql-tokens.js'
@@ -94,6 +94,11 @@ export function mayPartConditions(raw: RawNode): boolean {
     if (token.kind === 'sign' && ')]'.includes(token.text)) depth--
     return depth < 0 || (depth === 0 && wordAt(tokens, at) === 'or')
   })
+}
+
+/** Whether raw SQL is comments and nothing else. */
+export function isComment(node: OperationNode): boolean {
+  return RawNode.is(node) && tokensOf(node)?.length === 0
 }
 
 /** `for update` and `for no key update` write nothing. */

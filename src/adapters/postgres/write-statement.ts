@@ -21,7 +21,7 @@ import {
 } from 'kysely'
 import { type Constraint, constraintsOf } from './constrained-columns.js'
 import { aliasNameOf, childrenOf, type TableName, tableNameOf } from './operation-tree.js'
-import { mayMoveNames, writingWordOf } from './raw-sql.js'
+import { isComment, mayMoveNames, writingWordOf } from './raw-sql.js'
 import { without } from './without.js'
 
 /** One table that a statement writes. Real names. */
@@ -83,9 +83,13 @@ function writeOf(node: OperationNode, isOuter: boolean): Write[] {
 }
 
 function actionOf(node: OperationNode): Pick<Write, 'kind' | 'touched'> {
-  if (InsertQueryNode.is(node)) return { kind: node.onConflict?.updates ? 'replace' : 'insert', touched: undefined }
+  if (InsertQueryNode.is(node)) {
+    return { kind: node.onConflict?.updates || hasRawEnd(node) ? 'replace' : 'insert', touched: undefined }
+  }
   if (DeleteQueryNode.is(node)) return { kind: 'delete', touched: undefined }
   if (!UpdateQueryNode.is(node)) return { kind: 'unknown', touched: undefined }
+  // Right behind SET it may go on with that.
+  if (hasRawEnd(node) && !node.from && !node.where) return { kind: 'update', touched: undefined }
   const names = (node.updates ?? []).map(({ column }) => columnNameOf(column))
   return { kind: 'update', touched: names.includes(undefined) ? undefined : (names as string[]) }
 }
@@ -96,7 +100,12 @@ function boundsOf(node: OperationNode, target: OperationNode): readonly Constrai
   const named = AliasNode.is(target)
     ? { alias: aliasNameOf(target.alias), schema: undefined }
     : { alias: table?.name, schema: table?.schema }
-  return node.where ? (constraintsOf({ where: node.where }, [{ ...named, join: undefined }])[0] ?? []) : []
+  return constraintsOf(node, [{ ...named, join: undefined }])[0] ?? []
+}
+
+/** Whether raw SQL at its end, but for comments, goes on with it: an ON CONFLICT, a WHERE, a RETURNING. */
+function hasRawEnd({ endModifiers }: { readonly endModifiers?: readonly OperationNode[] | undefined }): boolean {
+  return endModifiers?.some((node) => !isComment(node)) ?? false
 }
 
 function targetOf(node: OperationNode): OperationNode | undefined {
@@ -136,9 +145,10 @@ export interface Returning {
   read(rows: readonly Record<string, unknown>[]): Told & { readonly ownRows: readonly Record<string, unknown>[] }
 }
 
-/** Undefined where RETURNING cannot be had: MERGE knows it only from Postgres 17 on. */
+/** Undefined where RETURNING cannot be had: MERGE knows it only from Postgres 17 on, and raw SQL at the end may have one, or belong in front of it. */
 export function withReturning(root: RootOperationNode, columns: readonly string[]): Returning | undefined {
   if (!InsertQueryNode.is(root) && !UpdateQueryNode.is(root) && !DeleteQueryNode.is(root)) return undefined
+  if (hasRawEnd(root)) return undefined
   const target = targetOf(root)
   if (target === undefined) return undefined
   // INSERT has one table in sight; the others may have more, and then a bare name is ambiguous.

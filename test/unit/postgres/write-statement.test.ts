@@ -51,6 +51,21 @@ describe('what a statement writes', () => {
     ],
     ['an UPDATE with a join', db.updateTable('a').from('b').set({ x: 1 }), ['update a(x)']],
     ['a DELETE', db.deleteFrom('products as p').using('b').whereRef('b.id', '=', 'p.id'), ['delete products']],
+    [
+      'statements that go on in raw SQL',
+      sql`${db.insertInto('a').values({ id: 1 }).modifyEnd(sql`on conflict (id) do update set x = 1`)} ${db
+        .updateTable('b')
+        .set({ x: 1 })
+        .modifyEnd(
+          sql`, y = 2`,
+        )} ${db.updateTable('c').set({ x: 1 }).where('id', '=', 1).modifyEnd(sql`returning id`)}`,
+      ['[replace a]', '[update b]', '[update c(x)]'],
+    ],
+    [
+      'statements that end with a comment',
+      db.updateTable('a').set({ x: 1 }).modifyEnd(sql`-- on conflict`).modifyEnd(sql`/* where */`),
+      ['update a(x)'],
+    ],
     ['a MERGE', db.mergeInto('a').using('b', 'b.id', 'a.id').whenMatched().thenDelete(), ['unknown a']],
     [
       'a DELETE inside WITH',
@@ -112,6 +127,11 @@ describe('a statement made to tell its rows', () => {
   it('is none where RETURNING cannot be had', () => {
     expect(sqlOf(db.mergeInto('a').using('b', 'b.id', 'a.id').whenMatched().thenDelete())).toBeUndefined()
     expect(sqlOf(db.selectFrom('a').selectAll())).toBeUndefined()
+    // It would stand in front of what has to be there before it, or twice.
+    for (const end of [sql`where x = 1`, sql`returning id`]) {
+      expect(sqlOf(db.updateTable('a').set({ x: 1 }).modifyEnd(end))).toBeUndefined()
+    }
+    expect(sqlOf(db.deleteFrom('a').modifyEnd(sql`-- made by the shop`))).toMatch(/ returning .* -- made by the shop$/)
   })
 
   it('gives back rows as the application asked for them', () => {
@@ -134,6 +154,7 @@ it('holds its rows to the conditions on its own table, and not on one of the sam
   const boundsOf = (statement: Statement) => writesOf(treeOf(statement)).tables.map(({ bounds }) => bounds)
   const update = db.updateTable('archive.orders').from('sales.orders').set({ kind: 'old' })
   expect(boundsOf(update.where('sales.orders.id', '=', 5))).toEqual([[]])
+  expect(boundsOf(db.deleteFrom('a').where('id', '=', 6).modifyEnd(sql`or kind = 'old'`))).toEqual([[]])
   expect(boundsOf(update.where('archive.orders.id', '=', 6))).toEqual(
     [[{ column: 'id', values: [6] }]].map((each) => each.map((bound) => expect.objectContaining(bound))),
   )
