@@ -74,6 +74,10 @@ export function captureWrites<DB>(transaction: Transaction<DB>, watch: WriteWatc
   }
 }
 
+/** How Kysely 0.29 ends on the server what it does not wait for any more, where the driver can. */
+const CONTROLS = ['collectSessionInfo', 'cancelQuery', 'killSession'] as const
+type Controls = Partial<Record<(typeof CONTROLS)[number], (...values: unknown[]) => Promise<void>>>
+
 function explainOf(root: RootOperationNode): ExplainNode | undefined {
   return (root as { explain?: ExplainNode }).explain
 }
@@ -95,6 +99,11 @@ class WatchedConnection implements DatabaseConnection {
     this.#executor = executor
     this.#watch = watch
     this.#asking = asking
+    // Only those that there are: Kysely asks whether they are.
+    for (const name of CONTROLS) {
+      const control = (connection as Controls)[name]
+      if (control) Object.assign(this, { [name]: (...values: unknown[]) => control.apply(connection, values) })
+    }
   }
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
