@@ -2,7 +2,6 @@ import { freezeRow, handOut } from './adapters/codec/read-only.js'
 import { identityOf } from './adapters/postgres/key-column.js'
 import { type AnyDatabase, commitStatus, outcomeIsUnknown, type Written } from './adapters/postgres/row-writer.js'
 import { watchSending } from './adapters/postgres/sent-statements.js'
-import type { Change } from './core/change.js'
 import type { Clock } from './core/clock.js'
 import { KeyError, StaleWriteError } from './core/errors.js'
 import type { CanonicalId } from './core/ports.js'
@@ -23,6 +22,7 @@ import {
   readChoice,
 } from './table/call-arguments.js'
 import type { ChangeDetails } from './table/changes.js'
+import { changesForAll, unknownChangesForAll } from './table/changes-for-all.js'
 import { expectedVersion, refuseStale } from './table/expected-version.js'
 import type { Explanation } from './table/explain.js'
 import type { OpenedOnce } from './table/open-once.js'
@@ -238,7 +238,7 @@ export class TableRepository {
       const opened = await table()
       const written = await renewInside(this.#parts.watch, opened, tx).then(() => write(opened))
       if (written === undefined) return undefined
-      log.add(opened.changesOfRow(written, details), written.xid)
+      log.add(changesForAll(this.#parts.watch.tables, opened, written, details), written.xid)
       // All tables that can be were opened when the transaction began: now there may be no connection to open one on.
       const { tables } = this.#parts.watch
       for (const unseen of unseenAlong(tables, opened.alongWith(written, details))) log.addUnseen(unseen)
@@ -309,15 +309,15 @@ export class TableRepository {
   ): Promise<WriteResult<object> | undefined> {
     const { fencer, db, watch } = this.#parts
     const session = sessionLog(options.session)
-    await watch.relations.renew(table.facts)
+    await Promise.all([watch.relations.renew(table.facts), watch.tables.openNamed(table.facts.table)])
     const written = await watchSending(db, write, async (error) => {
       if (!outcomeIsUnknown(error) || error instanceof StaleWriteError) return
-      const changes: Change[] = table.unknownChanges(id, values)
+      const changes = unknownChangesForAll(watch.tables, table, id, values)
       session?.wrote(changes)
       await fencer.afterUnknownCommit(changes, null, (xid) => commitStatus(db, xid))
     })
     if (written === undefined) return undefined
-    const changes = table.changesOfRow(written, details)
+    const changes = changesForAll(watch.tables, table, written, details)
     const fence = await tellCache(fencer, session, changes)
     for (const unseen of await this.#unseen(table, written, details)) watch.emit({ type: 'write.unseen', ...unseen })
     return { row: freezeRow(written.row), version: written.version, fence }

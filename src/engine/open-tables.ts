@@ -35,10 +35,12 @@ export class OpenTables<Table extends { readonly facts: { readonly entity: strin
    * says what is wrong.
    */
   async openAll(): Promise<void> {
-    if (this.#waiting.size === 0) return
-    await Promise.allSettled(
-      [...this.#waiting].map(async (repository) => this.#add(repository, await repository.tableToRead())),
-    )
+    await this.#openWaiting(() => true)
+  }
+
+  /** `openAll` for the repositories of one table alone, as the application calls it. */
+  async openNamed(table: string): Promise<void> {
+    await this.#openWaiting(({ name }) => name === table)
   }
 
   /**
@@ -55,6 +57,12 @@ export class OpenTables<Table extends { readonly facts: { readonly entity: strin
       }
     }
     return missing
+  }
+
+  async #openWaiting(isWanted: (repository: Openable<Table, Connection>) => boolean): Promise<void> {
+    if (this.#waiting.size === 0) return
+    const waiting = [...this.#waiting].filter(isWanted)
+    await Promise.allSettled(waiting.map(async (each) => this.#add(each, await each.tableToRead())))
   }
 
   #add(repository: Openable<Table, Connection>, table: Table): void {

@@ -256,6 +256,11 @@ export class CachedTable {
     return this.#changes.ofWrite(written, details)
   }
 
+  /** What a committed write through another repository of the table made old that only this one knows: its lookups. */
+  lookupsOfWrite(written: Written, details: ChangeDetails): Change[] {
+    return this.#changes.lookupsOfWrite(written, details)
+  }
+
   /** What the database may have changed in other tables along with a write. */
   alongWith(written: Written, details: ChangeDetails): AlongWith | undefined {
     return this.#changes.alongWith(written, details)

@@ -87,7 +87,8 @@ export class TableChanges {
     return entities.length > 0 ? { kind: write.kind, entities } : undefined
   }
 
-  #ofRow(written: Written, { wasDeleted = false, touched, formerId, mayReplace = false }: ChangeDetails): Change[] {
+  #ofRow(written: Written, details: ChangeDetails): Change[] {
+    const { wasDeleted = false, formerId } = details
     const version = written.version ?? null
     const { xid } = written
     const key = this.rowKey(written.id)
@@ -98,9 +99,15 @@ export class TableChanges {
     if (formerKey !== undefined && formerKey !== key) {
       changes.push({ key: formerKey, version, xid, absent: true, hasFloor: true })
     }
+    return [...changes, ...this.lookupsOfWrite(written, details)]
+  }
+
+  /** Of what a committed write made old, the lookups alone. */
+  lookupsOfWrite({ row, xid }: Written, { wasDeleted = false, touched, mayReplace = false }: ChangeDetails): Change[] {
+    if (wasDeleted) return []
     // An insert sets every column, and a trigger may.
     const mayRewrite = mayReplace || (this.#relation()?.rewrites ?? true)
-    return [...changes, ...this.#lookups(written.row, xid, mayRewrite ? undefined : touched)]
+    return this.#lookups(row, xid, mayRewrite ? undefined : touched)
   }
 
   /** The same for a write whose outcome is unknown: whatever is stored under these keys goes, and so does an absence under a key that it gives the row. */

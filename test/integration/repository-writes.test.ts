@@ -7,8 +7,12 @@ import { stampTable } from '../../src/migrations.js'
 import { QueryLab } from '../support/query-lab.js'
 import { waitUntil } from '../support/servers/wait.js'
 import { freshNamespace } from '../support/services.js'
-import { ShopLab, untilFilled } from '../support/shop-lab.js'
+import { ShopLab, type ShopProcess, untilFilled } from '../support/shop-lab.js'
 import { TcpProxy } from '../support/tcp-proxy.js'
+
+/** A repository of products that looks none up. */
+const openPlain = ({ corral }: ShopProcess) => corral.repository('products', { key: 'id' })
+type Plain = ReturnType<typeof openPlain>
 
 describe('writes of a repository', () => {
   let shop: ShopLab
@@ -204,6 +208,21 @@ describe('writes of a repository', () => {
       expect(process.events.count('fence')).toBe(1)
       for (const { products } of [process, reader]) expect((await products.find(2))?.price).toBe(51)
     })
+  })
+
+  it.each<[string, (shop: ShopProcess, plain: Plain, slug: string) => Promise<unknown>]>([
+    ['an insert', (_, plain, slug) => plain.insert({ slug, price: 2 })],
+    ['an update', async ({ products }, plain, slug) => plain.update((await products.insert({})).row.id, { slug })],
+    ['a transaction', ({ corral }, plain, slug) => corral.transaction((tx) => plain.in(tx).insert({ slug }))],
+  ])('of %s tell what only another repository of the table knows: a lookup', async (_, write) => {
+    const [writer, reader] = [shop.start(), shop.start()]
+    const plain = openPlain(writer)
+    const slug = `other-${_}`
+    expect(await reader.products.findBy({ slug })).toBeUndefined()
+    await untilFilled(reader)
+    await write(writer, plain, slug)
+    expect(await reader.products.findBy({ slug }), 'elsewhere').toMatchObject({ slug })
+    expect(await writer.products.findBy({ slug }), 'here').toMatchObject({ slug })
   })
 
   it('know what a trigger has made of a unique column', async () => {

@@ -8,7 +8,8 @@ describe('rows of another key are never shown', () => {
   beforeAll(async () => {
     shop = await ShopLab.open()
     await shop.run(`create table codes (id int primary key, code text not null unique, corral_version bigint not null default 1);
-      create table seats (hall int, seat int, primary key (hall, seat), corral_version bigint not null default 1);
+      create table seats (hall int, seat int, primary key (hall, seat), corral_version bigint not null default 1,
+        ours bigint not null default 1, rev bigint not null default 9);
       insert into codes values (1, '2'), (2, '1');
       insert into seats values (1, 2), (2, 1)`)
   })
@@ -40,6 +41,15 @@ describe('rows of another key are never shown', () => {
     expect(isCorralError(refusal, 'CONFIG_INVALID')).toBe(true)
     expect(refusal.message).toContain('`codes.key`: expected id, as in the other repository of public.codes')
     expect(refusal.message).toContain('found "code"')
+    const byVersion = (version: string) =>
+      process.corral.repository('seats' as 'products', { key: ['hall', 'seat'] as unknown as 'id', version } as never)
+    await byVersion('ours').find({ hall: 1, seat: 2 } as never)
+    const other = await byVersion('rev')
+      .find({ hall: 1, seat: 2 } as never)
+      .catch((error) => error)
+    expect(other.message, 'fences by the one leave what the other calls newer').toContain(
+      '`seats.version`: expected ours, as in the other repository of public.seats',
+    )
     // Others of the same key may be opened, with other options.
     expect(await open(process, 'codes', 'id').find(2)).toMatchObject({ id: 2 })
   })
