@@ -140,9 +140,12 @@ return {'released', digits(nowMs())}
  * What of a fence is remembered in the guard, as one change of it. Takes the guard's fields as `guardOf` found them, and says whether anything was written.
  *
  * Calls from a script are what its time goes into, some microseconds each: none is made whose answer follows from another's.
+ *
+ * A server that is full and may not evict refuses to store anything, but for a script that has written already: one that deletes, if only what is not there,
+ * may go on. Where there is an entry or a guard, a fence has to arrive, and what it stores is small and short-lived.
  */
 const REMEMBER = `
-local function remember(key, guard, now, version, xid, keepMs, always)
+local function remember(key, guard, now, version, xid, keepMs, always, isThere)
   if version == '' and xid == '' and always ~= '1' then return false end
   local changes = {}
   local function set(field, value) changes[#changes + 1] = field changes[#changes + 1] = value end
@@ -161,7 +164,10 @@ local function remember(key, guard, now, version, xid, keepMs, always)
     if not guard[5] or guard[5] < unordered then set('u', unordered) end
   end
   set('fe', digits(math.max(tonumber(guard[4]) or 0, now + keepMs)))
-  redis.call('HSET', key, unpack(changes))
+  if type(redis.pcall('HSET', key, unpack(changes))) == 'table' then
+    if isThere then redis.call('HDEL', key, '') end
+    redis.call('HSET', key, unpack(changes))
+  end
   keepGuard(key, tonumber(keepMs))
   return true
 end
@@ -182,7 +188,8 @@ local function fenced(entry, guardKey, version, xid, keepMs, always, replacement
   local header = bytesOf(entry, 0, ${WIRE.body - 1})
   local guard = guardOf(guardKey, now)
   if header == '' and always ~= '1' and not guard.isThere then return 'a' end
-  if remember(guardKey, guard, now, version, xid, keepMs, always) then hasWritten = true end
+  local isThere = header ~= '' or guard.isThere
+  if remember(guardKey, guard, now, version, xid, keepMs, always, isThere) then hasWritten = true end
   local stored = storedVersion(header)
   local isRow = string.sub(header, ${WIRE.kind.at + 1}, ${WIRE.kind.at + 1}) == 'r'
   if version ~= '' and isRow and stored and stored >= version then return 'k' end
@@ -232,7 +239,7 @@ if ARGV[4] ~= '1' and not guard.isThere then
   redis.call('DEL', KEYS[1])
   return {'absent', digits(now)}
 end
-remember(KEYS[1], guard, now, ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+remember(KEYS[1], guard, now, ARGV[1], ARGV[2], ARGV[3], ARGV[4], guard.isThere)
 redis.call('HDEL', KEYS[1], 'l', 'le', 'ls')
 return {'dropped', digits(now)}
 `

@@ -129,13 +129,26 @@ describe('what one Redis may refuse', () => {
     )
   })
 
-  it('OOM: it is full and may not evict', async () => {
-    await survives(
-      start(),
-      /OOM/,
-      () => ask('CONFIG', 'SET', 'maxmemory', '1'),
-      () => ask('CONFIG', 'SET', 'maxmemory', '0'),
-    )
+  it('OOM: it is full and may not evict, but what is old goes', async () => {
+    const [process, reader] = [start(), start()]
+    const held = await cached(process)
+    const cold = (await process.products.insert({ price: 7 })).row.id
+    const slug = (await process.products.update(held, { slug: 'tea' }))?.row.slug as string
+    await untilCached(process, held)
+    expect((await reader.products.findBy({ slug }))?.price).toBe(1)
+    await ask('CONFIG', 'SET', 'maxmemory', '1')
+    onTestFinished(() => ask('CONFIG', 'SET', 'maxmemory', '0'))
+    for (let price = 2; price < 5; price++) {
+      expect((await process.products.update(held, { price, slug: `tea ${price}` }))?.fence).toBe('fenced')
+      expect((await reader.products.find(held))?.price).toBe(price)
+      expect(await reader.products.findBy({ slug })).toBeUndefined()
+    }
+    expect((await reader.products.find(cold))?.price, 'what cannot be stored').toBe(7)
+    expect(process.corral.stats().pendingFences).toBe(0)
+    expect([...said(reader)].join()).toMatch(/OOM/)
+    await ask('CONFIG', 'SET', 'maxmemory', '0')
+    await untilCached(reader, held)
+    expect((await reader.products.find(held))?.price).toBe(4)
   })
 
   it('NOREPLICAS: it has lost its replicas and takes no writes', async () => {
