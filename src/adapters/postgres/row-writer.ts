@@ -220,13 +220,20 @@ function keyAlias(at: number): string {
 /**
  * Whether a statement that was sent and failed may have been committed after all: the connection broke before the server answered, or
  * its answer could not be read. An error of the server (it carries a severity) settles it, unless it says that the server itself is
- * going away. What was never sent, see `watchSending`, is settled as well.
+ * going away, or may be: what it could not write to its log in time it finds there again when it starts. What was never sent, see `watchSending`,
+ * is settled as well.
  */
 export function outcomeIsUnknown(error: unknown): boolean {
   const { severity, code } = (error ?? {}) as { severity?: unknown; code?: unknown }
   if (typeof severity !== 'string' || typeof code !== 'string') return true
-  return code.startsWith('08') || code.startsWith('57P')
+  return UNSETTLING.some((beginning) => code.startsWith(beginning))
 }
+
+/**
+ * Beginnings of SQLSTATEs: connection exceptions, an operator's intervention, and what a PANIC comes with: a full disk, an error of the system or an
+ * internal one. By code, because the server translates the severity.
+ */
+const UNSETTLING = ['08', '57P', '53100', '58', 'XX']
 
 /** How a transaction ended, by its id. `unknown`: too long ago for the server to remember. */
 export async function commitStatus(
