@@ -73,6 +73,9 @@ const FOREIGN_ADAPTERS = ['MysqlAdapter', 'SqliteAdapter', 'MssqlAdapter']
 function checkKysely(option: string, expected: string, found: unknown): void {
   const { getExecutor } = (found ?? {}) as { readonly getExecutor?: unknown }
   if (typeof getExecutor !== 'function') throw new ConfigError(option, expected, found)
+  // What it reads nobody else may see yet, and what it writes may never have been.
+  const { isTransaction } = found as { readonly isTransaction?: unknown }
+  if (isTransaction === true) throw new ConfigError(option, expected, inWords('a transaction of one'))
   const { adapter } = getExecutor.call(found) as { readonly adapter?: object }
   const name = adapter?.constructor.name ?? ''
   if (FOREIGN_ADAPTERS.includes(name)) throw new ConfigError(option, expected, inWords(`one with a ${name}`))

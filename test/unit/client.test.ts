@@ -1,4 +1,4 @@
-import { Kysely, MysqlDialect } from 'kysely'
+import { Kysely, MysqlDialect, Transaction } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { createCorral, createWithSeams } from '../../src/client.js'
 import { isCorralError } from '../../src/core/errors.js'
@@ -27,6 +27,10 @@ describe('createCorral', () => {
     [
       { db: new Kysely({ dialect: new MysqlDialect({ pool: {} as never }) }) },
       'option `db`: expected a Kysely instance for Postgres, found one with a MysqlAdapter',
+    ],
+    [
+      { db: new Transaction({ config: {}, driver: {}, dialect: {}, executor: db.getExecutor() } as never) },
+      'option `db`: expected a Kysely instance for Postgres, found a transaction of one',
     ],
     [{ reddis: 1 }, '`hotKeys`, `relay`, found unknown option reddis'],
     [{ namespace: 'a:b' }, 'option `namespace`: expected 1 to 64 letters, digits, `_`, `.` or `-`, found "a:b"'],
