@@ -13,10 +13,13 @@ export const VERSION_DIGITS = 20
 
 const DECIMAL = /^(?:0|[1-9]\d{0,18})$/
 
-/** Reads what a driver returned for a version column. Undefined when it is not a non-negative integer. */
+/**
+ * Reads what a driver returned for a version column. Undefined when it is not a non-negative integer, or a number that is not exact: two versions
+ * would be one.
+ */
 export function toVersion(value: unknown): Version | undefined {
-  const text =
-    typeof value === 'string' ? value : typeof value === 'bigint' || typeof value === 'number' ? String(value) : ''
+  const isExact = typeof value === 'bigint' || Number.isSafeInteger(value)
+  const text = typeof value === 'string' ? value : isExact ? String(value) : ''
   return DECIMAL.test(text) ? (text as Version) : undefined
 }
 
