@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { type KyselyPlugin, sql } from 'kysely'
 import pg from 'pg'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import type { Corral } from '../../src/client.js'
 import { isCorralError } from '../../src/core/errors.js'
 import { stampTable } from '../../src/migrations.js'
 import { QueryLab } from '../support/query-lab.js'
@@ -223,6 +224,28 @@ describe('writes of a repository', () => {
     await write(writer, plain, slug)
     expect(await reader.products.findBy({ slug }), 'elsewhere').toMatchObject({ slug })
     expect(await writer.products.findBy({ slug }), 'here').toMatchObject({ slug })
+  })
+
+  it('of a key that is an enum change no row, and fail nothing, where the id is none of its labels', async () => {
+    await shop.run(`create type size as enum ('s', 'm'); create table shirts (size size primary key, price int);
+      insert into shirts values ('s', 1), ('m', 2)`)
+    await stampTable({ table: 'shirts', key: 'size' }).up(shop.start().db)
+    const corral = shop.start().corral as unknown as Corral<{ shirts: { size: string; price: number } }>
+    const shirts = corral.repository('shirts', { key: 'size' })
+    expect((await shirts.update('m', { price: 3 }))?.row).toMatchObject({ size: 'm', price: 3 })
+    for (const call of [
+      () => shirts.update('xl', { price: 4 }),
+      () => shirts.delete('xl'),
+      () => shirts.mutate('xl', () => ({ price: 5 })),
+    ]) {
+      expect(await call()).toBeUndefined()
+    }
+    const { value } = await corral.transaction(async (tx) => {
+      expect(await shirts.in(tx).lock('xl')).toBeUndefined()
+      return shirts.in(tx).update('s', { price: 6 })
+    })
+    expect(value?.row).toMatchObject({ size: 's', price: 6 })
+    expect((await shirts.delete('m'))?.row).toMatchObject({ size: 'm' })
   })
 
   it('know what a trigger has made of a unique column', async () => {

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import type { KeyColumn } from './key-column.js'
+import type { KeyColumn, KeyType } from './key-column.js'
 
 /** A key column as it can be compared: Postgres has no operators for a domain over an enum; of other domains it sees the type below by itself. */
 export function comparable({ type }: KeyColumn, column: RawBuilder<unknown>): RawBuilder<unknown> {
@@ -24,4 +24,9 @@ export function castType(column: KeyColumn, ids: readonly string[]): string {
     default:
       return type.name
   }
+}
+
+/** A text as the label of an enum; null where it is none: cast, it would fail the statement. */
+export function labelOf(type: KeyType & { readonly name: 'enum' }, text: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`(select label from unnest(enum_range(null::${sql.raw(type.sqlName)})) as label where label::text = ${text})`
 }

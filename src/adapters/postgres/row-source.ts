@@ -4,8 +4,8 @@ import type { CanonicalId, Loaded, LoadedRow, RowSource } from '../../core/ports
 import { compareVersions, toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
-import { identityOf, type KeyColumn, type KeyType } from './key-column.js'
-import { castType, comparable } from './key-sql.js'
+import { identityOf, type KeyColumn } from './key-column.js'
+import { castType, comparable, labelOf } from './key-sql.js'
 import { arrayText } from './sql-text.js'
 import { without } from './without.js'
 
@@ -132,7 +132,11 @@ export class PostgresRowSource implements RowSource {
     if (more.length === 0) return sql<boolean>`${keyIn(column)} = any(${castAll(column, values[0] as string[])})`
 
     const arrays = sql.join(this.#by.map((each, at) => arrayOf(each, values[at] as string[])))
-    const columns = sql.join(this.#by.map(({ type }, at) => castOne(type, sql.raw(`corralid.c${at}`))))
+    const columns = sql.join(
+      this.#by.map(({ type }, at) =>
+        type.name === 'enum' ? labelOf(type, sql.raw(`corralid.c${at}`)) : sql.raw(`corralid.c${at}`),
+      ),
+    )
     const names = sql.raw(this.#by.map((_, at) => `c${at}`).join(', '))
     return sql<boolean>`(${sql.join(this.#by.map(keyIn))}) in (select ${columns} from unnest(${arrays}) as corralid(${names}))`
   }
@@ -184,11 +188,6 @@ function castAll(column: KeyColumn, ids: readonly string[]): RawBuilder<unknown>
   if (type.name !== 'enum') return array
   // Cast one by one, a text that is no label would fail the whole batch.
   return sql`array(select label from unnest(enum_range(null::${sql.raw(type.sqlName)})) as label where label::text = any(${array}))`
-}
-
-function castOne(type: KeyType, value: RawBuilder<unknown>): RawBuilder<unknown> {
-  if (type.name !== 'enum') return value
-  return sql`(select label from unnest(enum_range(null::${sql.raw(type.sqlName)})) as label where label::text = ${value})`
 }
 
 function arrayOf(column: KeyColumn, ids: readonly string[]): RawBuilder<unknown> {

@@ -2,7 +2,8 @@ import { type CompiledQuery, type Kysely, NoResultError, type QueryNode, type Ra
 import type { CanonicalId } from '../../core/ports.js'
 import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
-import { castType, comparable } from './key-sql.js'
+import type { KeyColumn } from './key-column.js'
+import { castType, comparable, labelOf } from './key-sql.js'
 import { KnownStatements } from './known-statements.js'
 import { without } from './without.js'
 
@@ -135,9 +136,7 @@ export class RowWriter {
   #byKey<Query extends Narrowed<Query>>(query: Query, id: CanonicalId) {
     return this.#facts.key.reduce((narrowed, column, at) => {
       const value = id[at] as string
-      // A bare parameter gets the column's own type.
-      const asked = column.holds(value) ? value : sql`${value}::text::${sql.raw(castType(column, [value]))}`
-      return narrowed.where(comparable(column, sql.ref(column.property)), '=', asked)
+      return narrowed.where(comparable(column, sql.ref(column.property)), '=', asked(column, value))
     }, query)
   }
 
@@ -194,6 +193,13 @@ function hasWaited({ property }: { readonly property: string }) {
 
 interface Narrowed<Query> {
   where(column: RawBuilder<unknown> | string, operator: '=', value: unknown): Query
+}
+
+function asked(column: KeyColumn, value: string): string | RawBuilder<unknown> {
+  const text = sql`${value}::text`
+  if (column.type.name === 'enum') return labelOf(column.type, text)
+  // A bare parameter gets the column's own type.
+  return column.holds(value) ? value : sql`${text}::${sql.raw(castType(column, [value]))}`
 }
 
 /** What the text of a statement depends on that writes these. */
