@@ -60,6 +60,29 @@ export default defineConfig({
         },
       },
       {
+        // What an application has that installs Kysely today; all others run on 0.28.
+        resolve: {
+          alias: [
+            { find: /^kysely$/, replacement: 'kysely-newest' },
+            { find: /^kysely\/(.*)$/, replacement: 'kysely-newest/$1' },
+          ],
+        },
+        test: {
+          name: 'newest-kysely',
+          include: [
+            'test/newest-kysely/**/*.test.ts',
+            'test/integration/{write-capture,repository-writes,queries,query-options}.test.ts',
+            'test/integration/postgres/{catalog,row-source}.test.ts',
+          ],
+          maxWorkers: 3,
+          isolate: false,
+          globalSetup: ['test/support/global-setup.ts'],
+          testTimeout: 20_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
         test: {
           name: 'package',
           include: ['test/package/**/*.test.ts'],
