@@ -37,7 +37,7 @@ import {
 } from './transaction.js'
 
 export interface CorralOptions<DB> extends Omit<OptionGroups, 'relay'> {
-  /** The application's own Kysely instance, for Postgres. It decides everything; Corral never closes it. */
+  /** The application's own Kysely instance, for Postgres: no transaction, and no plugins that show one call other rows than another. It decides everything; Corral never closes it. */
   readonly db: Kysely<DB>
   /**
    * The application's own ioredis `Redis` or `Cluster`. Corral opens connections of its own from it and never closes it.

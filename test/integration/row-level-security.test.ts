@@ -1,5 +1,22 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { Redis } from 'ioredis'
-import { type Generated, Kysely, PostgresDialect, sql } from 'kysely'
+import {
+  BinaryOperationNode,
+  ColumnNode,
+  type Generated,
+  Kysely,
+  type KyselyPlugin,
+  OperatorNode,
+  PostgresDialect,
+  QueryNode,
+  ReferenceNode,
+  SelectModifierNode,
+  SelectQueryNode,
+  sql,
+  TableNode,
+  ValueNode,
+  WithSchemaPlugin,
+} from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { createCorral } from '../../src/client.js'
@@ -130,6 +147,81 @@ describe('a role that sees all rows', () => {
     expect(await asTenant('b', (tx) => notes.in(tx).update(1, { text: 'stolen' }))).toBeUndefined()
     await asTenant('b', (tx) => notes.in(tx).update(2, { text: 'new' }))
     expect([(await notes.find(1))?.text, (await notes.find(2))?.text]).toEqual(['of a', 'new'])
+  })
+})
+
+describe('a plugin that shows each tenant only some rows', () => {
+  const tenants = new AsyncLocalStorage<string>()
+  const as = <Value>(tenant: string, work: () => Promise<Value>) => tenants.run(tenant, work)
+
+  /** Changes every SELECT of the notes as long as there is a tenant. */
+  function pluginOf(change: (select: SelectQueryNode, tenant: string) => SelectQueryNode): KyselyPlugin {
+    return {
+      transformQuery({ node }) {
+        const tenant = tenants.getStore()
+        const isOfNotes = SelectQueryNode.is(node) && JSON.stringify(node).includes('"notes"')
+        return tenant === undefined || !isOfNotes ? node : change(node, tenant)
+      },
+      transformResult: async ({ result }) => result,
+    }
+  }
+  const holding = pluginOf((select, tenant) => {
+    const table = TableNode.create(select.joins === undefined ? 'notes' : 'corralrow')
+    const column = ReferenceNode.create(ColumnNode.create('tenant'), table)
+    const condition = BinaryOperationNode.create(column, OperatorNode.create('='), ValueNode.create(tenant))
+    return QueryNode.cloneWithWhere(select, condition) as SelectQueryNode
+  })
+  const leading = pluginOf(
+    (select, tenant) =>
+      new WithSchemaPlugin(`of_${tenant}`).transformQuery({
+        node: select,
+        queryId: { queryId: '1' },
+      }) as SelectQueryNode,
+  )
+
+  function startWith(plugin: KyselyPlugin, namespace = freshNamespace()) {
+    const redis = new Redis(redisUrl(), { lazyConnect: true })
+    const events = new Recorder()
+    const corral = createCorral({ db: open(url).withPlugin(plugin), redis, namespace, onEvent: events.emit })
+    onTestFinished(async () => {
+      await corral.close()
+      redis.disconnect()
+    })
+    return { corral, events }
+  }
+
+  it.each([
+    ['holds them to it', holding, 'adds to it \\(where\\)'],
+    ['leads them to another table', leading, 'names another table at times'],
+  ])('is refused where it %s, from the beginning or later on', async (_, plugin, found) => {
+    await execute(
+      url,
+      `drop schema if exists of_a cascade; create schema of_a; create table of_a.notes (like notes including all)`,
+    )
+    const refused = new RegExp(
+      `^CONFIG_INVALID: option \`db\`: expected plugins.* without this one, found a plugin that ${found}`,
+    )
+    const late = startWith(plugin)
+    const notes = late.corral.repository('notes', { key: 'id' })
+    expect((await notes.find(1))?.text, 'as nobody').toBe('of a')
+    for (const call of [() => notes.find(2), () => notes.find(1, { consistency: 'verified' })]) {
+      expect(await refusal(as('a', call))).toMatch(refused)
+    }
+    expect((await notes.find(2))?.text, 'as nobody, and not as what one tenant was shown').toBe('of b')
+    if (plugin === leading) return
+    const early = startWith(plugin).corral.repository('notes', { key: 'id' })
+    expect(await refusal(as('a', () => early.find(1)))).toMatch(refused)
+  })
+
+  it('but not one that adds comments', async () => {
+    const commenting = pluginOf((select) =>
+      QueryNode.cloneWithEndModifier(
+        select,
+        SelectModifierNode.createWithExpression(sql`-- asked by a test`.toOperationNode()),
+      ),
+    )
+    const notes = startWith(commenting).corral.repository('notes', { key: 'id' })
+    expect((await as('a', () => notes.find(2)))?.text).toBe('of b')
   })
 })
 

@@ -1,7 +1,9 @@
-import { ConfigError } from '../../core/errors.js'
+import type { OperationNode } from 'kysely'
+import { ConfigError, inWords } from '../../core/errors.js'
 import { type AnyDatabase, type Relation, type RelationColumn, readRelation } from './catalog-query.js'
 import { readInterval } from './interval-sample.js'
 import { KEY_TYPES, KeyColumn, type KeyType, keyTypeOf } from './key-column.js'
+import { narrowingOf } from './narrowed-select.js'
 import { readProperties, realColumn, realTable } from './real-names.js'
 import { STAMP_COLUMN, STAMP_TRIGGER } from './stamp-sql.js'
 
@@ -109,6 +111,7 @@ class Inspection {
     }
     requireTable(table, relation)
     if (rowSecurity === undefined) requireAllRows(table, relation)
+    requireWhole(relation, db.selectFrom(table).selectAll().toOperationNode())
     return new Inspection(db, table, relation, await readProperties(db, table, relation.columns.length))
   }
 
@@ -278,4 +281,19 @@ function requireAllRows(table: string, { schema, name, shownInPartTo }: Relation
     `a role that sees all rows of ${schema}.${name} (its owner, or one with BYPASSRLS), for a row that it is shown is cached for everybody; ` +
     'or `alike`, if the policies show the same rows to all connections of the namespace'
   throw new ConfigError(`${table}.rowSecurity`, expected, `policies that decide which rows ${shownInPartTo} sees`)
+}
+
+/**
+ * The same where a plugin of the application's decides it.
+ *
+ * @param select of the table, as it leaves the plugins.
+ * @throws ConfigError
+ */
+export function requireWhole(table: { readonly schema: string; readonly name: string }, select: OperationNode): void {
+  const narrowing = narrowingOf(select, table)
+  if (narrowing === undefined) return
+  const expected =
+    `plugins that leave a SELECT of ${table.schema}.${table.name} as it is, for a row that one call is shown is cached for everybody; ` +
+    'give `createCorral` a Kysely without this one'
+  throw new ConfigError('db', expected, inWords(narrowing))
 }

@@ -1,8 +1,8 @@
-import { type RawBuilder, sql } from 'kysely'
-import { SourceError } from '../../core/errors.js'
+import { type CompiledQuery, type RawBuilder, sql } from 'kysely'
+import { isCorralError, SourceError } from '../../core/errors.js'
 import type { CanonicalId, Loaded, LoadedRow, RowSource } from '../../core/ports.js'
 import { compareVersions, toVersion, type Version } from '../../core/version.js'
-import type { TableFacts } from './catalog.js'
+import { requireWhole, type TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { identityOf, type KeyColumn } from './key-column.js'
 import { castType, comparable, labelOf } from './key-sql.js'
@@ -32,7 +32,8 @@ const ABSENT: LoadedRow = Object.freeze({ row: undefined, version: undefined })
  * that the caller owns, shared only among ids that repeat within one call. Ids must be canonical and possible.
  *
  * Above 1,000 ids several statements run one after the other, and the snapshot reported is one that claims to have seen
- * nothing that any of them missed. Driver errors come as `SourceError` with the original as cause.
+ * nothing that any of them missed. Driver errors come as `SourceError` with the original as cause,
+ * what plugins make other rows of as `ConfigError`.
  */
 export class PostgresRowSource implements RowSource {
   readonly #db: AnyDatabase
@@ -79,11 +80,14 @@ export class PostgresRowSource implements RowSource {
     return ids.map((id) => found.get(identityOf(id)))
   }
 
-  async #run(query: { execute(): Promise<Record<string, unknown>[]> }): Promise<Record<string, unknown>[]> {
+  async #run(query: { compile(): CompiledQuery<Record<string, unknown>> }): Promise<Record<string, unknown>[]> {
     try {
-      return await query.execute()
+      const statement = query.compile()
+      // A plugin may have begun since the table was opened, or do so for some calls only: those of a load are several.
+      requireWhole(this.#facts, statement.query)
+      return (await this.#db.executeQuery(statement)).rows
     } catch (error) {
-      throw new SourceError(`load of ${this.#facts.entity}`, error)
+      throw isCorralError(error, 'CONFIG_INVALID') ? error : new SourceError(`load of ${this.#facts.entity}`, error)
     }
   }
 
