@@ -107,6 +107,74 @@ describe('statements of the application in corral.transaction', () => {
       expect(unseen).toEqual([])
     })
 
+    describe('of a stream', () => {
+      type Read = (rows: AsyncIterableIterator<{ id: number }>) => Promise<readonly number[]>
+
+      const all: Read = async (rows) => {
+        const ids: number[] = []
+        for await (const { id } of rows) ids.push(id)
+        return ids
+      }
+      const first: Read = async (rows) => {
+        for await (const { id } of rows) return [id]
+        return []
+      }
+      const failing: Read = async (rows) => {
+        const stopped = new Error('enough of it')
+        await expect(
+          (async () => {
+            for await (const row of rows) if (row) throw stopped
+          })(),
+        ).rejects.toBe(stopped)
+        return []
+      }
+
+      beforeEach(() => lab.run('update products set price = id where id between 30 and 36'))
+
+      it.each<[string, Read, number, readonly number[]]>([
+        ['that is read to its end', all, 2, [30, 31, 32, 33, 34]],
+        ['that is broken off', first, 1, [30]],
+        ['that is broken off, and came in one piece', first, 100, [30]],
+        ['whose reader fails, of which the transaction thinks nothing', failing, 2, []],
+      ])('%s: rows are fenced that the statement has changed, read or not', async (_, read, chunkSize, expected) => {
+        const [writer, reader] = [lab.start(), lab.start()]
+        await remember(reader, [30, 31, 32, 33, 34, 35])
+        const { value, fence } = await writer.corral.transaction((tx) => {
+          const update = tx.updateTable('products').set({ price: 600 }).where('id', '>=', 30).where('id', '<=', 34)
+          return read(update.returning('id').stream(chunkSize))
+        })
+        expect([...value].sort()).toEqual(expected)
+        expect(fence).toBe('fenced')
+        const seen = await Promise.all([30, 31, 32, 33, 34].map((id) => look(reader, id)))
+        expect(seen.map(({ price }) => price)).toEqual([600, 600, 600, 600, 600])
+        expect(await look(reader, 35), 'a row nobody touched').toEqual({ price: 35, cached: true })
+        expect(writer.events.of('write.unseen')).toEqual([])
+      })
+
+      it('that fails on its way is undone with its transaction', async () => {
+        const [writer, reader] = [lab.start(), lab.start()]
+        await remember(reader, [30, 31])
+        const done = writer.corral.transaction((tx) => {
+          const insert = tx.insertInto('products').columns(['id', 'name', 'price'])
+          const rows = tx
+            .selectFrom('products')
+            .select([
+              sql<number>`id + 1000`.as('id'),
+              sql<string>`'n' || id`.as('name'),
+              sql<number>`1 / (id - 31)`.as('price'),
+            ])
+          return all(
+            insert
+              .expression(rows.where('id', 'in', [30, 31]))
+              .returning('id')
+              .stream(1),
+          )
+        })
+        await expect(done).rejects.toThrow('division by zero')
+        expect(await look(reader, 30)).toEqual({ price: 30, cached: true })
+      })
+    })
+
     describe('of a table whose partition is written by its own name', () => {
       interface Partitioned {
         stays: { id: number; note: string; code: string | null }

@@ -1,6 +1,7 @@
 import { Cluster, Redis } from 'ioredis'
 import { type Generated, Kysely, type KyselyPlugin, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
+import Cursor from 'pg-cursor'
 import { onTestFinished } from 'vitest'
 import { MemoryStore } from '../../src/adapters/memory/memory-store.js'
 import { RedisStore } from '../../src/adapters/redis/redis-store.js'
@@ -162,7 +163,7 @@ function keptOpen(store: MemoryStore): CacheStore {
 function openDatabase(connectionString: string, max: number, plugins: KyselyPlugin[]): Kysely<QueryDatabase> {
   const pool = new pg.Pool({ connectionString, max })
   pool.on('error', () => {})
-  return new Kysely<QueryDatabase>({ dialect: new PostgresDialect({ pool }), plugins })
+  return new Kysely<QueryDatabase>({ dialect: new PostgresDialect({ pool, cursor: Cursor }), plugins })
 }
 
 function openProducts(corral: Corral<QueryDatabase>) {

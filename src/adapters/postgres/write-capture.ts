@@ -140,20 +140,37 @@ class WatchedConnection implements DatabaseConnection {
       yield* this.#chunks<Row>(query, chunkSize)
       return
     }
+    const { returning } = followed
     const rows: ReturnedRow[] = []
     let xid: string | undefined
+    let isOver = false
     let isComplete = false
-    try {
-      for await (const chunk of this.#chunks<Row>(followed.query, chunkSize)) {
-        const told = followed.returning?.read(chunk.rows as Record<string, unknown>[])
-        if (told) rows.push(...told.rows)
-        xid ??= told?.xid
-        yield told ? { ...chunk, rows: told.ownRows as Row[] } : chunk
+    const chunks = this.#chunks<Row>(followed.query, chunkSize)
+    const next = async (): Promise<QueryResult<Row> | undefined> => {
+      const { done, value } = await chunks.next().catch((error) => {
+        isOver = true
+        throw error
+      })
+      if (done) {
+        isOver = isComplete = true
+        return undefined
       }
-      isComplete = true
+      if (returning === undefined) return value
+      const told = returning.read(value.rows as Record<string, unknown>[])
+      for (const row of told.rows) rows.push(row)
+      xid ??= told.xid
+      return { ...value, rows: told.ownRows as Row[] }
+    }
+    try {
+      for (let chunk = await next(); chunk; chunk = await next()) yield chunk
     } finally {
-      // The statement has changed all its rows by the time the first of them is read.
-      followed.tell(false, isComplete && followed.returning ? { rows, xid } : undefined)
+      try {
+        // The statement has changed all its rows by the time the first of them is read: whoever stops reading has changed the others, too.
+        while (returning && !isOver) await next()
+      } finally {
+        await chunks.return?.()
+        followed.tell(false, returning && isComplete ? { rows, xid } : undefined)
+      }
     }
   }
 
