@@ -13,6 +13,7 @@ import { type CacheKey, cacheKey, keyPrefix } from './core/key.js'
 import { withinHardTimeout } from './engine/deadline.js'
 import type { Fencer } from './engine/fencer.js'
 import { keepLast } from './engine/keep-last.js'
+import { failureCode } from './engine/load-failure.js'
 import { type LoadedRows, QueryReader } from './engine/query-reader.js'
 import { withSignal } from './engine/with-signal.js'
 import { LoadCost } from './policy/load-cost.js'
@@ -88,6 +89,8 @@ const OPTION_NAMES = ['ttl', 'dependsOn', 'maxRows', 'schemaVersion', 'rowSecuri
 const READ_OPTIONS = ['consistency', 'session', 'signal', 'tx']
 const CONSISTENCIES = ['cached', 'primary', 'refresh'] as const
 const DEFAULT_MAX_ROWS = 1_000
+/** SQLSTATE of a call of what is not there. */
+const UNDEFINED_FUNCTION = '42883'
 /** Counts up when the same statement comes to be stored or tracked in another way. */
 const FORMAT = 1
 
@@ -137,6 +140,15 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     }
   }
 
+  /** Passes a failure on. What was found out about a statement that calls a function which is not there holds until there is one. */
+  const failing = (identity: string) => (error: unknown) => {
+    if (failureCode(error) === UNDEFINED_FUNCTION) {
+      plans.forget(identity)
+      parts.relations.forgetMissing()
+    }
+    throw error
+  }
+
   // biome-ignore lint/suspicious/noExplicitAny: as above
   return async (params: unknown, read: QueryReadOptions<any> = {}): Promise<readonly object[]> => {
     checkCallOptions(`query ${name}`, read, READ_OPTIONS)
@@ -150,7 +162,9 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     const statement = compile(name, build(parts.db, params), parts.db)
     const identity = statementIdentity(statement, fixed)
     const planned = plans.get(identity)
-    const plan = planned ?? plans.keep(identity, await withSignal(read.signal, inTime(makePlan(statement))))
+    const fail = failing(identity)
+    const making = () => inTime(makePlan(statement).catch(fail))
+    const plan = planned ?? plans.keep(identity, await withSignal(read.signal, making()))
     const { key, dependencies, marks } = plan
     const run = () =>
       load(parts.db, name, (db) => {
@@ -162,7 +176,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
           'its function makes another statement each time it is called',
           'pass what changes, such as the time, as a parameter',
         )
-      })
+      }).catch(fail)
     const session = sessionLog(read.session)
     const mustLoad = session !== undefined && marks.some((mark) => session.demandOf(mark) !== undefined)
     const consistency = mustLoad && asksCache(asked) ? 'primary' : asked
@@ -170,7 +184,7 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     const provenBy = isBounded && (await withSignal(read.signal, inTime(isRelayed(parts, plan)))) ? marks : undefined
     const call = { key, dependencies, run, provenBy }
     const span = parts.telemetry.read('query', name)
-    const answer = () => reader.read(call, isBounded ? consistency.maxStaleMs : consistency, span)
+    const answer = () => reader.read(call, isBounded ? consistency.maxStaleMs : consistency, span).catch(fail)
     return span.run(() => withSignal(read.signal, answer()))
   }
 }
@@ -205,6 +219,10 @@ class RecentPlans {
   get(identity: string): KeyedPlan | undefined {
     const known = this.#plans.get(identity)
     return known && this.#clock.monotonicMs() - known.madeAtMs < PLAN_KEEP_MS ? known.plan : undefined
+  }
+
+  forget(identity: string): void {
+    this.#plans.delete(identity)
   }
 
   keep(identity: string, plan: KeyedPlan): KeyedPlan {

@@ -455,5 +455,20 @@ describe('corral.query', () => {
       await long()
       expect(events.of('load').map(({ entity }) => entity)).toEqual(['s', 'l', 's'])
     })
+
+    it('of a function that was not there before only as far as that is known by now', async () => {
+      const [here, elsewhere] = [lab.start(), lab.start()]
+      const build = (db: Database) =>
+        db
+          .selectFrom('makers')
+          .select((eb) => eb.fn<string>('made_later', ['id']).as('reviews'))
+          .where('id', '=', 1)
+      const counts = [here, elsewhere].map(({ corral }) => corral.query('made later', build))
+      for (const count of counts) await expect(count()).rejects.toMatchObject({ code: 'SOURCE_FAILED' })
+      await lab.run(
+        "create function made_later(int) returns bigint language sql stable as 'select count(*) from reviews'",
+      )
+      for (const count of counts) await expect(count()).rejects.toThrow('it calls made_later(), which may read tables')
+    })
   })
 })

@@ -30,7 +30,10 @@ export class RelationDirectory {
     { readonly answer: Promise<readonly (Relation | undefined)[]>; readonly sinceMs: number }
   >()
   readonly #relations = new Map<string, { readonly relation: Relation; readonly readAtMs: number }>()
-  readonly #functions = new Map<string, { readonly verdict: FunctionVerdict; readonly readAtMs: number }>()
+  readonly #functions = new Map<
+    string,
+    { readonly verdict: FunctionVerdict; readonly isThere: boolean; readonly readAtMs: number }
+  >()
 
   constructor(options: {
     db: AnyDatabase
@@ -95,6 +98,14 @@ export class RelationDirectory {
     return functions.map((name) => judgeByName(name) ?? this.#functions.get(name)?.verdict ?? 'unknown')
   }
 
+  /**
+   * A statement has failed for want of a function. What no function had the name of need not be a key word, then: it is looked up anew, and by the time
+   * that the statement succeeds the function is known.
+   */
+  forgetMissing(): void {
+    for (const [name, { isThere }] of this.#functions) if (!isThere) this.#functions.delete(name)
+  }
+
   #readBehind(name: TableName) {
     const id = idOf(name)
     const known = this.#readings.get(id)
@@ -157,11 +168,8 @@ export class RelationDirectory {
     })
     for (const name of functions) {
       const bare = name.slice(name.lastIndexOf('.') + 1)
-      const verdict = judgeByCatalog(
-        name,
-        answer.functions.find((each) => each.name === bare),
-      )
-      this.#functions.set(name, { verdict, readAtMs })
+      const facts = answer.functions.find((each) => each.name === bare)
+      this.#functions.set(name, { verdict: judgeByCatalog(name, facts), isThere: facts !== undefined, readAtMs })
     }
     return relations
   }
