@@ -594,6 +594,24 @@ describe('statements of the application in corral.transaction', () => {
         const { write } = await open(stamp, outboxTables(), outboxTable({ table: 'prices', key: 'id' }))
         expect(await write()).toEqual([])
       })
+
+      it('nor where a slot publishes the table of which a partition is written by its own name', async () => {
+        const own = await QueryLab.open()
+        await own.run(`
+          create table prices (id int primary key, price int) partition by range (id);
+          create table prices_early partition of prices for values from (0) to (100);
+          insert into prices values (1, 1)`)
+        await own.stamp('prices')
+        const { corral, events } = own.start()
+        const partition = corral as unknown as Corral<{ prices_early: Prices['prices'] }>
+        await partition.transaction((tx) => tx.updateTable('prices_early').set({ price: 2 }).execute())
+        expect(events.of('write.unseen')).toMatchObject([{ statement: 'update', entity: 'public.prices' }])
+        await own.run('create publication corral for table prices with (publish_via_partition_root = true)')
+        const later = own.start()
+        const there = later.corral as unknown as typeof partition
+        await there.transaction((tx) => tx.updateTable('prices_early').set({ price: 3 }).execute())
+        expect(later.events.of('write.unseen')).toEqual([])
+      })
     })
 
     it('and so are rows that a foreign key takes along, where a repository may hold them', async () => {

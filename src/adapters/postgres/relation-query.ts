@@ -108,7 +108,7 @@ function query(paths: string, functions: string) {
             and not exists (select from pg_trigger t
               where t.tgrelid = n.oid and t.tgname = ${`${OUTBOX_TRIGGER}_row`} and t.tgenabled = 'A')
             and not exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
-              where p.pubname = ${PUBLICATION} and r.prrelid = n.oid),
+              where p.pubname = ${PUBLICATION} and (r.prrelid = n.oid or r.prrelid in (select relid from pg_partition_ancestors(n.oid) as a(relid)))),
           'rewrites', exists (
             select from pg_trigger t
             where (t.tgrelid = n.oid or t.tgrelid in (select relid from pg_partition_tree(n.oid)))
