@@ -22,7 +22,7 @@ const BELOW_QUERY = [...BELOW_TABLE, 'table', 'transaction', 'repository', 'tabl
 const LAYERS = {
   core: { layers: ['core'], packages: [] },
   policy: { layers: ['core', 'policy'], packages: [] },
-  engine: { layers: ['core', 'policy', 'engine'], packages: ['p-limit', 'lru-cache'] },
+  engine: { layers: ['core', 'policy', 'engine'], packages: ['p-limit', 'lru-cache', 'node:async_hooks'] },
 
   'adapters/memory': { layers: ['core', 'policy', 'adapters/memory'], packages: ['lru-cache'] },
   'adapters/redis': { layers: ['core', 'policy', 'adapters/redis'], packages: ['ioredis'] },

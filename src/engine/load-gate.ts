@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import pLimit, { type LimitFunction } from 'p-limit'
 import type { Clock } from '../core/clock.js'
 import { OverloadedError } from '../core/errors.js'
@@ -10,12 +11,18 @@ import { OverloadedError } from '../core/errors.js'
 export class LoadGate {
   readonly #limit: LimitFunction
   readonly #clock: Pick<Clock, 'after'>
+  readonly #concurrency: number
   readonly #queue: number
   readonly #queueMs: number
+  /** Who waits for a turn, in their order. */
+  readonly #waiting = new Set<() => Promise<void>>()
+  /** Turns asked of the limiter whose loads were refused since. It takes none back, so the next loads have them: its queue is no longer than ours may be. */
+  #spareTurns = 0
 
   constructor(options: { clock: Pick<Clock, 'after'>; concurrency: number; queue: number; queueMs: number }) {
     this.#limit = pLimit(options.concurrency)
     this.#clock = options.clock
+    this.#concurrency = options.concurrency
     this.#queue = options.queue
     this.#queueMs = options.queueMs
   }
@@ -27,21 +34,24 @@ export class LoadGate {
 
   /** Runs `load` when its turn comes. Rejects with `OverloadedError` if it never does. */
   run<Result>(entity: string, load: () => Promise<Result>): Promise<Result> {
-    if (this.#limit.pendingCount >= this.#queue) {
+    if (this.#limit.activeCount < this.#concurrency) return this.#limit(async () => load())
+    if (this.#waiting.size >= this.#queue) {
       return Promise.reject(new OverloadedError(entity, `${this.#queue} loads are waiting already (load.queue)`))
     }
     return new Promise((resolve, reject) => {
-      let refused = false
-      const cancel = this.#clock.after(this.#queueMs, () => {
-        refused = true
-        reject(new OverloadedError(entity, `its turn did not come within ${this.#queueMs} ms (load.queueMs)`))
-      })
-      void this.#limit(async () => {
-        // A refused load gives its turn to the next one; it must not run for nobody.
-        if (refused) return
+      // In the context of whoever asked, whose trace it belongs to: the turn may be another's.
+      const begin = AsyncResource.bind(async () => {
         cancel()
         await (async () => load())().then(resolve, reject)
       })
+      const cancel = this.#clock.after(this.#queueMs, () => {
+        this.#waiting.delete(begin)
+        this.#spareTurns++
+        reject(new OverloadedError(entity, `its turn did not come within ${this.#queueMs} ms (load.queueMs)`))
+      })
+      this.#waiting.add(begin)
+      if (this.#spareTurns > 0) this.#spareTurns--
+      else void this.#limit(() => this.#turn())
     })
   }
 
@@ -52,6 +62,17 @@ export class LoadGate {
 
   /** Loads waiting for their turn. */
   get waiting(): number {
-    return this.#limit.pendingCount
+    return this.#waiting.size
+  }
+
+  /** The turn of whoever is next; nobody's, where all were refused. */
+  async #turn(): Promise<void> {
+    const [begin] = this.#waiting
+    if (begin === undefined) {
+      this.#spareTurns--
+      return
+    }
+    this.#waiting.delete(begin)
+    await begin()
   }
 }

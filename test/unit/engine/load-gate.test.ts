@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, it } from 'vitest'
 import { LoadGate } from '../../../src/engine/load-gate.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
@@ -57,6 +58,44 @@ describe('LoadGate', () => {
     expect(ran).toBe(false)
     expect(most()).toBe(1)
     expect(gate.running + gate.waiting).toBe(0)
+  })
+
+  it('counts only who still waits, and lets the next ones wait in the place of those it has refused', async () => {
+    const { clock, gate, load } = open({ concurrency: 1 })
+    const slow = gate.run('products', load(10_000))
+    await settle()
+    const ran: number[] = []
+    for (let round = 0; round < 3; round++) {
+      const refused = [1, 2, 3].map(() => gate.run('products', load(1)).catch((error) => error.message))
+      await settle()
+      expect(gate.waiting).toBe(3)
+      await expect(gate.run('products', load(1))).rejects.toThrow('3 loads are waiting already (load.queue)')
+      await clock.advance(1_000)
+      for (const message of await Promise.all(refused)) expect(message).toContain('load.queueMs')
+      expect(gate.waiting).toBe(0)
+    }
+    await clock.advance(6_500)
+    const last = [1, 2, 3].map((one) => gate.run('products', async () => ran.push(one)))
+    expect(gate.waiting).toBe(3)
+    await clock.advance(500)
+    await Promise.all([slow, ...last])
+    expect(ran).toEqual([1, 2, 3])
+    expect([gate.running, gate.waiting, clock.timers]).toEqual([0, 0, 0])
+    expect(await gate.run('products', async () => 'row')).toBe('row')
+  })
+
+  it('runs a load in the context of whoever asked for it, also in the turn of one that was refused', async () => {
+    const { clock, gate, load } = open({ concurrency: 1 })
+    const context = new AsyncLocalStorage<string>()
+    const slow = context.run('slow', () => gate.run('products', load(1_500)))
+    const refused = context.run('refused', () => gate.run('products', load(1)).catch((error) => error.code))
+    await clock.advance(1_000)
+    expect(await refused).toBe('OVERLOADED')
+    const next = context.run('next', () => gate.run('products', async () => context.getStore()))
+    await clock.advance(500)
+    await slow
+    expect(await next).toBe('next')
+    expect(await context.run('free', () => gate.run('products', async () => context.getStore()))).toBe('free')
   })
 
   it('does not count the time a load itself takes', async () => {
