@@ -6,6 +6,7 @@ import { SlotFeed, type SlotFeedOptions } from '../../../src/adapters/postgres/s
 import { systemClock } from '../../../src/core/clock.js'
 import type { ChangeFeed, ChangePage, ChangeReader, ChangeSource, SourceChange } from '../../../src/core/ports.js'
 import { Recorder } from '../../support/recorder.js'
+import { execute } from '../../support/servers/database.js'
 import { type PostgresServer, startPostgres } from '../../support/servers/postgres.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: tables are made up test by test
@@ -48,9 +49,8 @@ export class SlotLab {
     return db
   }
 
-  async run(statement: string): Promise<Record<string, unknown>[]> {
-    const session = await this.session()
-    return session(statement)
+  run(statement: string): Promise<Record<string, unknown>[]> {
+    return execute(this.#url, statement)
   }
 
   /** One session, open until the test ends. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { Client } from 'pg'
+import { Pool } from 'pg'
 
 /** A database made for one test file. */
 export interface TestDatabase {
@@ -36,15 +36,40 @@ export async function createDatabase(serverUrl: string, name: string): Promise<T
   }
 }
 
-/** Runs statements one after the other on a connection of their own. Resolves with the rows of the last. */
+/** How long a connection waits for the next statement of a test that asks again and again. */
+const KEEP_MS = 1_000
+const pools = new Map<string, Pool>()
+
+/**
+ * Runs statements one after the other in a session that nothing is left in from others, and that nobody else is in. Resolves with
+ * the rows of the last. What was neither committed nor rolled back is rolled back.
+ */
 export async function execute(url: string, ...statements: readonly string[]): Promise<Record<string, unknown>[]> {
-  const client = new Client({ connectionString: url })
-  await client.connect()
+  const client = await poolOf(url).connect()
   try {
     let rows: Record<string, unknown>[] = []
     for (const statement of statements) rows = (await client.query(statement)).rows
+    // Refused inside a transaction.
+    await client.query('DISCARD ALL').then(
+      () => client.release(),
+      () => client.release(true),
+    )
     return rows
-  } finally {
-    await client.end()
+  } catch (error) {
+    client.release(true)
+    throw error
   }
+}
+
+/** To connect costs a server more than most statements do, so connections are kept for a moment. They keep no process from ending. */
+function poolOf(url: string): Pool {
+  let pool = pools.get(url)
+  if (pool === undefined) {
+    pool = new Pool({ connectionString: url, max: 50, idleTimeoutMillis: KEEP_MS, allowExitOnIdle: true })
+    // A server may go away under a connection; who has asked it something is told so by the answer.
+    pool.on('error', () => {})
+    pool.on('connect', (client) => client.on('error', () => {}))
+    pools.set(url, pool)
+  }
+  return pool
 }
