@@ -477,7 +477,7 @@ describe('what is asked for', () => {
     expect(await refusal()).toContain('slotTables')
     await slotTables().up(lab.connect())
     expect(await refusal(lab.feed({ name: elsewhere }))).toContain('another database')
-    const other = await startPostgres({ own: true, settings: { wal_level: 'logical' } })
+    const other = await startPostgres({ isOwnSystem: true, settings: { wal_level: 'logical' } })
     try {
       expect(await refusal(lab.feed({ connection: { connectionString: other.url } }))).toContain(
         'relay.slot.connection',

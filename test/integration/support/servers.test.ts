@@ -45,6 +45,19 @@ describe('a private Postgres', () => {
     expect(await execute(server.url, 'SHOW wal_level')).toEqual([{ wal_level: 'logical' }])
   })
 
+  test('shares nothing with others, and is a system of its own where that is asked for', async () => {
+    const servers = [await start(), await start(), await startPostgres({ isOwnSystem: true })]
+    undo.push(() => servers[2]?.stop())
+    const systems = []
+    for (const [nth, { url }] of servers.entries()) {
+      await execute(url, `CREATE TABLE mark AS SELECT ${nth} AS nth`)
+      const [row] = await execute(url, 'SELECT system_identifier::text AS id, nth FROM pg_control_system(), mark')
+      expect(row?.nth).toBe(nth)
+      systems.push(row?.id)
+    }
+    expect(systems.slice(0, 2)).not.toContain(systems[2])
+  })
+
   test('answers nothing while frozen and goes on where it stood', async () => {
     const server = await start()
     const client = new Client({ connectionString: server.url })

@@ -1,10 +1,11 @@
 import type { ChildProcess } from 'node:child_process'
 import { rmSync } from 'node:fs'
+import { makeDataFolder } from './data-folder.js'
 import { createDatabase, type TestDatabase } from './database.js'
 import { refuseForEnvironment, urlFromEnvironment } from './environment.js'
 import { findPostgres } from './find-postgres.js'
 import { LocalPostgres } from './local-postgres.js'
-import { ALL_ORIGINS, type Origin, runTool } from './toolset.js'
+import { ALL_ORIGINS, type Origin } from './toolset.js'
 import { makeWorkFolder } from './workspace.js'
 
 export interface PostgresOptions {
@@ -12,6 +13,8 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>
   /** A private server even when DATABASE_URL names one: for tests that freeze, kill or restart it. */
   readonly own?: boolean
+  /** A private server with a system identifier of its own; others that this process starts may share one. */
+  readonly isOwnSystem?: boolean
   /** Look in these places only. */
   readonly origins?: readonly Origin[]
 }
@@ -51,16 +54,16 @@ export interface PostgresStandby extends PostgresServer {
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const origins = options.origins ?? ALL_ORIGINS
-  if (options.own !== true && origins.includes('environment')) {
+  const { isOwnSystem = false, settings = {} } = options
+  if (options.own !== true && !isOwnSystem && origins.includes('environment')) {
     const url = await urlFromEnvironment('DATABASE_URL', 5432)
     if (url !== undefined) return new EnvironmentPostgres(url)
   }
   const toolset = await findPostgres(origins)
   const folder = makeWorkFolder('postgres')
-  const identity = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--locale=C']
   try {
-    await runTool(toolset, 'initdb', ['--pgdata=data', ...identity, '--no-sync', '--no-instructions'], folder)
-    const server = new LocalPostgres({ toolset, folder, settings: options.settings ?? {} })
+    await makeDataFolder(toolset, folder, isOwnSystem)
+    const server = new LocalPostgres({ toolset, folder, settings })
     await server.start()
     return server
   } catch (error) {
