@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build, type Plugin } from 'esbuild'
+import type { Plugin } from 'esbuild'
+import { bundle } from '../support/bundle.js'
 
 /** One exact replacement in one file of `src`. */
 export interface SourceEdit {
@@ -13,23 +14,14 @@ export interface SourceEdit {
 }
 
 const ROOT = new URL('../..', import.meta.url).pathname
-const CACHE = join(ROOT, 'node_modules/.cache/corral-simulation')
 
 /**
  * The simulator and the SDK as one file that threads can load, with some of the SDK's text replaced.
  *
  * @throws Error when a text to be replaced is not there, or more than once: the code has changed, and the edit must follow.
  */
-export async function bundleSimulation(edits: readonly SourceEdit[] = []): Promise<string> {
-  mkdirSync(CACHE, { recursive: true })
-  const name = createHash('sha256').update(JSON.stringify(edits)).digest('hex').slice(0, 16)
-  const outfile = join(CACHE, `${process.pid}-${name}.mjs`)
-  await build({
-    entryPoints: [join(ROOT, 'test/simulation/thread.ts')],
-    ...{ outfile, bundle: true, platform: 'node', format: 'esm', packages: 'external', logLevel: 'silent' },
-    plugins: [editing(edits)],
-  })
-  return outfile
+export function bundleSimulation(edits: readonly SourceEdit[] = []): Promise<string> {
+  return bundle(new URL('thread.ts', import.meta.url), editing(edits))
 }
 
 /** The text of a source file after its edits. */
@@ -49,7 +41,7 @@ export function sourceText(file: string): string {
 
 function editing(edits: readonly SourceEdit[]): Plugin {
   return {
-    name: 'edits',
+    name: createHash('sha256').update(JSON.stringify(edits)).digest('hex').slice(0, 16),
     setup({ onLoad }) {
       for (const file of new Set(edits.map((edit) => edit.file))) {
         const filter = new RegExp(`/src/${file.replaceAll(/[.+]/g, '\\$&')}$`)

@@ -1,8 +1,6 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
-
-const PROGRAM = fileURLToPath(new URL('rebuilding-process.ts', import.meta.url))
+import { bundle } from './bundle.js'
 
 /** Runs a rebuild in a process of its own and kills it with SIGKILL when it says that it has refilled so many. The last cursor it told. */
 export async function rebuildUntilKilled(options: {
@@ -13,7 +11,8 @@ export async function rebuildUntilKilled(options: {
   readonly killAfter: number
 }): Promise<{ readonly refilled: number; readonly cursor: string }> {
   const { databaseUrl, redisUrl, namespace, ratePerSecond, killAfter } = options
-  const args = ['--import', 'tsx', PROGRAM, databaseUrl, redisUrl, namespace, String(ratePerSecond)]
+  const program = await bundle(new URL('rebuilding-process.ts', import.meta.url))
+  const args = [program, databaseUrl, redisUrl, namespace, String(ratePerSecond)]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   let last: { refilled: number; cursor: string } | undefined
   for await (const line of createInterface({ input: child.stdout })) {

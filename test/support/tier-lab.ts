@@ -1,3 +1,4 @@
+import { pathToFileURL } from 'node:url'
 import { Redis } from 'ioredis'
 import { onTestFinished } from 'vitest'
 import { Worker } from '../../bench/harness/crew.js'
@@ -5,6 +6,7 @@ import type { RedisClient } from '../../src/adapters/redis/connection.js'
 import { RedisChannel } from '../../src/adapters/redis/redis-channel.js'
 import { createWithSeams } from '../../src/client.js'
 import type { OptionGroups } from '../../src/config.js'
+import { bundle } from './bundle.js'
 import { Recorder } from './recorder.js'
 import { openProducts, openShopDatabase } from './shop-lab.js'
 import type { TierTalk } from './tier-worker.js'
@@ -58,9 +60,8 @@ export type Tier = ReturnType<typeof openTier>
 export async function startTierProcess(
   options: TierOptions,
 ): Promise<{ readonly worker: Worker<TierTalk>; readonly pid: number }> {
-  const worker = new Worker<TierTalk>(new URL('./tier-worker.ts', import.meta.url), {
-    nodeOptions: ['--import', 'tsx'],
-  })
+  const program = await bundle(new URL('tier-worker.ts', import.meta.url))
+  const worker = new Worker<TierTalk>(pathToFileURL(program))
   const pid = await worker.ask('open', options)
   onTestFinished(async () => {
     process.kill(pid, 'SIGCONT')

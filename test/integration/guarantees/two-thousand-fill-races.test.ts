@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bundle } from '../../support/bundle.js'
 import { redisUrl } from '../../support/services.js'
 import { ShopLab } from '../../support/shop-lab.js'
 import type { RaceOrder, RaceReport } from './race-worker.js'
@@ -13,11 +13,10 @@ class Racer {
   readonly #child: ChildProcess
   readonly ready: Promise<RaceReport>
 
-  constructor(shop: ShopLab) {
-    const worker = fileURLToPath(new URL('./race-worker.ts', import.meta.url))
+  constructor(program: string, shop: ShopLab) {
     const values = [shop.databaseUrl, redisUrl(), shop.namespace]
-    this.#child = fork(worker, values, {
-      execArgv: ['--import', 'tsx'],
+    this.#child = fork(program, values, {
+      execArgv: [],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     this.ready = this.#report()
@@ -53,8 +52,9 @@ describe(`${TRIALS} fill races over two processes`, () => {
   beforeAll(async () => {
     shop = await ShopLab.open()
     await shop.run(`insert into products (price) select 1 from generate_series(1, ${TRIALS})`)
-    loader = new Racer(shop)
-    writer = new Racer(shop)
+    const program = await bundle(new URL('race-worker.ts', import.meta.url))
+    loader = new Racer(program, shop)
+    writer = new Racer(program, shop)
     await Promise.all([loader.ready, writer.ready])
   })
   afterAll(() => {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { describe, expect } from 'vitest'
+import { bundle } from '../../support/bundle.js'
 import { startRedis } from '../../support/servers/redis.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisUrl } from '../../support/services.js'
@@ -29,8 +29,8 @@ describe('a writer that is killed between COMMIT and fence', () => {
   const OF_EACH = Math.ceil(CRASHES / SOURCES.length)
 
   async function crash(shop: ShopLab, id: number, price: number): Promise<void> {
-    const script = fileURLToPath(new URL('../../support/crashing-writer.ts', import.meta.url))
-    const args = ['--import', 'tsx', script, shop.databaseUrl, redisUrl(), shop.namespace, String(id), String(price)]
+    const program = await bundle(new URL('../../support/crashing-writer.ts', import.meta.url))
+    const args = [program, shop.databaseUrl, redisUrl(), shop.namespace, String(id), String(price)]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })
     const [, signal] = await once(child, 'exit')
     expect(signal).toBe('SIGKILL')

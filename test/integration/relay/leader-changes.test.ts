@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
+import { bundle } from '../../support/bundle.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisUrl } from '../../support/services.js'
 import { type ShopLab, type ShopProcess, untilCached } from '../../support/shop-lab.js'
@@ -13,9 +13,8 @@ class RelayChild {
   readonly process: ChildProcess
   role = ''
 
-  constructor({ databaseUrl, namespace }: ShopLab, source: Source) {
-    const script = fileURLToPath(new URL('../../support/relaying-process.ts', import.meta.url))
-    const args = ['--import', 'tsx', script, databaseUrl, redisUrl(), namespace, source]
+  constructor(program: string, { databaseUrl, namespace }: ShopLab, source: Source) {
+    const args = [program, databaseUrl, redisUrl(), namespace, source]
     this.process = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.process.stdout?.on('data', (said) => {
       this.role = String(said).trim().split('\n').at(-1) ?? ''
@@ -25,8 +24,9 @@ class RelayChild {
 
 /** Two for each source, which all tests of this file share. */
 const relays = {} as Record<Source, readonly RelayChild[]>
-beforeAll(() => {
-  for (const source of SOURCES) relays[source] = [0, 1].map(() => new RelayChild(shops[source], source))
+beforeAll(async () => {
+  const program = await bundle(new URL('../../support/relaying-process.ts', import.meta.url))
+  for (const source of SOURCES) relays[source] = [0, 1].map(() => new RelayChild(program, shops[source], source))
 })
 afterAll(() => {
   for (const child of Object.values(relays).flat()) child.process.kill('SIGKILL')
