@@ -102,6 +102,13 @@ const NODE_NEXT = { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleR
 const root = join(consumer, 'node_modules', 'corral')
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
+const FORMATS = ['import', 'require'] as const
+/** All declarations in one program: what they mention is most of what it reads, and much the same for each. */
+const program = ts.createProgram(
+  Object.keys(DOORS).flatMap((door) => FORMATS.map((format) => declarationsOf(door, format))),
+  NODE_NEXT,
+)
+
 test('package.json opens these doors and no others', () => {
   const opened = Object.keys(manifest.exports).map((key) => key.replace(/^\./, 'corral'))
   expect(opened.sort()).toEqual([...Object.keys(DOORS), 'corral/package.json'].sort())
@@ -120,9 +127,9 @@ describe.each(Object.entries(DOORS))('%s', (door, { values, types }) => {
     ).toEqual(values)
   })
 
-  test.each(['import', 'require'])('declares exactly these names for %s', (format) => {
-    const key = door.replace(/^corral/, '.')
-    expect(declaredNames(join(root, manifest.exports[key][format].types))).toEqual([...values, ...types].sort())
+  test.each(FORMATS)('declares exactly these names for %s', (format) => {
+    const names = exportsOf(declarationsOf(door, format)).map(({ name }) => name)
+    expect(names.sort()).toEqual([...values, ...types].sort())
   })
 })
 
@@ -130,12 +137,9 @@ describe.each(Object.entries(DOORS))('%s', (door, { values, types }) => {
 const NAMELESS = ['TypeProblem', 'WrongColumn', 'OptionGroups', 'Entry', 'NewEntry']
 
 test('what the type of a public name mentions can be named by those who write declarations of their own', () => {
-  const files = Object.keys(DOORS).map((door) =>
-    join(root, manifest.exports[door.replace(/^corral/, '.')].import.types),
-  )
-  const program = ts.createProgram(files, NODE_NEXT)
   const checker = program.getTypeChecker()
-  const exported = new Set(files.flatMap((file) => exportsOf(program, file)).map((name) => real(checker, name)))
+  const files = Object.keys(DOORS).map((door) => declarationsOf(door, 'import'))
+  const exported = new Set(files.flatMap(exportsOf).map((name) => real(checker, name)))
   const mentioned = new Set(exported)
   // Grows while it is gone through.
   for (const symbol of mentioned) {
@@ -173,14 +177,13 @@ function namesPrintedBy(args: readonly string[]): string[] {
   return stdout.trim().split(' ').sort()
 }
 
-/** What a declaration file exports, types included. */
-function declaredNames(file: string): string[] {
-  return exportsOf(ts.createProgram([file], NODE_NEXT), file)
-    .map((each) => each.name)
-    .sort()
+/** Where the package has the declarations of a door. */
+function declarationsOf(door: string, format: (typeof FORMATS)[number]): string {
+  return join(root, manifest.exports[door.replace(/^corral/, '.')][format].types)
 }
 
-function exportsOf(program: ts.Program, file: string): readonly ts.Symbol[] {
+/** What a declaration file exports, types included. */
+function exportsOf(file: string): readonly ts.Symbol[] {
   const source = program.getSourceFile(file)
   const symbol = source && program.getTypeChecker().getSymbolAtLocation(source)
   if (symbol === undefined) throw new Error(`${file} is no module`)
