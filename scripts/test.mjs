@@ -4,7 +4,7 @@
  *
  * The counts are left in `.cache/test-counts.txt` as `N passed, N failed`, with `, N skipped` when some were.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -12,25 +12,26 @@ import { ensureInstall } from './ensure-install.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const CACHE = join(ROOT, '.cache')
-const REPORT = join(CACHE, 'vitest-report.json')
 const COUNTS = join(CACHE, 'test-counts.txt')
+const TYPES_REPORT = join(CACHE, 'types-report.json')
+const TESTS_REPORT = join(CACHE, 'vitest-report.json')
+const REPORTS = [TYPES_REPORT, TESTS_REPORT]
 
+const VITEST = 'node_modules/vitest/vitest.mjs'
+
+/** The type tests, and with them everything that `npm run types` looks at. Begun first, since a compiler fills one processor only. */
+const BESIDE = ['types', VITEST, vitestArgs('types', TYPES_REPORT)]
 const STEPS = [
   ['lint', 'node_modules/@biomejs/biome/bin/biome', ['check', '--no-errors-on-unmatched']],
   ['layers', 'scripts/check-layers.mjs', []],
-  ['types', 'node_modules/typescript/bin/tsc', ['--project', 'tsconfig.json']],
-  [
-    'tests',
-    'node_modules/vitest/vitest.mjs',
-    ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`],
-  ],
+  ['tests', VITEST, vitestArgs('!types', TESTS_REPORT)],
 ]
 
-main()
+await main()
 
-function main() {
+async function main() {
   mkdirSync(CACHE, { recursive: true })
-  for (const file of [REPORT, COUNTS]) rmSync(file, { force: true })
+  for (const file of [...REPORTS, COUNTS]) rmSync(file, { force: true })
   try {
     ensureInstall()
   } catch (error) {
@@ -38,29 +39,61 @@ function main() {
     process.exitCode = 1
     return
   }
-  const outcomes = STEPS.map(([name, program, args]) => runStep(name, program, args))
-  const counts = readCounts()
+  const beside = runBeside(...BESIDE)
+  const outcomes = []
+  for (const step of STEPS) outcomes.push(await runStep(...step))
+  outcomes.push(await beside())
+  const counts = REPORTS.map(readCounts).reduce(sum)
   writeFileSync(COUNTS, `${countsLine(counts)}\n`)
   report(outcomes, counts)
   process.exitCode = outcomes.every(({ passed }) => passed) && counts.passed > 0 ? 0 : 1
 }
 
-function runStep(name, program, args) {
-  console.log(`\n— ${name}: ${[program, ...args].join(' ')}`)
-  const startedMs = performance.now()
-  const { status, signal } = spawnSync(process.execPath, [join(ROOT, program), ...args], {
-    cwd: ROOT,
-    stdio: 'inherit',
-  })
-  if (signal !== null) console.error(`${name} was ended by ${signal}`)
-  return { name, passed: status === 0, seconds: (performance.now() - startedMs) / 1000 }
+function vitestArgs(project, report) {
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  return ['run', `--project=${project}`, ...reporters]
 }
 
-/** What vitest says it ran; nothing, when it ended before it could say. */
-function readCounts() {
+function runStep(name, program, args) {
+  announce(name, program, args)
+  return run(name, program, args, 'inherit').outcome
+}
+
+/** Begins a step. The function it returns waits for its end and then prints what it has said. */
+function runBeside(name, program, args) {
+  const { child, outcome } = run(name, program, args, ['ignore', 'pipe', 'pipe'])
+  const said = []
+  for (const output of [child.stdout, child.stderr]) output.on('data', (chunk) => said.push(chunk))
+  return async () => {
+    const ended = await outcome
+    announce(name, program, args)
+    process.stdout.write(Buffer.concat(said))
+    return ended
+  }
+}
+
+function announce(name, program, args) {
+  console.log(`\n— ${name}: ${[program, ...args].join(' ')}`)
+}
+
+function run(name, program, args, stdio) {
+  const startedMs = performance.now()
+  const child = spawn(process.execPath, [join(ROOT, program), ...args], { cwd: ROOT, stdio })
+  const outcome = new Promise((resolve) => {
+    child.on('error', (error) => console.error(`${name} could not be started: ${error.message}`))
+    child.on('close', (code, signal) => {
+      if (signal !== null) console.error(`${name} was ended by ${signal}`)
+      resolve({ name, passed: code === 0, seconds: (performance.now() - startedMs) / 1000 })
+    })
+  })
+  return { child, outcome }
+}
+
+/** What a run of vitest says it has done; nothing, when it ended before it could say. */
+function readCounts(file) {
   let report
   try {
-    report = JSON.parse(readFileSync(REPORT, 'utf8'))
+    report = JSON.parse(readFileSync(file, 'utf8'))
   } catch {
     return { passed: 0, failed: 0, skipped: 0 }
   }
@@ -71,6 +104,10 @@ function readCounts() {
     failed: report.numFailedTests + unloadable.length,
     skipped: report.numPendingTests + report.numTodoTests,
   }
+}
+
+function sum(a, b) {
+  return { passed: a.passed + b.passed, failed: a.failed + b.failed, skipped: a.skipped + b.skipped }
 }
 
 function countsLine({ passed, failed, skipped }) {
