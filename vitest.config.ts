@@ -20,6 +20,8 @@ export default defineConfig({
           // Nothing in them waits for time to pass: how long a busy machine takes is not their subject.
           testTimeout: 20_000,
           isolate: false,
+          // The model makes millions of states that are gone a moment later: with room for them, a fifth less of its time goes into collecting them.
+          execArgv: ['--max-semi-space-size=32'],
           sequence: { groupOrder: 0 },
         },
       },
