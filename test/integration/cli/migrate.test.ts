@@ -139,7 +139,7 @@ it('prints what is missing, makes it, and sees what is no longer as it was', asy
     err: expect.stringContaining('version stamp of public.items: nothing of it was made'),
   })
   await db.destroy()
-})
+}, 60_000)
 
 it('asks of a slot that its migration knows the table as the repositories do', async () => {
   const slotUrl = await freshDatabase()
