@@ -71,4 +71,4 @@ it(`no read is older than an acknowledged write while every miss goes to a stand
     const shown = await Promise.all(readers.map(({ products }) => products.findMany(ids)))
     return shown.every((found) => found.every((row, at) => row?.price === rows[at]?.price))
   })
-})
+}, 60_000)
