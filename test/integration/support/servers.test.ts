@@ -32,6 +32,19 @@ describe('the servers of the run', () => {
   })
 })
 
+test('a session that is handed on has nothing left in it', async () => {
+  const url = await freshDatabase()
+  const left = [`SET work_mem = '7MB'`, 'SELECT pg_advisory_lock(7)', 'CREATE TEMP TABLE mark ()']
+  const [first] = await execute(url, ...left, 'SELECT pg_backend_pid() AS pid')
+  const look = `SELECT pg_backend_pid() AS pid, current_setting('work_mem') AS work_mem, to_regclass('mark') AS mark,
+    (SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) AS locks`
+  const [second] = await execute(url, look)
+  expect(second).toMatchObject({ pid: first?.pid, mark: null, locks: 0 })
+  expect(second?.work_mem).not.toBe('7MB')
+  await execute(url, 'BEGIN', 'CREATE TABLE mark ()')
+  expect(await execute(url, `SELECT to_regclass('mark') AS mark`)).toEqual([{ mark: null }])
+})
+
 describe('a private Postgres', () => {
   async function start(): Promise<PostgresServer> {
     const server = await startPostgres({ own: true, settings: { statement_timeout: '1234ms' } })
