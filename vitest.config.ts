@@ -71,7 +71,8 @@ export default defineConfig({
           name: 'newest-kysely',
           include: [
             'test/newest-kysely/**/*.test.ts',
-            'test/integration/{write-capture,repository-writes,queries,query-options}.test.ts',
+            'test/unit/postgres/{known-statements,query-dependencies,write-capture,write-statement}.test.ts',
+            'test/integration/{write-capture,repository-writes}.test.ts',
             'test/integration/postgres/{catalog,row-source}.test.ts',
           ],
           maxWorkers: 3,
