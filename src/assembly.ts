@@ -98,7 +98,7 @@ export interface Assembly {
   readonly relay: Relay | undefined
   /** Of the opened tables; `ttl-only` without one. */
   leastDurability(): Durability
-  /** Has to be waited for before the first read: what the database alone knows of the cache. `on` is asked where no other connection may be. @throws SourceError */
+  /** Learns the epoch from the database. To be awaited before the first read. `on`: the only connection that may be used. @throws SourceError */
   ready(on?: AnyDatabase): Promise<void>
   /** A table was opened. @throws SourceError */
   opened(facts: TableFacts, on?: AnyDatabase): Promise<void>

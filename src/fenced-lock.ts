@@ -13,8 +13,8 @@ export interface LockOptions {
 }
 
 /**
- * A lock this process was given last. Others may think the same of a newer one of theirs, so holding it protects nothing by itself: what it protects must ask for the
- * token, in the same statement (`held`) or the same transaction (`assertHeld`).
+ * A lock that this process was given. Somebody else may have a newer one by now, so holding it protects nothing by itself: the protected
+ * statement (`held`) or transaction (`assertHeld`) must check the token.
  */
 export interface FencedLock {
   readonly name: string

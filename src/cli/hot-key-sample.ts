@@ -29,8 +29,8 @@ export interface SampleOptions {
 }
 
 /**
- * Listens to what servers are asked, for a short while. MONITOR costs a server about half of what it can do while it lasts, so it ends by itself: after
- * `listenMs`, and after `maxReads`.
+ * Listens to the commands that servers get, for a short while. MONITOR takes about half of a server's throughput, so it ends by itself: after
+ * `listenMs` or `maxReads`, whichever comes first.
  */
 export async function sampleReads(options: SampleOptions): Promise<Sample> {
   const { nodes, clock, prefix, listenMs, maxReads, signal } = options

@@ -41,8 +41,8 @@ export class ConfigError extends CorralError {
 }
 
 /**
- * An id cannot be an id of this table, whatever the table holds: wrong type, missing part, malformed uuid. Its message tells what kind of value was found,
- * never which: ids may be personal, and messages are logged.
+ * The value cannot be an id of this table: wrong type, missing part, malformed uuid. The message tells the kind of value that was found,
+ * never the value: ids may be personal, and messages are logged.
  */
 export class KeyError extends CorralError {
   constructor(column: string, expected: string, found: unknown) {
@@ -58,8 +58,8 @@ export class SourceError extends CorralError {
 }
 
 /**
- * A load took longer than `load.hardTimeoutMs` and no stale entry may be served instead. So does one that waits for a connection of the pool, such as a read
- * in a transaction that holds the last of them and was meant to be made with `in(tx)`.
+ * A load took longer than `load.hardTimeoutMs`, and there is no stale entry that may be served instead. Waiting for a connection of the pool counts: a read
+ * inside a transaction that should have used `in(tx)` waits in vain if the transaction holds the last connection.
  */
 export class FillTimeoutError extends CorralError {
   constructor(entity: string, timeoutMs: number) {
@@ -76,7 +76,7 @@ export class OverloadedError extends CorralError {
   }
 }
 
-/** Redis did not answer in time. Never reaches a reader or a writer, who go on without the cache: only audits, rebuilds and the command line reject with it. */
+/** Redis did not answer in time. Reads and writes never throw it, because they go on without the cache. Audits, rebuilds and the command line do. */
 export class CacheUnavailableError extends CorralError {
   constructor(operation: string, cause?: unknown) {
     const why = cause === undefined ? '' : `: ${reasonOf(cause)}`

@@ -95,9 +95,9 @@ export type CorralEvent =
       readonly maxBytes: number
     }
   /**
-   * A committed write did something the SDK could not follow: raw SQL (`statement`), or it changed rows of `entity` without telling
-   * which, perhaps along a foreign key that cascades, or because the table is
-   * stamped, has no repository in this process, and no relay is told of it. Entries about them stay until they expire or the outbox tells. See `tx.touched`.
+   * A committed write changed something that the SDK could not follow. Either it was raw SQL (`statement`); or it changed rows of `entity` without telling
+   * which: along a foreign key that cascades, or in a stamped table that has no repository in this process and no relay. Their entries stay until they
+   * expire or the outbox tells of the change. See `tx.touched`.
    */
   | { readonly type: 'write.unseen'; readonly statement: string; readonly entity: string | undefined }
   /** `ttl.freshMs` as a function of the row gave something of no use; `freshMs` is what the row got instead. */
@@ -125,7 +125,7 @@ export type CorralEvent =
   | { readonly type: 'breaker'; readonly shard: string; readonly state: 'closed' | 'open' | 'half-open' }
   /**
    * A shard answers again after its breaker was open, or others took its place. `awaits-relay`: what it holds is not used until the relay has passed the outage,
-   * because processes may have died with their fences meanwhile. `passed`: it has. `no-relay`: none is at work, so nobody can say.
+   * because processes may have died during it with fences they had not sent. `passed`: the relay has. `no-relay`: no relay is at work, so nobody can tell.
    */
   | { readonly type: 'outage'; readonly shard: string; readonly state: 'awaits-relay' | 'passed' | 'no-relay' }
   | { readonly type: 'cache.unavailable'; readonly operation: string; readonly error: unknown }

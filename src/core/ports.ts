@@ -148,11 +148,11 @@ export interface FenceRequest {
  * fences. Calls may reject; deadlines are the caller's.
  */
 export interface StoreShards {
-  /** Their names now: best the same list as long as nothing changes, because it is asked for very often. @throws CacheUnavailableError while nobody knows. */
+  /** Their names now. Called very often: return the same array while nothing changes. @throws CacheUnavailableError while they are not known. */
   list(): readonly string[]
   /** The shard that holds a key now. */
   of(key: CacheKey): string
-  /** Where a shard's tick lies. Asked for in one tick of the process with keys of the shard and before them, it is read no later than they are. */
+  /** Where a shard's tick lies: on the shard itself. So a read of it and, after it in the same batch, of the shard's keys sees the tick no later than the keys. */
   tickKey(shard: string): CacheKey
   look(shard: string): Promise<ShardState>
   /** Writes a tick unless the shard is on another server by now, and says what it is on and holds then. */
@@ -177,8 +177,8 @@ export interface KeyPage {
 
 export interface ShardState {
   /**
-   * Another one: another process, or one that was made primary anew. What the shard acknowledged before may be lost, and is not
-   * otherwise.
+   * Identifies the server. It changes when another process serves the shard, or when a server becomes primary. Only then may the shard have
+   * lost what it acknowledged.
    */
   readonly server: string
   /** False: this user may not ask. `server` then only stands for this process' connection. */

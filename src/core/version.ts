@@ -8,7 +8,7 @@ declare const brand: unique symbol
  */
 export type Version = string & { readonly [brand]: 'Version' }
 
-/** Longest decimal form of 64 bits without a sign: a transaction id (`xid8`) takes all of it, a stamp (`bigint`) a digit less. Both are padded to this width. */
+/** Digits of the largest unsigned 64-bit number. A transaction id (`xid8`) may have as many, a stamp (`bigint`) one less. Both are padded to this width. */
 export const VERSION_DIGITS = 20
 
 const DECIMAL = /^(?:0|[1-9]\d{0,18})$/

@@ -81,7 +81,7 @@ export class BoundedReader<Id, Value> implements Holder {
     this.#flights.forgetAll()
   }
 
-  /** What is stored, undefined where the cache does not say, and since when it may lack changes. Undefined: nothing can be proven of it, so it is not read. */
+  /** The proof (since when the entry may lack changes), and what is stored: undefined if the cache does not answer. Undefined as a whole: nothing can be proven, so nothing is read. */
   #look(key: CacheKey, id: Id, maxStaleMs: number) {
     const { parts, prove } = this.#options
     // The proof is asked for first: what is read along with it is then no older.

@@ -30,8 +30,8 @@ export type Refused = { readonly refused: 'malformed' | 'forged' } | { readonly 
 
 /**
  * Messages as text: `[format, publisher, number, [[key, version, flags], …]]`, followed by a `1` when the publisher leaves, with
- * the HMAC of the rest in front when the fleet shares a secret; of several the first signs, and all are accepted. A change whose row is published has it as a fourth element,
- * in base64; a release that does not know of it drops what it holds. Reading never throws, whatever the text.
+ * the HMAC of the rest in front when the fleet shares a secret. Of several secrets the first signs, and all are accepted. A change whose row is published
+ * carries the row as a fourth element, in base64; a release that does not know that element drops its copy. Reading never throws, whatever the text.
  */
 export class BusMessageCodec {
   readonly #secrets: readonly string[]

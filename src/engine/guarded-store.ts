@@ -32,11 +32,12 @@ export interface StoreLimits {
 
 /**
  * A store that answers soon or not at all: each operation has a deadline, and after some failures in a row none is tried
- * for a while. A failure is an error or no answer at all; an answer that comes late is none. Everything that goes wrong comes out as `CacheUnavailableError`, which callers answer with a database read.
+ * for a while. An error counts as a failure, and so does a call that stays unanswered for `giveUpMs`. A late answer does not. Whatever
+ * goes wrong rejects with `CacheUnavailableError`, and callers read the database instead.
  *
- * Each shard is a case of its own, with a deadline and a breaker for what is asked of it. Where some do not answer, the others'
- * replies are there and the rest are errors; where none does, the call rejects. Operations that make sense only as a whole reject with any.
- * The same goes for keys that a shard does not serve for now (`PartAnswer`), but that its breaker counts as an answer.
+ * Each shard has its own deadline and breaker. If some shards do not answer, the call resolves with the others' replies and an error
+ * for each of the rest; if none answers, it rejects. Operations that make sense only as a whole reject as soon as one shard fails.
+ * Keys that a shard does not serve for now (`PartAnswer`) get errors in the same way, but its breaker counts them as answered.
  *
  * A reply that arrives after its deadline is dropped. That is safe for every operation: what it changed is what a crash
  * of this process at that moment would have left behind.
@@ -55,7 +56,7 @@ export class GuardedStore {
     breakers: ShardBreakers
     limits: StoreLimits
     emit: EmitEvent
-    /** Whether what is under a key must not be used though it is there. Asked when the answer has come: it may be the one that closes the breaker. Default: never. */
+    /** Whether what the store holds under a key must not be used. Asked after the reply: that may be the one that closes the breaker. Default: never. */
     isDoubtful?: (key: CacheKey) => boolean
   }) {
     this.#store = options.store
@@ -71,7 +72,7 @@ export class GuardedStore {
     return wholeOf(await this.readParts(keys))
   }
 
-  /** Rejects when none has one. Who must not wait for a shard that does not answer asks for the keys of each on their own. */
+  /** Rejects when no key has a reply. It waits for all shards: to not wait for a slow one, ask for each shard's keys in a call of their own. */
   readParts(keys: readonly CacheKey[]): Promise<PartReply<StoredBytes | null>[]> {
     return this.#parts({
       ...{ operation: 'read', deadlineMs: this.#limits.deadlineMs, requests: keys },
@@ -126,7 +127,7 @@ export class GuardedStore {
     return this.#store.resends ?? 0
   }
 
-  /** As they are: whoever asks shards waits for them on its own. */
+  /** Unguarded: the caller sets its own deadlines. */
   get shards(): StoreShards {
     return this.#store.shards
   }

@@ -61,10 +61,10 @@ export class Sealer<Value> {
   }
 
   /**
-   * Or why this value cannot be stored.
+   * The sealed entry, or why this value cannot be stored.
    *
    * @param made `ageMs`: how long ago the database was asked; the value is no younger than that. `isRefresh`: its time was drawn by
-   * lot already, and needs no further spreading. `epoch`: of a load, the epoch before it began. One that began later may have ended what was loaded. Default: that of now.
+   * lot already, and gets no jitter. `epoch`: of a load, the epoch before it began, because a later one may have ended what was loaded. Default: the current one.
    */
   seal(made: {
     /** Under which it is going to lie. */

@@ -49,7 +49,7 @@ export class SharedFences {
     })
   }
 
-  /** Sends them, if they are few with what else there is in this turn, and tells the others right behind them. They have to be one batch. */
+  /** Sends fences, few of them together with those of other writes in this turn, and tells the other processes right behind them. `isOneBatch` has to hold for them. */
   async leave(fences: readonly OrderedFence[], told: readonly AnnouncedChange[]): Promise<Delivery> {
     if (fences.length <= MAX_FENCES) return this.#batch.ask({ fences, told })
     const [delivery] = await this.#leave([{ fences, told }])

@@ -22,11 +22,11 @@ export interface Flight<Value> {
 
 /** What a fill reports about itself while it is under way. */
 export interface FlightProgress {
-  /** Called right before the cache or the database is asked for the value; the last call counts. What was stored of an earlier answer says nothing of the next. */
+  /** Called right before each question to the cache or the database. The last call counts: it resets `landed`, which was about an earlier answer. */
   readonly asks: () => void
   /**
-   * Nobody may join from here on: called right before something is stored whose landing the fill waits for. A fence may come once it has landed, which
-   * `landed` says nothing of, and a reader may begin after that fence while the answer is still on its way.
+   * Nobody may join from here on. Called right before a store whose outcome the fill waits for: once that has landed a fence may come, of which `landed`
+   * says nothing, and a reader who begins after the fence must not join while the answer is still on its way.
    */
   readonly closes: () => void
   /** Set by a fill that stores something; what is served from the cache, or not stored at all, needs no waiting for. */
@@ -38,8 +38,8 @@ export interface FlightProgress {
  * Lets concurrent readers of one key share one fill.
  *
  * Guarantee: at most one fill per key is running that a new reader may join, also while loads are failing: a failure
- * reaches everyone who joined, and only then may the next fill start. One that takes longer than anybody waits is not joined any more: its
- * question may never be answered, as over a connection that is half open.
+ * reaches everyone who joined, and only then may the next fill start. After `untilMs` a fill is not joined any more: its question may
+ * never be answered, as over a connection that is half open.
  */
 export class Singleflight<Value> {
   readonly #flights = new Map<CacheKey, Flight<Value>>()

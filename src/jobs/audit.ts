@@ -58,7 +58,7 @@ export interface AuditFigures {
   readonly unused: number
   /** Entries that could not be compared: results of queries, tables without a repository here, ids too long for a key, other shapes without a stamp. */
   readonly skipped: number
-  /** Entries whose contents this process cannot read, though it should be able to: whether they differ nobody knows. Readers here take them for misses. */
+  /** Entries that this process should be able to decode, but cannot. Nobody knows whether they differ. Readers here take them for misses. */
   readonly undecoded: number
   /** Copies that differed at the first look only: a write was in flight. */
   readonly transient: number

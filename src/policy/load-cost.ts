@@ -66,8 +66,8 @@ export class LoadCost {
   }
 
   /**
-   * When a load may be done at the soonest: the shortest of the latest 16. Who asks too late has waited for nothing, so one load that is sooner than all before
-   * counts at once and fully; and one that was held up says nothing of how soon the next may be done. While fewer are known it is less in proportion, 0 before the first.
+   * How soon a load may be done: the shortest of the latest 16. A waiter who asks too late has waited for nothing, so a load that is shorter than
+   * all before counts at once. One that was held up does not count: it says nothing about the next. With n loads known it is n/16 of the shortest; 0 before the first.
    */
   get soonestMs(): number {
     const { length } = this.#latestMs

@@ -110,7 +110,7 @@ export class TableChanges {
     return this.#lookups(row, xid, mayRewrite ? undefined : touched)
   }
 
-  /** The same for a write whose outcome is unknown: whatever is stored under these keys goes, and so does an absence under a key that it gives the row. */
+  /** The same for a write whose outcome is unknown: all that is stored under these keys goes, also an absence under a new key of the row. */
   ofUnknownWrite(id: CanonicalId | undefined, values: object): Change[] {
     const { key } = this.#facts
     const former = id && Object.fromEntries(key.map(({ property }, at) => [property, id[at]]))

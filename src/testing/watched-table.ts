@@ -38,7 +38,7 @@ export function isColumns(given: unknown): given is string | readonly string[] {
   return list.length > 0 && list.every((column) => typeof column === 'string' && column !== '')
 }
 
-/** What a row is called in records, by its id as repositories take it, or by the row itself. @throws ConfigError where that lacks a column of the key. */
+/** The name of a row in records. @param id as repositories take it, or the row itself. @throws ConfigError if it lacks a column of the key. */
 export function rowKeyOf(table: WatchedTable, id: unknown): string {
   const { name, key } = table
   const columns = typeof key === 'string' ? [key] : key

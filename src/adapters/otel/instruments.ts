@@ -39,7 +39,7 @@ export class Instruments {
   readonly #observed = new Set<Observed>()
   /** False: no SDK is registered, so there is no need to say anything. */
   readonly areHeard: boolean
-  /** What counters of instances that are closed had come to, because a counter does not go down, and zero for all else: what is not observed again keeps its last value. */
+  /** Last values of closed instances. Counters keep theirs, because a counter never goes down. All others are zero: what is not observed again would keep its last value. */
   #retired: Observation[] = []
 
   static of(provider: MeterProvider): Instruments {

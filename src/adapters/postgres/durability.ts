@@ -16,10 +16,14 @@ import { PUBLICATION } from './slot-sql.js'
 export type Durability = 'outbox' | 'slot' | 'ttl-only'
 
 /**
- * Looks whether a relay is told of the table: its outbox triggers are there and always fire, or it is published to the slot. Where the
- * namespace's relay has said which of the two it reads, only that counts. Not told of are also an UNLOGGED table, which a crash of the server empties
- * without firing a trigger, one that was renamed, which is told of under the former name, and one whose migration knows its rows by another key, version
- * or lookups than the repository does, or by a generated column that the slot is not told of. @throws SourceError
+ * Whether a relay is told of every change of the table: its outbox triggers are there and always fire, or it is published to the slot. Where the
+ * namespace's relay has said which of the two it reads, only that one counts. These count as not told of:
+ *
+ * - an UNLOGGED table: a crash of the server empties it without firing a trigger;
+ * - a renamed table: its changes are told under the former name;
+ * - one whose migration names another key, version or lookups than the repository, or a generated column that the slot is not told of.
+ *
+ * @throws SourceError
  */
 export async function readDurability(db: AnyDatabase, namespace: string, table: ToldTable): Promise<Durability> {
   const { entity, key, version, unique = [] } = table

@@ -2,8 +2,8 @@ import { KeyError } from '../../core/errors.js'
 import type { CanonicalId } from '../../core/ports.js'
 
 /**
- * Answer of `canonical` for a well-formed id that no row of the table can have. The reader answers `undefined` without a query. Not for one that is only
- * larger or longer than the column allows: it may have been altered since this process has looked.
+ * Answer of `canonical` for a well-formed id that no row of the table can have: the reader answers `undefined` without a query. An id that is only too
+ * large or too long for the column is none of these: the column may have been widened since this process looked.
  */
 export const IMPOSSIBLE: unique symbol = Symbol('an id no row can have')
 export type Impossible = typeof IMPOSSIBLE

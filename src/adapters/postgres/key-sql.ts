@@ -7,8 +7,8 @@ export function comparable({ type }: KeyColumn, column: RawBuilder<unknown>): Ra
 }
 
 /**
- * The name of the type that ids of a column are cast to, without a domain: an id that a domain's check refuses is just not found. Where one of them is more
- * than the type had room for when it was looked at, a wider one, which is compared with the column as well: it may have been altered since.
+ * The type that ids of a column are cast to. Never a domain: an id that the domain's check refuses is just not found. If an id is too large for
+ * the type as this process knows it, a wider type: the column may have been widened since, and compares with both.
  */
 export function castType(column: KeyColumn, ids: readonly string[]): string {
   const { type } = column

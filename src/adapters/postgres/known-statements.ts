@@ -24,8 +24,8 @@ interface Statement {
 }
 
 /**
- * Statements that differ in nothing but their values, compiled once. To put one together, and to have Kysely make text of it, takes longer than the database
- * takes to carry it out.
+ * Compiled statements, one for all that differ only in their values. Building a statement with Kysely and compiling it takes longer than
+ * the database takes to run it.
  */
 export class KnownStatements {
   readonly #statements = new Map<string, CompiledQuery>()

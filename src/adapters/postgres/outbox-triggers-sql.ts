@@ -62,8 +62,8 @@ export function outboxTableDown(table: OutboxTable): string[] {
  * - It writes to the half of the outbox that its id says, and not to a partitioned table: routing a row takes as long as inserting it.
  * - An update that changes neither key nor unique values, which is most, takes few and small expressions: each of them, and each column
  *   of an insert, is made ready anew in every transaction, which takes longer than to calculate it.
- * - Rows are counted by the ids they draw, each `step`-th time, and those of all tables together: what is written is the transaction's. A trigger for each statement, to begin counting anew,
- *   would cost as much as the insert; a client's next statement is known by its timestamp instead. A row that was counted goes the way of all others.
+ * - Rows are counted by the ids they draw: only each `step`-th id is looked at, and rows of all tables count together, for the whole transaction. A statement
+ *   trigger that starts the count anew would cost as much as the insert; instead a client's next statement is known by its timestamp.
  * - It has its owner's rights, so a caller's search path must have no say in it. `set search_path` would take 3 us at each call:
  *   here every function, type and operator is named with its schema.
  */

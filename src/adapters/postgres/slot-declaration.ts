@@ -33,7 +33,7 @@ export async function readSlotDeclaration(
   return found === undefined ? 'none' : JSON.parse(found.declared)
 }
 
-/** Whether the relay tells of every change by the key, and by all lookups, under which somebody knows the rows. A version it does not tell ends every entry of a row. */
+/** Whether the relay names each changed row by the key and all the lookups that `known` uses. A version need not be told: a change without one drops every entry of the row. */
 export function tellsAs(
   { key, version, unique, untold }: SlotDeclaration,
   known: Pick<PublishedTable, 'key' | 'version' | 'unique'>,

@@ -24,8 +24,8 @@ export function slotTablesSql(): Statements {
  * it is made FULL, of partitions too: that makes the log of its updates and deletes longer. `up` and `down` may each run any number of times;
  * `down` gives the table the replica identity it had.
  *
- * `up` takes an ACCESS EXCLUSIVE lock where it has to change a replica identity. It fails for a generated column in `key` or `unique` that no slot is told of:
- * all of them before Postgres 18, virtual ones after. Throws `ConfigError` on an option it cannot use.
+ * `up` takes an ACCESS EXCLUSIVE lock where it has to change a replica identity. It fails if `key` or `unique` has a generated column that slots are not
+ * told of: any before Postgres 18, a virtual one since. Throws `ConfigError` on an option it cannot use.
  *
  * ```ts
  * export const { up, down } = slotTable({ table: 'products', key: 'id', unique: ['slug'] })

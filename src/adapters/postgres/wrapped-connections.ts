@@ -2,8 +2,8 @@ import { type DatabaseConnection, type Dialect, type Driver, Kysely } from 'kyse
 import type { AnyDatabase } from './catalog-query.js'
 
 /**
- * The same database, whose statements go through what `wrap` makes of each connection that they are given. Behind all plugins, and for statements only: it
- * cannot begin transactions.
+ * The same database, but each statement runs on `wrap(connection)`. `wrap` sees statements after all plugins. Only for statements: a transaction
+ * cannot begin on it.
  */
 export function wrapConnections(
   db: AnyDatabase,

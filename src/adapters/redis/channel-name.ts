@@ -5,8 +5,8 @@ interface Place {
 }
 
 /**
- * The channel on which the processes of a namespace hear each other: `shop:bus`. Pub/sub goes through all numbered databases of a server, but what lies in
- * two of them are two caches: all but the first have a channel of their own, `shop:bus:1`.
+ * The channel on which the processes of a namespace hear each other: `shop:bus`. Pub/sub ignores numbered databases, but each of them is a cache of
+ * its own. So every database but 0 has a channel of its own: `shop:bus:1`.
  */
 export function channelName(namespace: string, { keyPrefix = '', db = 0 }: Place): string {
   return `${keyPrefix}${namespace}:bus${db === 0 ? '' : `:${db}`}`

@@ -139,8 +139,8 @@ export function assertRedisClient(client: RedisClient): void {
 const waits = new WeakMap<RedisConnection, Promise<void>>()
 
 /**
- * The same for whoever has somebody else to ask: a connection that was lost, and is yet to be made anew, is not waited for. Until there has been one it
- * is, so that a process which starts does not begin with a load for each of its reads.
+ * `whenReady` for callers that can ask the database instead: a lost connection is not waited for. The first connection is: otherwise a process
+ * that starts would begin with a load for each of its reads.
  */
 export function whenConnected(connection: RedisConnection): Promise<void> {
   const isLost = connection.status === 'reconnecting' || connection.status === 'close'

@@ -196,8 +196,8 @@ export class RedisStore implements CacheStore {
   }
 
   /**
-   * A fence in two steps, where entry and guard lie on two nodes. Entry and lease end whatever their versions: that is always safe. The guard goes first: once
-   * the lease is revoked, what was loaded before the write cannot land any more, and what has landed until then is in the entry.
+   * A fence in two steps, for an entry and a guard that lie on two nodes for now. Both the entry and the lease go, whatever their versions: that is always
+   * safe. The guard comes first. Once the lease is revoked, nothing loaded before the write can land; what landed earlier is in the entry, which goes next.
    */
   async #fenceApart({ key, version, xid, keepMs, rememberAlways }: FenceRequest): Promise<FenceOutcome> {
     const values = [padded(version), padded(xid), Math.ceil(keepMs), rememberAlways ? '1' : '0']

@@ -137,11 +137,11 @@ return {'released', digits(nowMs())}
 `
 
 /**
- * What of a fence is remembered in the guard, as one change of it. Takes the guard's fields as `guardOf` found them, and says whether anything was written.
+ * Remembers a fence in the guard, with one HSET. Takes the guard's fields as `guardOf` found them, and says whether anything was written.
  *
- * Calls from a script are what its time goes into, some microseconds each: none is made whose answer follows from another's.
+ * A script spends its time in calls, some microseconds each. So none is made whose answer is known from another one.
  *
- * A server that is full and may not evict refuses to store anything, but for a script that has written already: one that deletes, if only what is not there,
+ * A server that is full and may not evict stores nothing, unless the script has written already: one that deletes, if only what is not there,
  * may go on. Where there is an entry or a guard, a fence has to arrive, and what it stores is small and short-lived.
  */
 const REMEMBER = `
@@ -179,7 +179,7 @@ end
  * Replies with one text: the time, and a letter of each outcome (`FENCE_OUTCOMES`). Merged by maximum, so that fences may arrive twice, late and in any order. An entry that is
  * at least as new as the fence stays, and so does a fill in flight beside it: both were read after the write.
  *
- * Several keys at once where they lie on one server: what a write makes old is a row and some marks, and each script costs more than it does.
+ * On a single server one script fences several keys: a write makes a row and some marks old, and to run a script costs more than what it does.
  */
 export const FENCE = `${PRELUDE}${REMEMBER}
 local now = nowMs()
