@@ -7,6 +7,7 @@ import type { CacheStore, FenceOutcome, FenceSink } from '../core/ports.js'
 import { NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Background } from './background.js'
 import type { AnnouncedChange } from './bus-message.js'
+import { withinMs } from './deadline.js'
 import { deliver, isOneBatch, type OrderedFence, oneOfEach } from './fence-order.js'
 import type { Invalidation } from './invalidation.js'
 import type { PendingFences } from './pending-fences.js'
@@ -21,6 +22,8 @@ export type CommitStatus = (xid: string) => Promise<'committed' | 'aborted' | 'i
 /** When a commit's outcome cannot be asked for, its keys are fenced again after these waits. */
 const REPEAT_AFTER_MS = [100, 1_000, 5_000, 30_000]
 const COMMIT_POLL_MS = 50
+/** A question that has no answer by then is asked again: over a connection that is half open there never is one. */
+const COMMIT_ANSWER_MS = 10_000
 /** A COMMIT that has not ended after this long is left to the entries' own lifetime. */
 const COMMIT_POLL_LIMIT_MS = 120_000
 
@@ -196,8 +199,9 @@ export class Fencer {
     const untilMs = this.#clock.monotonicMs() + COMMIT_POLL_LIMIT_MS
     while (this.#clock.monotonicMs() < untilMs && !this.#isStopping) {
       // A database that has just lost a connection may take its time to answer.
-      const asked = status(xid).catch(() => 'in progress' as const)
-      const outcome = await this.#untilStopped<Awaited<typeof asked>>((answer) => void asked.then(answer))
+      const answer = withinMs(this.#clock, COMMIT_ANSWER_MS, status(xid), () => new Error('no answer'))
+      const asked = answer.catch(() => 'in progress' as const)
+      const outcome = await this.#untilStopped<Awaited<typeof asked>>((tell) => void asked.then(tell))
       if (outcome !== 'in progress') return outcome ?? 'unknown'
       await this.#wait(COMMIT_POLL_MS)
     }

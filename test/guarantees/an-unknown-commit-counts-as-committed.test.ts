@@ -83,4 +83,20 @@ describe('an unknown commit counts as committed', () => {
     expect(answers).toHaveLength(0)
     expect((await reader.read('42'))?.price).toBe(2)
   })
+
+  it('also when a question is never answered, as over a connection that is half open: it is asked again', async () => {
+    const fleet = new Fleet()
+    const [writer, reader] = [fleet.start(), fleet.start()]
+    fleet.table.put('42', 1)
+    const transaction = fleet.table.begin()
+    transaction.put('42', 2)
+    const answers: (() => Promise<Status>)[] = [() => new Promise(() => {}), async () => 'committed']
+    const change = { id: '42', version: '0' as never, xid: transaction.xid, absent: false }
+    await writer.fenceUnknown(change, () => (answers.shift() as () => Promise<Status>)())
+    expect((await reader.read('42'))?.price, 'not committed yet, and cached').toBe(1)
+    transaction.commit()
+    await fleet.clock.advance(11_000)
+    expect(answers).toHaveLength(0)
+    expect((await reader.read('42'))?.price).toBe(2)
+  })
 })
