@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { ConfigError, SourceError } from '../../core/errors.js'
+import { ConfigError, inWords, SourceError } from '../../core/errors.js'
 import type { TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { isFunctionOf } from './corral-schema.js'
@@ -131,7 +131,7 @@ export async function readEpoch(db: AnyDatabase, namespace: string): Promise<num
  */
 export async function raiseEpoch(db: AnyDatabase, namespace: string, least: number): Promise<number> {
   if ((await readEpoch(db, namespace)) === undefined) {
-    throw new ConfigError('db', 'a database with outboxTables or slotTables of corral/migrations', 'none')
+    throw new ConfigError('db', 'a database with outboxTables or slotTables of corral/migrations', inWords('neither'))
   }
   const epochs = sql.raw(`${CORRAL_SCHEMA}.epochs`)
   const [row] = await run<{ number: string }>(
