@@ -4,7 +4,7 @@ import type { Clock } from './core/clock.js'
 import { ConfigError, CorralError, inWords, kindOf } from './core/errors.js'
 import type { CacheKey } from './core/key.js'
 import { compareVersions, toVersion, type Version } from './core/version.js'
-import type { Floor } from './policy/verdict.js'
+import { type Floor, UNORDERED_ABSENCE } from './policy/verdict.js'
 
 /**
  * What one user wrote and saw, carried between processes: reads under a session are never older than that.
@@ -31,8 +31,6 @@ const HEADER_BYTES = 7
 const ITEM_BYTES = 16
 const MAC_BYTES = 16
 const MAX_TOKEN_LENGTH = Math.ceil(((HEADER_BYTES + MAX_SESSION_KEYS * ITEM_BYTES + MAC_BYTES) * 4) / 3)
-/** What a read must respect after an absence without a version: a row that the caches hold may be from before it. */
-const UNORDERED: Floor = { version: '0' as Version, absent: true, isUnordered: true }
 /** Set in a stamp on the wire: the row was gone. Stamps are below 2^63. */
 const ABSENT = 1n << 63n
 
@@ -133,7 +131,7 @@ export class SessionLog implements Session {
   demandOf(key: CacheKey): Demand {
     const known = this.#known.get(digestOf(key))
     if (known === undefined) return this.#clock.wallMs() < this.#overflowedUntilMs ? 'primary' : undefined
-    if (known.unorderedSince !== undefined) return UNORDERED
+    if (known.unorderedSince !== undefined) return UNORDERED_ABSENCE
     return known.version === undefined ? 'primary' : { version: known.version, absent: known.absent }
   }
 

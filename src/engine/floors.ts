@@ -1,6 +1,6 @@
 import type { CacheKey } from '../core/key.js'
 import { compareVersions, successor, type Version } from '../core/version.js'
-import { CLOCK_TOLERANCE_MS, type Floor } from '../policy/verdict.js'
+import { CLOCK_TOLERANCE_MS, type Floor, UNORDERED_ABSENCE } from '../policy/verdict.js'
 import { keepLast } from './keep-last.js'
 
 /** Whether a load shows less than a reader of this process may be shown. */
@@ -136,7 +136,7 @@ export class Floors {
    */
   seeAbsence(key: CacheKey): void {
     const floor = this.#floors.get(key)
-    if (floor === undefined) this.#set(key, UNORDERED)
+    if (floor === undefined) this.#set(key, UNORDERED_ABSENCE)
     else if (!floor.isUnordered || !floor.absent) {
       const version = floor.absent ? floor.version : successor(floor.version)
       this.#floors.set(key, { version, absent: true, isUnordered: true })
@@ -194,5 +194,3 @@ export class Floors {
     keepLast(this.#floors, key, floor, this.#maxKeys)
   }
 }
-
-const UNORDERED: Floor = { version: '0' as Version, absent: true, isUnordered: true }

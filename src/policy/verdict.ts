@@ -18,6 +18,9 @@ export interface Floor {
   readonly isUnordered?: boolean
 }
 
+/** An absence that no version orders: a row that the caches hold may be from before it. */
+export const UNORDERED_ABSENCE: Floor = { version: '0' as Version, absent: true, isUnordered: true }
+
 /** The fields of an entry that decide; the payload never does. */
 export type Judged = Pick<Entry, 'kind' | 'version' | 'shape' | 'epoch' | 'filledAtMs' | 'freshMs' | 'loadMs'>
 
