@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { ATTRIBUTES } from '../../../src/adapters/otel/attribute-names.js'
-import { METRICS } from '../../../src/adapters/otel/names.js'
+import { METRICS, SPANS } from '../../../src/adapters/otel/names.js'
 import type { CommandFrame } from '../../../src/cli/command-frame.js'
 import { FINDINGS } from '../../../src/cli/doctor/findings.js'
 import { corralProgram } from '../../../src/cli/program.js'
@@ -43,32 +43,53 @@ describe('commands in the guides', () => {
   })
 })
 
-describe.each(['runbooks.md', 'tuning.md'])('%s names only what there is', (name) => {
-  const codes = codeIn(read(`docs/guides/${name}`))
-  const metrics: readonly string[] = Object.values(METRICS).map((metric) => metric.name)
-  const options = Object.entries(DEFAULTS).flatMap(([group, leaves]) =>
-    Object.keys(leaves).map((leaf) => `${group}.${leaf}`),
-  )
-  const groups = new Set(Object.keys(DEFAULTS))
-  const others = [
-    ...Object.keys(FINDINGS),
-    ...Object.values(ATTRIBUTES).map(({ name }) => name),
-    ...['relay.replayed', 'relay.shard', 'relay.failed', 'cache.unavailable'],
-  ]
+const PAGES = ['README.md', 'docs/tutorial.md', 'docs/benchmarks.md', ...guides.map((name) => `docs/guides/${name}`)]
+/** What the first column of a page of the reference names. The page itself is made of the source. */
+const namedIn = (page: string) =>
+  [...read(`docs/reference/${page}.md`).matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1] as string)
+const groups = new Set(Object.keys(DEFAULTS))
+const known = new Set([
+  ...Object.entries(DEFAULTS).flatMap(([group, leaves]) => Object.keys(leaves).map((leaf) => `${group}.${leaf}`)),
+  ...Object.values(METRICS).map((metric) => metric.name as string),
+  ...Object.values(SPANS).map((span) => span.name as string),
+  ...Object.values(ATTRIBUTES).map((attribute) => attribute.name as string),
+  ...Object.keys(FINDINGS),
+  ...namedIn('events'),
+  ...namedIn('options'),
+  // Of an option that is an object, and of what a call is handed.
+  ...['hotKeys.copies', 'replica.db', 'lock.token'],
+])
 
-  it('metrics and options', () => {
-    const dotted = codes.filter((code) => /^[a-z][a-zA-Z0-9]*(\.[a-z][a-zA-Z0-9_]*)+$/.test(code))
-    const about = dotted.filter((code) => groups.has(code.split('.')[0] as string) && !code.endsWith('.md'))
-    expect(about.length).toBeGreaterThan(10)
-    const known = new Set([...metrics, ...options, ...others])
+describe('the pages for readers, as a whole', () => {
+  it('name many options, metrics and events', () => {
+    const all = PAGES.flatMap((page) => codeIn(read(page)))
+    expect(new Set(all.filter((code) => known.has(code))).size).toBeGreaterThan(80)
+    expect(namedIn('errors')).toContain('SOURCE_FAILED')
+    expect(namedIn('events')).toContain('write.unseen')
+  })
+})
+
+describe.each(PAGES)('%s names only what there is', (page) => {
+  const codes = codeIn(read(page))
+
+  it('metrics, options and events', () => {
+    const beginnings = new Set([...groups, ...namedIn('events').map((name) => name.split('.')[0] as string)])
+    const dotted = codes.filter((code) => /^[a-z][a-zA-Z0-9]*(\.[a-z][a-zA-Z0-9_-]*)+$/.test(code))
+    const about = dotted.filter((code) => beginnings.has(code.split('.')[0] as string) && !code.endsWith('.md'))
     expect(about.filter((code) => !known.has(code))).toEqual([])
   })
 
   it('findings', () => {
     const prefixes = new Set(Object.keys(FINDINGS).map((id) => id.split('.')[0] as string))
     const ids = codes.filter((code) => /^[a-z]+\.[a-z-]+$/.test(code) && prefixes.has(code.split('.')[0] as string))
-    const known = new Set(others)
-    expect(ids.filter((id) => !known.has(id))).toEqual([])
+    expect(ids.filter((id) => !known.has(id) && !/\.(md|mjs|js|ts)$/.test(id))).toEqual([])
+  })
+
+  it('error codes', () => {
+    const errors = new Set(namedIn('errors'))
+    const prefixes = new Set([...errors].map((code) => code.split('_')[0]))
+    const written = codes.filter((code) => /^[A-Z]+(_[A-Z]+)+$/.test(code) && prefixes.has(code.split('_')[0]))
+    expect(written.filter((code) => !errors.has(code))).toEqual([])
   })
 
   it('alerts', () => {
