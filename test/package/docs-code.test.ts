@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import ts from 'typescript'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { DOCS_WORLD } from './docs-world.js'
 import { packed } from './packed.js'
 
@@ -20,26 +20,27 @@ const scripts = pages.flatMap((file) => fencedIn(file, 'js|javascript'))
 const FOLDER = join(consumer, 'docs-code')
 let complaints: ReadonlyMap<string, string[]>
 
+/** The kinds of module that a reader's project may have: ECMAScript's, and CommonJS. */
+const KINDS = ['mts', 'cts'] as const
+
 beforeAll(() => {
   mkdirSync(FOLDER, { recursive: true })
-  const world = join(FOLDER, 'world.mts')
-  writeFileSync(world, DOCS_WORLD)
-  blocks.forEach(({ code }, at) => {
-    writeFileSync(fileOf(at), asModule(code))
-  })
-  complaints = check([world, ...blocks.map((_, at) => fileOf(at))])
+  // A program for each kind: a type that is imported and one that is required are two types.
+  complaints = new Map(KINDS.flatMap((kind) => [...check(filesOf(kind))]))
 })
 
 test('the documentation has code to check', () => {
   expect(blocks.length).toBeGreaterThan(10)
 })
 
-test('what it takes for granted compiles', () => {
-  expect(complaints.get('world.mts')).toEqual([])
+test.each(KINDS)('what it takes for granted compiles as .%s', (kind) => {
+  expect(complaints.get(`world.${kind}`)).toEqual([])
 })
 
-test.each(blocks.map(({ place }, at) => [place, at] as const))('%s compiles as it stands', (_, at) => {
-  expect(complaints.get(`block-${at}.mts`)).toEqual([])
+describe.each(KINDS)('in a project of .%s', (kind) => {
+  test.each(blocks.map(({ place }, at) => [place, at] as const))('%s compiles as it stands', (_, at) => {
+    expect(complaints.get(nameOf(at, kind))).toEqual([])
+  })
 })
 
 test.each(scripts.map(({ place, code }) => [place, code] as const))('%s is JavaScript', (_, code) => {
@@ -107,6 +108,19 @@ function markdownFilesIn(folder: string): string[] {
     .sort()
 }
 
-function fileOf(at: number): string {
-  return join(FOLDER, `block-${at}.mts`)
+/** Writes all blocks as modules of that kind, and what they take for granted. */
+function filesOf(kind: (typeof KINDS)[number]): string[] {
+  const texts = [
+    [`world.${kind}`, DOCS_WORLD] as const,
+    ...blocks.map(({ code }, at) => [nameOf(at, kind), asModule(code)] as const),
+  ]
+  return texts.map(([name, text]) => {
+    const file = join(FOLDER, name)
+    writeFileSync(file, text)
+    return file
+  })
+}
+
+function nameOf(at: number, kind: (typeof KINDS)[number]): string {
+  return `block-${at}.${kind}`
 }
