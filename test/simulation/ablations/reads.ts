@@ -44,7 +44,7 @@ export const READS = {
     edits: [
       {
         file: 'engine/floors.ts',
-        replace: 'if (floor === undefined) this.#set(key, UNORDERED)',
+        replace: 'if (floor === undefined) this.#set(key, UNORDERED_ABSENCE)',
         by: 'if (floor === undefined) return',
       },
     ],
