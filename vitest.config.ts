@@ -1,6 +1,17 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
+/** How tests on servers run, with whichever Kysely. */
+const ON_SERVERS = {
+  // Most of what they do is to wait for servers.
+  maxWorkers: 3,
+  isolate: false,
+  globalSetup: ['test/support/global-setup.ts'],
+  testTimeout: 20_000,
+  hookTimeout: 60_000,
+  sequence: { groupOrder: 2 },
+}
+
 /**
  * Groups run one after the other, so that what builds packages and what floods servers does not disturb what measures
  * time. `npx vitest run --project unit` runs one alone, and starts no server.
@@ -50,13 +61,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          // Most of what they do is to wait for servers.
-          maxWorkers: 3,
-          isolate: false,
-          globalSetup: ['test/support/global-setup.ts'],
-          testTimeout: 20_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 2 },
+          ...ON_SERVERS,
         },
       },
       {
@@ -75,12 +80,7 @@ export default defineConfig({
             'test/integration/{write-capture,repository-writes}.test.ts',
             'test/integration/postgres/{catalog,row-source}.test.ts',
           ],
-          maxWorkers: 3,
-          isolate: false,
-          globalSetup: ['test/support/global-setup.ts'],
-          testTimeout: 20_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 2 },
+          ...ON_SERVERS,
         },
       },
       {

@@ -33,7 +33,7 @@ await inPlace({ rows: KEYS, settings: DURABLE }, async (place) => {
   const opened = await Promise.all(
     NAMES.map(async (name) => [name, await (contenders[name] as (typeof contenders)[string])(place)] as const),
   )
-  const found = new Map<string, number[]>()
+  const found = new Map(NAMES.map((name) => [name, new Map<Step, number[]>(STEPS.map((step) => [step, []]))]))
   for (let round = 0; round < WARM_ROUNDS + Number(rounds); round++) {
     for (const [name, { workloads }] of opened) {
       const write = workloads['one at a time'] as (times: number) => Promise<void>
@@ -44,15 +44,15 @@ await inPlace({ rows: KEYS, settings: DURABLE }, async (place) => {
         await write(1)
         const steps = stepsOf(startedMs, performance.now(), database as number, cache as number)
         if (round < WARM_ROUNDS) continue
-        for (const [step, ms] of steps) found.set(`${name}/${step}`, [...(found.get(`${name}/${step}`) ?? []), ms])
+        for (const [step, ms] of steps) found.get(name)?.get(step)?.push(ms)
       }
     }
   }
   console.log(['us, medians'.padEnd(20), ...STEPS.map((step) => step.padStart(17))].join(''))
   for (const [name, { close }] of opened) {
     const medians = STEPS.map((step) => {
-      const all = found.get(`${name}/${step}`)
-      return (all ? (quantile(all, 0.5) * 1_000).toFixed(0) : '-').padStart(17)
+      const all = found.get(name)?.get(step) ?? []
+      return (all.length > 0 ? (quantile(all, 0.5) * 1_000).toFixed(0) : '-').padStart(17)
     })
     console.log([name.padEnd(20), ...medians].join(''))
     await close()

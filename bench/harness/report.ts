@@ -1,6 +1,6 @@
 import { type Table, toMarkdown as tableMarkdown } from '../simulator/table.js'
 import { describeMachine } from './machine.js'
-import { type Findings, ratioOf, type Scenario, type Setting } from './scenario.js'
+import { type Findings, ratioOf, type Scenario, type Setting, type Target } from './scenario.js'
 import { rounded, type Summary } from './summary.js'
 
 /** The machine-readable form of one scenario's findings, printed as the last line with `--json`. */
@@ -70,14 +70,17 @@ export function printed(scenario: Scenario, findings: Findings): string {
     ...aligned([[scenario.unit, 'median', 'min to max', 'of the raw line'], ...rows]),
     ...Object.entries(findings.cannot ?? {}).map(([name, why]) => `${name}: does not take part; it ${why}`),
     '',
-    ...findings.targets.map(
-      ({ what, wanted, found, met }) => `${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`,
-    ),
+    ...findings.targets.map(targetLine),
     ...(findings.remarks ?? []).map((remark) => `        ${remark}`),
     ...(findings.tables ?? []).flatMap((table) => ['', table.title, tableMarkdown(table)]),
     '',
     describeMachine(),
   ].join('\n')
+}
+
+/** A target and what was found, in one line. */
+export function targetLine({ what, wanted, found, met }: Target): string {
+  return `${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`
 }
 
 function linesOf({ comparisons }: Findings): Line[] {

@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util'
 import { buildWorkers } from '../harness/built.js'
 import { describeMachine } from '../harness/machine.js'
+import { targetLine } from '../harness/report.js'
 import { crashingWriters } from './crashing-writers.js'
 import { USAGE as FAULT_USAGE, faultCommand } from './faults/command.js'
 import { nothingLost } from './nothing-lost.js'
@@ -51,9 +52,7 @@ async function run(chosen: Soak): Promise<void> {
 
 function print(title: string, { targets, remarks }: SoakResult): void {
   console.log(`${title}\n`)
-  for (const { what, wanted, found, met } of targets) {
-    console.log(`${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`)
-  }
+  for (const target of targets) console.log(targetLine(target))
   for (const remark of remarks) console.log(`        ${remark}`)
   if (targets.some(({ met }) => !met)) process.exitCode = 1
 }

@@ -16,8 +16,6 @@ export class LoadGate {
   readonly #queueMs: number
   /** Who waits for a turn, in their order. */
   readonly #waiting = new Set<() => Promise<void>>()
-  /** Turns asked of the limiter whose loads were refused since. It takes none back, so the next loads have them: its queue is no longer than ours may be. */
-  #spareTurns = 0
 
   constructor(options: { clock: Pick<Clock, 'after'>; concurrency: number; queue: number; queueMs: number }) {
     this.#limit = pLimit(options.concurrency)
@@ -46,12 +44,11 @@ export class LoadGate {
       })
       const cancel = this.#clock.after(this.#queueMs, () => {
         this.#waiting.delete(begin)
-        this.#spareTurns++
         reject(new OverloadedError(entity, `its turn did not come within ${this.#queueMs} ms (load.queueMs)`))
       })
       this.#waiting.add(begin)
-      if (this.#spareTurns > 0) this.#spareTurns--
-      else void this.#limit(() => this.#turn())
+      // The limiter takes no turn back: the next loads have those of who was refused, and its queue is no longer than ours may be.
+      if (this.#limit.pendingCount < this.#waiting.size) void this.#limit(() => this.#turn())
     })
   }
 
@@ -68,10 +65,7 @@ export class LoadGate {
   /** The turn of whoever is next; nobody's, where all were refused. */
   async #turn(): Promise<void> {
     const [begin] = this.#waiting
-    if (begin === undefined) {
-      this.#spareTurns--
-      return
-    }
+    if (begin === undefined) return
     this.#waiting.delete(begin)
     await begin()
   }

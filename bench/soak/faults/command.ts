@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describeMachine } from '../../harness/machine.js'
+import { targetLine } from '../../harness/report.js'
 import { ABLATIONS, type Ablation } from './ablation.js'
 import { chosenNemeses, type FaultRun, runFaults } from './fault-run.js'
 import { NEMESES } from './nemesis.js'
@@ -45,7 +46,7 @@ export async function faultCommand(command: FaultCommand): Promise<number> {
   )
   const corral = await runFaults({ ...common, kind: 'corral', without: without as Ablation[] })
   // Not only at the end: what is run by hand takes as long again, and may be broken off.
-  for (const line of verdictLines(corral)) note(line)
+  for (const target of corral.verdict.targets) note(targetLine(target))
   const byHand = command.byHand ? await runFaults({ ...common, kind: 'by-hand', without: [] }) : undefined
   const name = ['faults', cluster ? 'cluster' : '', ...without].filter(Boolean).join('-')
   const folder = command.into ?? '.cache/soak'
@@ -75,7 +76,7 @@ function figuresOf({ verdict, strikes }: FaultRun) {
 
 function print(title: string, corral: FaultRun, byHand: FaultRun | undefined): void {
   console.log(`${title}\n`)
-  for (const line of verdictLines(corral)) console.log(line)
+  for (const target of corral.verdict.targets) console.log(targetLine(target))
   console.log(`\n${' '.repeat(48)}${'Corral'.padStart(10)}${byHand ? 'by hand'.padStart(10) : ''}`)
   for (const [name, times] of Object.entries(corral.verdict.counts)) {
     const other = byHand ? String(byHand.verdict.counts[name]).padStart(10) : ''
@@ -92,10 +93,4 @@ function print(title: string, corral: FaultRun, byHand: FaultRun | undefined): v
   if (byHand) console.log(['', 'by hand:', ...byHand.verdict.remarks.slice(0, 4)].join('\n'))
   const examples = examplesOf(corral.verdict, corral.strikes, EXAMPLES)
   if (examples.length > 0) console.log(['', ...examples].join('\n'))
-}
-
-function verdictLines({ verdict }: FaultRun): string[] {
-  return verdict.targets.map(
-    ({ what, wanted, found, met }) => `${met ? 'met   ' : 'MISSED'}  ${what}: ${found} (${wanted})`,
-  )
 }
