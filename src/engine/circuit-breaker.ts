@@ -6,17 +6,24 @@ type State =
   | { readonly name: 'open'; readonly probeAtMs: number; readonly waitMs: number }
   | { readonly name: 'half-open'; readonly waitMs: number }
 
+/** The period between two changes of state in which a call was let through. A probe is alone in its own. */
+export type Admission = number
+
 /**
  * Stops calling something that keeps failing, and tries it again with one call at a time.
  *
  * Opens after `failures` failed calls in a row. While it is open, one call each `probeMs` is let through (doubling up to
  * `maxProbeMs`); the first that succeeds closes it.
+ *
+ * While that call is out it alone decides: how one ends that was begun before says less. Otherwise a late success closes the breaker, for what
+ * answers is there; a late failure is no news.
  */
 export class CircuitBreaker {
   readonly #clock: Pick<Clock, 'monotonicMs'>
   readonly #options: { readonly failures: number; readonly probeMs: number; readonly maxProbeMs: number }
   readonly #onChange: (state: State['name']) => void
   #state: State = { name: 'closed', failures: 0 }
+  #period: Admission = 0
 
   constructor(options: {
     clock: Pick<Clock, 'monotonicMs'>
@@ -34,17 +41,17 @@ export class CircuitBreaker {
     return this.#state.name
   }
 
-  /** Whether a call may be made now. A caller that was let through must report `succeeded` or `failed`. */
-  admits(): boolean {
+  /** Undefined: no call may be made now. A caller that was let through must report `succeeded` or `failed`. */
+  admit(): Admission | undefined {
     switch (this.#state.name) {
       case 'closed':
-        return true
+        return this.#period
       case 'half-open':
-        return false
+        return undefined
       case 'open':
-        if (this.#clock.monotonicMs() < this.#state.probeAtMs) return false
+        if (this.#clock.monotonicMs() < this.#state.probeAtMs) return undefined
         this.#become({ name: 'half-open', waitMs: this.#state.waitMs })
-        return true
+        return this.#period
     }
   }
 
@@ -53,12 +60,14 @@ export class CircuitBreaker {
     if (this.#state.name === 'open') this.#state = { ...this.#state, probeAtMs: this.#clock.monotonicMs() }
   }
 
-  succeeded(): void {
+  succeeded(call: Admission): void {
+    if (this.#state.name === 'half-open' && call !== this.#period) return
     if (this.#state.name === 'closed' && this.#state.failures === 0) return
     this.#become({ name: 'closed', failures: 0 })
   }
 
-  failed(): void {
+  failed(call: Admission): void {
+    if (call !== this.#period) return
     const { probeMs, maxProbeMs, failures } = this.#options
     if (this.#state.name === 'half-open') this.#open(Math.min(this.#state.waitMs * 2, maxProbeMs))
     else if (this.#state.name === 'closed' && this.#state.failures + 1 >= failures) this.#open(probeMs)
@@ -72,6 +81,8 @@ export class CircuitBreaker {
   #become(state: State): void {
     const changed = state.name !== this.#state.name
     this.#state = state
-    if (changed) this.#onChange(state.name)
+    if (!changed) return
+    this.#period++
+    this.#onChange(state.name)
   }
 }

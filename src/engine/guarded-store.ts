@@ -186,7 +186,8 @@ export class GuardedStore {
 
   #guard<Reply>(shard: string, operation: string, deadlineMs: number, call: () => Promise<Reply>): Promise<Reply> {
     const breaker = this.#breakers.of(shard)
-    if (!breaker.admits()) return Promise.reject(new CacheUnavailableError(operation, 'the breaker is open'))
+    const admission = breaker.admit()
+    if (admission === undefined) return Promise.reject(new CacheUnavailableError(operation, 'the breaker is open'))
     return new Promise((resolve, reject) => {
       let isAnswered = false
       let isGivenUp = false
@@ -204,20 +205,20 @@ export class GuardedStore {
           // Late is not dead: on a busy machine everything is late, and to stop asking would make it worse.
           cancel = this.#clock.after(Math.max(0, giveUpMs - deadlineMs), () => {
             isGivenUp = true
-            breaker.failed()
+            breaker.failed(admission)
           })
         })
       })
       call().then(
         (reply) => {
           cancel()
-          breaker.succeeded()
+          breaker.succeeded(admission)
           if (!isAnswered) resolve(reply)
         },
         (error) => {
           cancel()
-          if (error instanceof PartAnswer) breaker.succeeded()
-          else if (!isGivenUp) breaker.failed()
+          if (error instanceof PartAnswer) breaker.succeeded(admission)
+          else if (!isGivenUp) breaker.failed(admission)
           if (!isAnswered) fail(error)
         },
       )

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { CircuitBreaker } from '../../../src/engine/circuit-breaker.js'
+import { type Admission, CircuitBreaker } from '../../../src/engine/circuit-breaker.js'
 import { ManualClock } from '../../support/manual-clock.js'
 
 function open() {
@@ -12,21 +12,22 @@ function open() {
     maxProbeMs: 350,
     onChange: (state) => changes.push(state),
   })
+  const admit = () => breaker.admit() as Admission
   const fail = (times: number) => {
-    for (let i = 0; i < times; i++) breaker.failed()
+    for (let i = 0; i < times; i++) breaker.failed(admit())
   }
-  return { clock, changes, breaker, fail }
+  return { clock, changes, breaker, admit, fail }
 }
 
 describe('CircuitBreaker', () => {
   it('opens after so many failures in a row', () => {
-    const { breaker, fail, changes } = open()
+    const { breaker, admit, fail, changes } = open()
     fail(2)
-    breaker.succeeded()
+    breaker.succeeded(admit())
     fail(2)
-    expect(breaker.admits()).toBe(true)
+    expect(breaker.admit()).toBeDefined()
     fail(1)
-    expect(breaker.admits()).toBe(false)
+    expect(breaker.admit()).toBeUndefined()
     expect(breaker.state).toBe('open')
     expect(changes).toEqual(['open'])
   })
@@ -35,73 +36,98 @@ describe('CircuitBreaker', () => {
     const { breaker, fail, clock } = open()
     fail(3)
     await clock.advance(99)
-    expect(breaker.admits()).toBe(false)
+    expect(breaker.admit()).toBeUndefined()
     await clock.advance(1)
-    expect(breaker.admits()).toBe(true)
-    expect(breaker.admits()).toBe(false)
+    expect(breaker.admit()).toBeDefined()
+    expect(breaker.admit()).toBeUndefined()
     expect(breaker.state).toBe('half-open')
   })
 
   it('closes when that call succeeds, and counts from the start again', async () => {
-    const { breaker, fail, clock, changes } = open()
+    const { breaker, admit, fail, clock, changes } = open()
     fail(3)
     await clock.advance(100)
-    breaker.admits()
-    breaker.succeeded()
+    breaker.succeeded(admit())
     fail(2)
-    expect(breaker.admits()).toBe(true)
+    expect(breaker.admit()).toBeDefined()
     expect(changes).toEqual(['open', 'half-open', 'closed'])
   })
 
   it('waits longer after each probe that fails, up to a limit, and starts short again after a success', async () => {
-    const { breaker, fail, clock } = open()
+    const { breaker, admit, fail, clock } = open()
     const waits: number[] = []
     fail(3)
     for (let i = 0; i < 4; i++) {
       const sinceMs = clock.monotonicMs()
-      while (!breaker.admits() && clock.monotonicMs() - sinceMs < 1_000) await clock.advance(1)
+      let probe = breaker.admit()
+      for (; probe === undefined && clock.monotonicMs() - sinceMs < 1_000; probe = breaker.admit())
+        await clock.advance(1)
       waits.push(clock.monotonicMs() - sinceMs)
-      breaker.failed()
+      breaker.failed(probe as Admission)
     }
     expect(waits).toEqual([100, 200, 350, 350])
     await clock.advance(350)
-    breaker.admits()
-    breaker.succeeded()
+    breaker.succeeded(admit())
     fail(3)
     await clock.advance(100)
-    expect(breaker.admits()).toBe(true)
+    expect(breaker.admit()).toBeDefined()
   })
 
   it('lets the next call through at once where there is reason to, and waits as long as ever if that fails', async () => {
-    const { breaker, fail, clock, changes } = open()
+    const { breaker, admit, fail, clock, changes } = open()
     breaker.tryNow()
     fail(3)
     await clock.advance(50)
     breaker.tryNow()
-    expect(breaker.admits()).toBe(true)
+    const probe = admit()
+    expect(probe).toBeDefined()
     breaker.tryNow()
-    expect(breaker.admits(), 'one at a time').toBe(false)
-    breaker.failed()
+    expect(breaker.admit(), 'one at a time').toBeUndefined()
+    breaker.failed(probe)
     await clock.advance(199)
-    expect(breaker.admits()).toBe(false)
+    expect(breaker.admit()).toBeUndefined()
     await clock.advance(1)
-    expect(breaker.admits()).toBe(true)
+    expect(breaker.admit()).toBeDefined()
     expect(changes).toEqual(['open', 'half-open', 'open', 'half-open'])
   })
 
   it('takes no notice of failures of calls it admitted before it opened', async () => {
-    const { breaker, fail, clock } = open()
+    const { breaker, admit, fail, clock, changes } = open()
+    const old = admit()
     fail(3)
     await clock.advance(50)
-    fail(5)
+    for (let i = 0; i < 5; i++) breaker.failed(old)
     await clock.advance(50)
-    expect(breaker.admits()).toBe(true)
+    const probe = admit()
+    breaker.failed(old)
+    breaker.succeeded(probe)
+    for (let i = 0; i < 5; i++) breaker.failed(old)
+    expect(changes).toEqual(['open', 'half-open', 'closed'])
   })
 
   it('closes on a late success of a call it admitted before it opened: what answers is there', () => {
-    const { breaker, fail } = open()
+    const { breaker, admit, fail } = open()
+    const old = admit()
     fail(3)
-    breaker.succeeded()
-    expect(breaker.admits()).toBe(true)
+    breaker.succeeded(old)
+    expect(breaker.state).toBe('closed')
+  })
+
+  it('leaves it to the call that it let through to decide, and not to one it admitted before', async () => {
+    const { breaker, admit, fail, clock, changes } = open()
+    const old = admit()
+    fail(3)
+    await clock.advance(100)
+    const swallowed = admit()
+    breaker.failed(swallowed)
+    await clock.advance(200)
+    const probe = admit()
+    for (const call of [old, swallowed]) {
+      breaker.failed(call)
+      breaker.succeeded(call)
+    }
+    expect(breaker.state).toBe('half-open')
+    breaker.succeeded(probe)
+    expect(changes).toEqual(['open', 'half-open', 'open', 'half-open', 'closed'])
   })
 })

@@ -112,6 +112,37 @@ describe('GuardedStore', () => {
     expect(store.breakerState, 'two of three').toBe('closed')
   })
 
+  it.each<[string, (call: Deferred<null[]>) => void]>([
+    ['succeeds', (call) => call.resolve([null])],
+    ['fails', (call) => call.reject(new Error('the connection is gone'))],
+    ['is given up', () => {}],
+  ])('hears of its probe how the cache is, and not of a call begun before that %s meanwhile', async (_, end) => {
+    const { store, memory, clock } = open({ giveUpMs: 150 })
+    const calls: Deferred<null[]>[] = []
+    memory.read = () => {
+      const call = deferred<null[]>()
+      calls.push(call)
+      return call.promise
+    }
+    const begin = async () => {
+      void store.read([KEY]).catch(() => undefined)
+      await settle()
+      return calls.at(-1) as Deferred<null[]>
+    }
+    const old = await begin()
+    for (let i = 0; i < 3; i++) (await begin()).reject(new Error('the connection is gone'))
+    await clock.advance(100)
+    const probe = await begin()
+    expect(store.breakerState).toBe('half-open')
+    end(old)
+    await clock.advance(50)
+    expect(store.breakerState).toBe('half-open')
+    await expect(store.read([KEY])).rejects.toThrow('did not reach the cache')
+    probe.resolve([null])
+    await settle()
+    expect(store.breakerState).toBe('closed')
+  })
+
   it('hands on what a shard serves of what it was asked, and why not the rest, and never leaves it alone for that', async () => {
     const { store, memory, events } = open()
     const other = 'shop:{public.products/43}' as CacheKey
