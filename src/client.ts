@@ -287,7 +287,9 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       return closing
     },
   }
-  return withInside(corral, { db, replica, redis, namespace, secret, settings, slot, runs, repositories, assembly })
+  return withInside(corral, {
+    ...{ db, replica, redis, namespace, secret, telemetry: traces, settings, slot, runs, repositories, assembly },
+  })
 }
 
 /** A listener must not be able to break what it listens to. */

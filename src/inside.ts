@@ -1,3 +1,4 @@
+import type { TelemetryOptions } from './adapters/otel/telemetry-options.js'
 import type { AnyDatabase } from './adapters/postgres/row-writer.js'
 import type { RedisClient } from './adapters/redis/connection.js'
 import type { Assembly } from './assembly.js'
@@ -16,6 +17,8 @@ export interface Inside {
   readonly redis: RedisClient | undefined
   readonly namespace: string
   readonly secret: string | readonly string[] | undefined
+  /** As it was given. */
+  readonly telemetry: boolean | TelemetryOptions | undefined
   readonly settings: Settings
   /** The slot that relays of the namespace read. Undefined: they read the outbox. */
   readonly slot: ResolvedSlot | undefined

@@ -5,7 +5,10 @@ import type { RelayOptions } from './relay-options.js'
 
 /** A relay and nothing else. The same as `createCorral` with `relay`, for a process that reads and writes nothing itself. */
 export interface RelayProcessOptions<DB>
-  extends Pick<CorralOptions<DB>, 'db' | 'namespace' | 'secret' | 'onEvent' | 'cache' | 'bus' | 'replica'> {
+  extends Pick<
+    CorralOptions<DB>,
+    'db' | 'namespace' | 'secret' | 'onEvent' | 'telemetry' | 'cache' | 'bus' | 'replica'
+  > {
   /** The cache that the namespace's processes share. */
   readonly redis: NonNullable<CorralOptions<DB>['redis']>
   /** What it reads, and how often. Default: the outbox. */
@@ -19,7 +22,7 @@ export interface RelayProcess {
   close(): Promise<void>
 }
 
-const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', 'cache', 'bus', 'replica', 'relay']
+const OPTION_NAMES = ['db', 'redis', 'namespace', 'secret', 'onEvent', 'telemetry', 'cache', 'bus', 'replica', 'relay']
 
 /**
  * Starts a relay in a process of its own. It needs no repositories: what it has to know is in the outbox. Run at least two, or others

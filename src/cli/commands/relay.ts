@@ -16,7 +16,7 @@ export function relayCommand(frame: CommandFrame): Command {
 }
 
 async function relay({ world, inside, signal, isJson }: CommandContext, isVerbose: boolean): Promise<CommandResult> {
-  const { db, redis, namespace, secret, settings, slot, replica } = inside
+  const { db, redis, namespace, secret, telemetry, settings, slot, replica } = inside
   if (redis === undefined) {
     throw new ConfigFileError(
       'the config gives no `redis`: there is no cache outside of its process that a relay could tell',
@@ -38,6 +38,7 @@ async function relay({ world, inside, signal, isJson }: CommandContext, isVerbos
         relay: { ...settings.relay, ...(slot && { source: 'slot', slot }) },
       },
       ...(secret === undefined ? {} : { secret }),
+      ...(telemetry === undefined ? {} : { telemetry }),
       // It loads nothing itself, but its fences have to be remembered for those that load from a standby.
       ...(replica && { replica: {} }),
       onEvent: (event) => {

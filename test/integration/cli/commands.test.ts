@@ -11,6 +11,7 @@ import { runCli, startCli } from '../../support/cli-lab.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisUrl } from '../../support/services.js'
 import { productKey, type ShopProcess } from '../../support/shop-lab.js'
+import { TelemetryLab } from '../../support/telemetry-lab.js'
 import { insertProduct, openRelayedShop } from '../relay/relay-lab.js'
 
 const shop = await openRelayedShop()
@@ -324,10 +325,12 @@ describe('corral relay', () => {
     const namespace = `${shop.namespace}-relay`
     const reader = shop.start({ namespace })
     await cached(reader, 7)
-    const process = startCli(shop.start({ namespace }).corral, ['relay'])
+    const sdk = TelemetryLab.open()
+    const process = startCli(shop.start({ namespace, telemetry: sdk.options }).corral, ['relay'])
     await waitUntil('it leads', 10_000, async () => process.out().includes('relay.leader state=gained'))
     await shop.run('update products set price = 111 where id = 7')
     await waitUntil('the change is there', 10_000, async () => (await cached(reader, 7)) === 111)
+    expect(await sdk.sum('cache.relay.leader'), 'it measures as the config says').toBe(1)
     process.send('SIGTERM')
     const { exitCode, out } = await process.ended
     expect(exitCode).toBe(0)

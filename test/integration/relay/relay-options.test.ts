@@ -3,6 +3,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { pruneTombstones } from '../../../src/adapters/postgres/prune-tombstones.js'
+import { createCorral } from '../../../src/client.js'
 import { isCorralError } from '../../../src/core/errors.js'
 import { guardKey } from '../../../src/core/key.js'
 import { outboxTable } from '../../../src/migrations.js'
@@ -11,6 +12,7 @@ import { startRedis } from '../../support/servers/redis.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { freshNamespace, redisUrl } from '../../support/services.js'
 import { openShopDatabase, productKey, ShopLab, untilCached } from '../../support/shop-lab.js'
+import { TelemetryLab } from '../../support/telemetry-lab.js'
 import { insertProduct, openRelayedShop, untilCaughtUp, untilLeads } from './relay-lab.js'
 
 const BOUND = { consistency: { maxStaleMs: 2_000 } } as const
@@ -263,6 +265,27 @@ it('a relay of its own leaves fences where nothing is cached, if others load fro
   })
   const guard = guardKey(productKey(namespace, await insertProduct(shop)))
   await waitUntil('the fence is remembered', 5_000, async () => (await redis.exists(guard)) === 1)
+})
+
+it('a relay of its own is measured and traced like one within an instance', async () => {
+  const [within, own] = [TelemetryLab.open(), TelemetryLab.open()]
+  const db = openShopDatabase(shop.databaseUrl, 6)
+  const redis = new Redis(redisUrl())
+  const options = { db, redis, relay: { pollMs: 20 } }
+  const corral = createCorral({ ...options, namespace: freshNamespace(), telemetry: within.options })
+  const relay = startRelay({ ...options, namespace: freshNamespace(), telemetry: own.options })
+  onTestFinished(async () => {
+    await Promise.all([corral.close(), relay.close()])
+    await db.destroy()
+    redis.disconnect()
+  })
+  await waitUntil('both lead', 5_000, () => corral.stats().relay === 'leader' && relay.role === 'leader')
+  await insertProduct(shop)
+  for (const sdk of [within, own]) {
+    await waitUntil('the change is counted', 5_000, async () => (await sdk.sum('cache.relay.changes')) > 0)
+    expect(await sdk.sum('cache.relay.leader')).toBe(1)
+    expect(sdk.spansCalled('cache.relay batch')).not.toEqual([])
+  }
 })
 
 it('a relay of its own needs a cache to tell', () => {
