@@ -7,7 +7,7 @@ import { textTable } from '../text-table.js'
 export function explainCommand(frame: CommandFrame): Command {
   return new Command('explain')
     .description(
-      'Shows what every place that may hold a copy of a row holds, and whether it differs from the row. Values are compared, never shown.',
+      'Shows what every place that may hold a copy of a row holds, and whether it differs from the row: ends with 1 if a reader would be shown one that does. Memory is that of this process, which holds a row only if the config has read it. Values are compared, never shown.',
     )
     .argument('<repository>', "the table, as the application's repository calls it")
     .argument('<id>', 'the key; of a key of several columns an object in JSON')
@@ -15,23 +15,25 @@ export function explainCommand(frame: CommandFrame): Command {
       frame.action(async ({ inside }, [name = '', id = '']) => {
         const choice = chooseRepository(inside, name)
         const explanation = await choice.repository.explain(idFrom(choice, id))
-        const drifted = [explanation.l2, ...explanation.copies.map(({ entry }) => entry)].some(isDrift)
-        const isAway = explanation.l2.state === 'unavailable'
+        const { l1, l2, copies } = explanation
+        // What no reader would be shown does not count.
+        const drifted = (l1.trusted && l1.drift) || [l2, ...copies.map(({ entry }) => entry)].some(isDriftShown)
+        const isAway = l2.state === 'unavailable'
         const exit = drifted ? 'found' : isAway ? 'unavailable' : 'done'
         return { json: explanation, text: explanationText(explanation), exit }
       }),
     )
 }
 
-function isDrift(entry: ExplainedEntry): boolean {
-  // What no reader would be shown does not count.
+function isDriftShown(entry: ExplainedEntry): boolean {
   return entry.state === 'held' && entry.drift && ['fresh', 'early', 'stale'].includes(entry.verdict)
 }
 
 export function explanationText(explanation: Explanation): string {
-  const { key, database, l2, fence, lease, failure, floor, copies } = explanation
+  const { key, database, l1, l2, fence, lease, failure, floor, copies } = explanation
   const rows = [
     ['row', database.exists ? `version ${database.version ?? 'none'}` : 'does not exist'],
+    ...(l1.held ? [['memory', memoryText(l1)]] : []),
     ['cache', entryText(l2)],
     // Of a cache that does not answer nobody knows.
     ...(l2.state === 'unavailable'
@@ -45,6 +47,11 @@ export function explanationText(explanation: Explanation): string {
     ...copies.map((copy, at) => [`copy ${at}`, entryText(copy.entry)]),
   ]
   return `${key}\n${textTable(rows)}`
+}
+
+function memoryText({ trusted, version, freshForMs, drift }: Explanation['l1']): string {
+  const age = `${trusted ? '' : 'not trusted now, '}fresh for ${freshForMs} ms`
+  return `version ${version ?? 'none'}, ${age}${drift ? ', DIFFERS FROM THE ROW' : ''}`
 }
 
 function entryText(entry: ExplainedEntry): string {

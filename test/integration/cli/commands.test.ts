@@ -45,6 +45,23 @@ describe('corral explain', () => {
     expect(drifted.out).toMatch(/^cache .*DIFFERS FROM THE ROW$/m)
   })
 
+  it('counts what the memory of its process would show', async () => {
+    const own = shop.start({ l1: { maxEntries: 10 } })
+    await waitUntil('it is held', 5_000, async () => {
+      await own.products.find(2)
+      return own.products.peek(2) !== undefined
+    })
+    await shop.run('update products set price = 78 where id = 2')
+    // What Redis had is evicted: only memory is wrong.
+    const redis = new Redis(redisUrl())
+    onTestFinished(() => redis.disconnect())
+    await redis.del(productKey(shop.namespace, 2))
+    const { exitCode, out } = await runCli(own.corral, ['explain', 'products', '2'])
+    expect(out).toMatch(/^cache +nothing$/m)
+    expect(out).toMatch(/^memory +version \d+, fresh for \d+ ms, DIFFERS FROM THE ROW$/m)
+    expect(exitCode).toBe(1)
+  })
+
   it('says nothing of a cache that does not answer, and fails', async () => {
     const { corral } = shop.start({ redisUrl: 'redis://127.0.0.1:1' })
     const { exitCode, out } = await runCli(corral, ['explain', 'products', '5'])
