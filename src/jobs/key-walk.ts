@@ -42,20 +42,20 @@ export async function* walkKeys(walk: KeyWalk, from: WalkPosition): AsyncGenerat
   const done = [...from.done]
   let resumed = from.at
   for (let walks = 0; ; ) {
-    const names = await askPatiently(walk, async () => [...walk.shards.list()].sort())
+    const names = await askPatiently(walk, 'list shards', async () => [...walk.shards.list()].sort())
     const shard = names.find((name) => !done.includes(name))
     if (shard === undefined) return
-    const before = await askPatiently(walk, () => walk.shards.look(shard))
+    const before = await askPatiently(walk, 'look', () => walk.shards.look(shard))
     const isSame = resumed?.shard === shard && before.isKnown && resumed.server === before.server
     let cursor: string | null = isSame && resumed ? resumed.cursor : null
     resumed = undefined
     do {
-      const page: KeyPage = await askPatiently(walk, () => walk.shards.scan(shard, cursor, walk.pageSize))
+      const page: KeyPage = await askPatiently(walk, 'scan', () => walk.shards.scan(shard, cursor, walk.pageSize))
       cursor = page.next
       // The last page is not dealt with before it is known that the walk was one.
       const at = cursor === null ? undefined : { shard, server: before.server, cursor }
       const isEnd =
-        cursor === null && (await askPatiently(walk, () => walk.shards.look(shard))).server === before.server
+        cursor === null && (await askPatiently(walk, 'look', () => walk.shards.look(shard))).server === before.server
       if (isEnd) done.push(shard)
       yield { keys: page.keys, position: { done: [...done], at } }
     } while (cursor !== null)
@@ -69,14 +69,14 @@ export async function* sampleKeys(
   walk: KeyWalk & { readonly chance: Chance },
   most: number,
 ): AsyncGenerator<WalkedPage> {
-  const names = await askPatiently(walk, async () => walk.shards.list())
+  const names = await askPatiently(walk, 'list shards', async () => walk.shards.list())
   let left = most
   for (const [at, shard] of names.entries()) {
     let share = Math.ceil(left / (names.length - at))
     // Once to the end, and from the beginning on: where it began cannot be told.
     let cursor: string | null = String(Math.floor(walk.chance.number() * 2 ** 32))
     for (let rounds = 0; share > 0 && rounds < 2; ) {
-      const page: KeyPage = await askPatiently(walk, () => walk.shards.scan(shard, cursor, walk.pageSize))
+      const page: KeyPage = await askPatiently(walk, 'scan', () => walk.shards.scan(shard, cursor, walk.pageSize))
       cursor = page.next
       if (cursor === null) rounds++
       const start = Math.floor(walk.chance.number() * Math.max(0, page.keys.length - share))

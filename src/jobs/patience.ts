@@ -31,14 +31,23 @@ export async function patiently<Result>(
   }
 }
 
-/** The same for a question to the cache itself, which rejects with anything or never answers. @throws CacheUnavailableError */
-export function askPatiently<Answer>(patience: Patience, ask: () => Promise<Answer>): Promise<Answer> {
-  const late = () => new CacheUnavailableError('scan', `no answer within ${DEADLINE_MS} ms`)
+/**
+ * The same for a question to the cache itself, which rejects with anything or never answers.
+ *
+ * @param operation what is asked, in the words of the store's port.
+ * @throws CacheUnavailableError
+ */
+export function askPatiently<Answer>(
+  patience: Patience,
+  operation: string,
+  ask: () => Promise<Answer>,
+): Promise<Answer> {
+  const late = () => new CacheUnavailableError(operation, `no answer within ${DEADLINE_MS} ms`)
   return patiently(patience, async () => {
     try {
       return await withinMs(patience.clock, DEADLINE_MS, ask(), late)
     } catch (error) {
-      throw isCorralError(error) ? error : new CacheUnavailableError('scan', error)
+      throw isCorralError(error) ? error : new CacheUnavailableError(operation, error)
     }
   })
 }

@@ -46,7 +46,7 @@ export async function readStored(
   for (let from = 0; from < keys.length; from += READ_TOGETHER) {
     assertOpen()
     const part = keys.slice(from, from + READ_TOGETHER)
-    const found = await askPatiently({ clock, signal }, () => stored.read(part))
+    const found = await askPatiently({ clock, signal }, 'read', () => stored.read(part))
     for (const [at, bytes] of found.entries()) visit(from + at, bytes)
   }
 }

@@ -121,7 +121,7 @@ export async function rebuildCopies(parts: JobParts, options: RebuildOptions): P
 async function startOf({ stored, clock, namespace }: JobParts, { since, signal }: RebuildOptions): Promise<number> {
   if (since !== undefined) return since.getTime()
   // The store's clock is known when it has answered once.
-  await askPatiently({ clock, signal }, () => stored.read([epochKey(namespace)]))
+  await askPatiently({ clock, signal }, 'read', () => stored.read([epochKey(namespace)]))
   const sinceMs = stored.nowMs() + CLOCK_TOLERANCE_MS
   await clock.sleep(CLOCK_TOLERANCE_MS, signal)
   return sinceMs

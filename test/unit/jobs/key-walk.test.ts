@@ -92,6 +92,25 @@ describe('walkKeys', () => {
     shards.onScan = () => shards.servers.set('a', `server ${++server}`)
     await expect(walk(shards)).rejects.toMatchObject({ code: 'CACHE_UNAVAILABLE' })
   })
+
+  const refuse = () => Promise.reject(new Error('LOADING'))
+  const never = () => new Promise<never>(() => {})
+  const throwing = () => {
+    throw new Error('no cluster yet')
+  }
+  it.each<[string, Partial<StoreShards>]>([
+    ['list shards did not reach the cache: no cluster yet', { list: throwing }],
+    ['look did not reach the cache: LOADING', { look: refuse }],
+    ['look did not reach the cache: no answer within 5000 ms', { look: never }],
+    ['scan did not reach the cache: LOADING', { scan: refuse }],
+    ['scan did not reach the cache: no answer within 5000 ms', { scan: never }],
+  ])('ends with what could not be done: %s', async (expected, broken) => {
+    const walking = walkOver(new Shards({ a: 2 }))
+    const first = walkKeys({ ...walking, shards: { ...walking.shards, ...broken } }, WALK_START).next()
+    const message = first.catch((error: Error) => error.message)
+    await walking.clock.advance(60_000)
+    expect(await message).toBe(expected)
+  })
 })
 
 describe('inParts', () => {
