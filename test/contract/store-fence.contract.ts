@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { envelope } from '../../src/adapters/codec/envelope.js'
+import { LEASE_KEEP_MS } from '../../src/core/ports.js'
 import { KeyLab, newEntry, type StoreUnderTest, snapshotFrom } from './store-lab.js'
 
 /** The part of the store's contract that fences are about. */
@@ -106,6 +107,27 @@ export function fenceContract(opened: () => StoreUnderTest): void {
       await lab.fence('4', { rememberAlways: true, keepMs: 20 })
       await lab.pass(40)
       expect(await fillFromStandby('4')).toBe('fenced')
+    })
+
+    it('that has nothing to be remembered keeps what is beside it no longer', async () => {
+      const { store } = opened()
+      await lab.lease('a')
+      await lab.release('a', '57014')
+      expect(await lab.fence(null, { keepMs: 3 * LEASE_KEEP_MS })).toBe('dropped')
+      expect((await store.inspect(lab.key)).failure).toBe('57014')
+      await lab.pass(2 * LEASE_KEEP_MS)
+      expect((await store.inspect(lab.key)).failure).toBeNull()
+    })
+
+    it('that is remembered keeps it as long as itself', async () => {
+      const { store } = opened()
+      await lab.lease('a')
+      await lab.release('a', '57014')
+      await lab.fence('5', { keepMs: 3 * LEASE_KEEP_MS })
+      await lab.pass(2 * LEASE_KEEP_MS)
+      expect(await store.inspect(lab.key)).toMatchObject({ fence: '5', failure: '57014' })
+      await lab.pass(2 * LEASE_KEEP_MS)
+      expect(await store.inspect(lab.key)).toMatchObject({ fence: null, failure: null })
     })
 
     it('takes a time that is no whole number', async () => {

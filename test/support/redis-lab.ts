@@ -6,6 +6,7 @@ import { RedisStore } from '../../src/adapters/redis/redis-store.js'
 import { systemClock } from '../../src/core/clock.js'
 import { type CacheKey, cacheKey, guardKey, keyPrefix } from '../../src/core/key.js'
 import type { StoreUnderTest } from '../contract/store-lab.js'
+import { passTime } from './redis-time.js'
 import { freshNamespace, redisClusterNodes, redisUrl } from './services.js'
 
 /** A store in the shared Redis, the client it was opened from, and keys nobody else uses. Closed after the file's tests. */
@@ -40,12 +41,18 @@ function lab(client: Client): RedisLab {
     await store.close()
     client.disconnect()
   })
-  let keys = 0
+  const keys: CacheKey[] = []
   return {
     client,
     store,
-    newKey: () => cacheKey(keyPrefix(namespace, 'row', 'public.products'), [String(++keys)]),
-    pass: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    newKey() {
+      const key = cacheKey(keyPrefix(namespace, 'row', 'public.products'), [String(keys.length + 1)])
+      keys.push(key)
+      return key
+    },
+    async pass(ms) {
+      await Promise.all(keys.map((key) => passTime(client, [key, guardKey(key)], ms)))
+    },
     evictEntry: async (key: CacheKey) => void (await client.del(key)),
     evictGuard: async (key: CacheKey) => void (await client.del(guardKey(key))),
   }

@@ -137,8 +137,8 @@ export class MemoryStore implements CacheStore {
       if (version === null && request.rememberAlways) rememberUnordered(guard, request.xid ?? ANY_XID)
       if (version !== null || request.xid !== null || request.rememberAlways) {
         guard.fencedUntilMs = Math.max(guard.fencedUntilMs, this.nowMs() + request.keepMs)
+        this.#keep(request.key, guard, request.keepMs)
       }
-      this.#keep(request.key, guard, request.keepMs)
 
       const stored = isRow(bytes) ? storedVersion(bytes) : undefined
       if (version !== null && stored && compareVersions(stored, version) >= 0) return 'kept'
