@@ -1,12 +1,4 @@
-import {
-  type GeneratedAlways,
-  type Insertable,
-  type Kysely,
-  type Migration,
-  Migrator,
-  type Selectable,
-  sql,
-} from 'kysely'
+import { type GeneratedAlways, type Insertable, type Kysely, type Selectable, sql } from 'kysely'
 import { stampTable } from '../../src/migrations.js'
 
 /** Products in the shop; as many rows of inventory. */
@@ -94,13 +86,10 @@ export async function createShop(db: Kysely<Shop>): Promise<void> {
 
 /** What a service that uses Corral adds to its migrations: a version stamp for each table that is cached. */
 export async function stampShop(db: Kysely<Shop>): Promise<void> {
-  const migrations: Record<string, Migration> = {
-    '1-stamp-products': stampTable({ table: 'products', key: 'id' }),
-    '2-stamp-inventory': stampTable({ table: 'inventory', key: 'product_id' }),
-  }
-  const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })
-  const { error } = await migrator.migrateToLatest()
-  if (error !== undefined) throw error
+  await db.transaction().execute(async (tx) => {
+    await stampTable({ table: 'products', key: 'id' }).up(tx)
+    await stampTable({ table: 'inventory', key: 'product_id' }).up(tx)
+  })
 }
 
 async function countRevisions(db: Kysely<Shop>): Promise<void> {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PrometheusExporter } from '@opentelemetry/exporter-prometheus'
 import { MeterProvider } from '@opentelemetry/sdk-metrics'
 import { Redis } from 'ioredis'
-import { type Kysely, Migrator, sql } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { connectShop } from '../../bench/demo/connect.js'
 import { createShop, type Shop, stampShop } from '../../bench/demo/shop.js'
 import { type Happening, type Planned, planOf } from '../../bench/demo/traffic.js'
@@ -25,19 +25,18 @@ export async function prepareShop(postgresUrl: string): Promise<void> {
         perform pg_sleep(ms / 1000.0);
         return 'slow';
       end $$`.execute(db)
-    const migrations = {
-      '1-stamp-products': { up: async () => {} },
-      '2-stamp-inventory': { up: async () => {} },
-      '3-outbox': outboxTables(),
-      '4-outbox-products': outboxTable({ table: 'products', key: 'id' }),
-      '5-outbox-inventory': outboxTable({ table: 'inventory', key: 'product_id' }),
-      '6-fenced-locks': fencedLocks(),
-      '7-slot': slotTables(),
-      '8-slot-products': slotTable({ table: 'products', key: 'id' }),
-      '9-slot-inventory': slotTable({ table: 'inventory', key: 'product_id' }),
-    }
-    const { error } = await new Migrator({ db, provider: { getMigrations: async () => migrations } }).migrateToLatest()
-    if (error !== undefined) throw error
+    const migrations = [
+      outboxTables(),
+      outboxTable({ table: 'products', key: 'id' }),
+      outboxTable({ table: 'inventory', key: 'product_id' }),
+      fencedLocks(),
+      slotTables(),
+      slotTable({ table: 'products', key: 'id' }),
+      slotTable({ table: 'inventory', key: 'product_id' }),
+    ]
+    await db.transaction().execute(async (tx) => {
+      for (const { up } of migrations) await up(tx)
+    })
   } finally {
     await db.destroy()
   }
