@@ -89,8 +89,8 @@ const OPTION_NAMES = ['ttl', 'dependsOn', 'maxRows', 'schemaVersion', 'rowSecuri
 const READ_OPTIONS = ['consistency', 'session', 'signal', 'tx']
 const CONSISTENCIES = ['cached', 'primary', 'refresh'] as const
 const DEFAULT_MAX_ROWS = 1_000
-/** SQLSTATE of a call of what is not there. */
-const UNDEFINED_FUNCTION = '42883'
+/** SQLSTATE of a statement that does not fit what the database has: a function, a column, a table or a schema is not there, or not for this role. */
+const DOES_NOT_FIT = /^(42|3F)/
 /** Counts up when the same statement comes to be stored or tracked in another way. */
 const FORMAT = 1
 
@@ -140,9 +140,12 @@ export function openQuery(parts: QueryParts, settings: Settings, name: string, b
     }
   }
 
-  /** Passes a failure on. What was found out about a statement that calls a function which is not there holds until there is one. */
+  /**
+   * Passes a failure on. A function that the statement calls may be as missing as what the database has missed first, and what was found out about it
+   * holds until a migration makes both.
+   */
   const failing = (identity: string) => (error: unknown) => {
-    if (failureCode(error) === UNDEFINED_FUNCTION) {
+    if (DOES_NOT_FIT.test(failureCode(error) ?? '')) {
       plans.forget(identity)
       parts.relations.forgetMissing()
     }

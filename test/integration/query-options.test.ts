@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer'
 import { CamelCasePlugin, type ExpressionBuilder, type Kysely, ParseJSONResultsPlugin, sql } from 'kysely'
-import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { Corral } from '../../src/client.js'
 import { systemClock } from '../../src/core/clock.js'
 import type { CacheableQuery, QueryOptions } from '../../src/query.js'
@@ -454,6 +454,23 @@ describe('corral.query', () => {
       await short()
       await long()
       expect(events.of('load').map(({ entity }) => entity)).toEqual(['s', 'l', 's'])
+    })
+
+    it('of a function that was made in the migration that made the column before it, too', async () => {
+      onTestFinished(async () => void (await lab.run('alter table makers drop column made_since')))
+      const { corral } = lab.start()
+      const count = corral.query('made with its column', (db) =>
+        db
+          .selectFrom('makers')
+          .select(['id', sql<string>`made_since`.as('since')])
+          .select((eb) => eb.fn<string>('made_with_column', ['id']).as('reviews'))
+          .where('id', '=', 1),
+      )
+      await expect(count(), 'the column is what the database misses first').rejects.toThrow('made_since')
+      await lab.run(`
+        alter table makers add column made_since text;
+        create function made_with_column(int) returns bigint language sql stable as 'select count(*) from reviews'`)
+      await expect(count()).rejects.toThrow('it calls made_with_column(), which may read tables')
     })
 
     it('of a function that was not there before only as far as that is known by now', async () => {

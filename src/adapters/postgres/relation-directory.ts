@@ -99,7 +99,7 @@ export class RelationDirectory {
   }
 
   /**
-   * A statement has failed for want of a function. What no function had the name of need not be a key word, then: it is looked up anew, and by the time
+   * A statement has failed, maybe for want of a function. What no function had the name of need not be a key word, then: it is looked up anew, and by the time
    * that the statement succeeds the function is known.
    */
   forgetMissing(): void {
