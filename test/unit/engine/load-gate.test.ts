@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, it } from 'vitest'
 import { LoadGate } from '../../../src/engine/load-gate.js'
+import { deferred } from '../../support/deferred.js'
 import { ManualClock, settle } from '../../support/manual-clock.js'
 
 function open(options: { concurrency?: number; queue?: number; queueMs?: number } = {}) {
@@ -82,6 +83,26 @@ describe('LoadGate', () => {
     expect(ran).toEqual([1, 2, 3])
     expect([gate.running, gate.waiting, clock.timers]).toEqual([0, 0, 0])
     expect(await gate.run('products', async () => 'row')).toBe('row')
+  })
+
+  it('keeps nothing of ten thousand that it has refused while a load hung: its place is free as soon as that ends', async () => {
+    const { clock, gate } = open({ concurrency: 1, queue: 1_000 })
+    const hanging = deferred<string>()
+    const slow = gate.run('products', () => hanging.promise)
+    const refused: unknown[] = []
+    for (let round = 0; round < 10; round++) {
+      for (let one = 0; one < 1_000; one++) {
+        gate.run('products', async () => 'row').catch((error) => refused.push(error.code))
+      }
+      await clock.advance(1_000)
+    }
+    expect(refused).toEqual(Array.from({ length: 10_000 }, () => 'OVERLOADED'))
+    hanging.resolve('at last')
+    await slow
+    let microtasks = 0
+    for (; gate.running > 0; microtasks++) await null
+    expect(microtasks, 'a few for each of the thousand that may wait').toBeLessThan(5_000)
+    expect(clock.timers).toBe(0)
   })
 
   it('runs a load in the context of whoever asked for it, also in the turn of one that was refused', async () => {
