@@ -6,8 +6,9 @@
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { stripVTControlCharacters } from 'node:util'
 import { ensureInstall } from './ensure-install.mjs'
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -43,9 +44,10 @@ async function main() {
   const outcomes = []
   for (const step of STEPS) outcomes.push(await runStep(...step))
   outcomes.push(await beside())
-  const counts = REPORTS.map(readCounts).reduce(sum)
+  const reports = REPORTS.map(readReport)
+  const counts = reports.map(countsOf).reduce(sum)
   writeFileSync(COUNTS, `${countsLine(counts)}\n`)
-  report(outcomes, counts)
+  report(outcomes, counts, reports.flatMap(failuresOf))
   process.exitCode = outcomes.every(({ passed }) => passed) && counts.passed > 0 ? 0 : 1
 }
 
@@ -90,20 +92,42 @@ function run(name, program, args, stdio) {
 }
 
 /** What a run of vitest says it has done; nothing, when it ended before it could say. */
-function readCounts(file) {
-  let report
+function readReport(file) {
   try {
-    report = JSON.parse(readFileSync(file, 'utf8'))
+    return JSON.parse(readFileSync(file, 'utf8'))
   } catch {
-    return { passed: 0, failed: 0, skipped: 0 }
+    return { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numTodoTests: 0, testResults: [] }
   }
-  // A file that fails to load fails as a suite and runs no test: without this it would not count at all.
-  const unloadable = report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0)
+}
+
+function countsOf(report) {
   return {
     passed: report.numPassedTests,
-    failed: report.numFailedTests + unloadable.length,
+    failed: report.numFailedTests + report.testResults.filter(isUnloadable).length,
     skipped: report.numPendingTests + report.numTodoTests,
   }
+}
+
+/** A file that fails to load fails as a suite and runs no test: without this it would not count at all. */
+function isUnloadable({ status, assertionResults }) {
+  return status === 'failed' && assertionResults.length === 0
+}
+
+/** Each with where it is and the first lines of what it said: of a long log often the end alone is kept. */
+function failuresOf({ testResults }) {
+  return testResults.flatMap((file) => {
+    const where = relative(ROOT, file.name)
+    if (isUnloadable(file)) return [{ what: where, why: firstLines(file.message) }]
+    const failed = file.assertionResults.filter(({ status }) => status === 'failed')
+    return failed.map(({ fullName, failureMessages }) => ({
+      what: `${where}: ${fullName}`,
+      why: firstLines(failureMessages.join('\n')),
+    }))
+  })
+}
+
+function firstLines(text) {
+  return stripVTControlCharacters(text).split('\n').slice(0, 8)
 }
 
 function sum(a, b) {
@@ -114,11 +138,16 @@ function countsLine({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
 }
 
-function report(outcomes, counts) {
+function report(outcomes, counts, failures) {
   console.log('\nSummary')
   for (const { name, passed, seconds } of outcomes) {
     console.log(`  ${passed ? 'ok    ' : 'FAILED'}  ${name.padEnd(8)} ${seconds.toFixed(1).padStart(6)} s`)
   }
+  for (const { what, why } of failures) {
+    console.log(`\n  FAILED  ${what}`)
+    for (const line of why) console.log(`            ${line}`)
+  }
+  if (failures.length > 0) console.log()
   if (counts.passed + counts.failed === 0) console.log('  No test ran, which counts as a failure.')
   console.log(`  ${countsLine(counts)}`)
 }

@@ -287,9 +287,8 @@ export function createWithSeams<DB>(options: CorralOptions<DB>, seams: Seams): C
       return closing
     },
   }
-  return withInside(corral, {
-    ...{ db, replica, redis, namespace, secret, telemetry: traces, settings, slot, runs, repositories, assembly },
-  })
+  const given = { db, replica, redis, namespace, secret, telemetry: traces }
+  return withInside(corral, { ...given, settings, slot, runs, repositories, assembly })
 }
 
 /** A listener must not be able to break what it listens to. */
