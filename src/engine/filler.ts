@@ -1,5 +1,6 @@
-import { SourceError } from '../core/errors.js'
+import { CacheUnavailableError, SourceError } from '../core/errors.js'
 import type { CacheKey } from '../core/key.js'
+import { NoAnswer } from '../core/no-answer.js'
 import type { LeaseReply, StoredBytes } from '../core/ports.js'
 import { type FillSpan, NO_TELEMETRY, type Telemetry } from '../core/telemetry.js'
 import type { Version } from '../core/version.js'
@@ -45,6 +46,9 @@ export interface NearTier<Id, Value> {
   /** A reader was shown `version` (null: no row, or nothing that orders it): a copy that is not as new must not answer any more. */
   outdate(id: Id, version: Version | null): void
 }
+
+const UNAVAILABLE = { outcome: 'unavailable' } as const
+const LATE = { outcome: 'late' } as const
 
 /** How often a reader may find the entry changed under its lease request before it stops competing and just loads. */
 const MAX_CHANGES = 8
@@ -107,11 +111,14 @@ export class Filler<Id, Value> {
       waited?.('gave-up')
       return this.loadOnly(key, id, progress, fromPrimary)
     }
-    // One for all requests: none of those before the last was granted anything under it.
-    const token = this.#parts.chance.token()
+    // One for all requests that were answered: none of those before the last was granted anything under it.
+    let token = this.#parts.chance.token()
+    let isLate = false
     for (let changes = 0; changes < MAX_CHANGES; ) {
       progress.asks()
+      const wasLate = isLate
       const reply = await this.#lease(key, token, held.bytes, waitedFor)
+      isLate = reply.outcome === 'late'
       switch (reply.outcome) {
         case 'leased':
           waited?.('took-over')
@@ -147,6 +154,12 @@ export class Filler<Id, Value> {
           await clock.sleep(pauseMs)
           break
         }
+        case 'late':
+          // Who waits for another's load has time for one more try; who waits for nobody is promised one deadline and a load.
+          if (wasLate || waitedFor === null) return loadOnly()
+          // What was asked may be granted at any time, even behind a fence that has revoked what is granted next.
+          token = this.#parts.chance.token()
+          break
         case 'unavailable':
           return loadOnly()
       }
@@ -206,8 +219,11 @@ export class Filler<Id, Value> {
     try {
       const length = Math.ceil(leaseMs(this.#cost.estimateMs, this.#settings.lease))
       return await this.#parts.store.lease({ key, token, leaseMs: length, seen, waitedFor })
-    } catch {
-      return { outcome: 'unavailable' } as const
+    } catch (error) {
+      if (!(error instanceof CacheUnavailableError && error.cause instanceof NoAnswer)) return UNAVAILABLE
+      // It may have been granted, or will be.
+      this.#parts.background.run('release', () => this.#giveBack({ key, token }))
+      return LATE
     }
   }
 
@@ -293,7 +309,7 @@ export class Filler<Id, Value> {
   }
 
   /** Gives a lease back that nothing is stored under. Where the cache does not hear of it, the lease ends by itself. */
-  async #giveBack({ key, token }: LeasedFill<Id>, failure: string | null = null): Promise<void> {
+  async #giveBack({ key, token }: Pick<LeasedFill<Id>, 'key' | 'token'>, failure: string | null = null): Promise<void> {
     await this.#parts.store.release({ key, token, failure }).catch(() => {})
   }
 

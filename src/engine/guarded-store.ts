@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.js'
 import { CacheUnavailableError } from '../core/errors.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
+import { NoAnswer } from '../core/no-answer.js'
 import { PartAnswer } from '../core/part-answer.js'
 import type {
   CacheStore,
@@ -201,7 +202,7 @@ export class GuardedStore {
       // timer due and the reply waiting. The second half begins only when it listens again.
       let cancel = this.#clock.after(deadlineMs / 2, () => {
         cancel = this.#clock.after(deadlineMs / 2, () => {
-          fail(`no answer within ${deadlineMs} ms`)
+          fail(new NoAnswer(deadlineMs))
           // Late is not dead: on a busy machine everything is late, and to stop asking would make it worse.
           cancel = this.#clock.after(Math.max(0, giveUpMs - deadlineMs), () => {
             isGivenUp = true

@@ -47,6 +47,33 @@ describe('a paused fill never resurrects an old row', () => {
     expect((await reader.read('42'))?.price).toBe(2)
   })
 
+  it('when a request for a lease that it had given up arrives after the fence', async () => {
+    const fleet = new Fleet()
+    const { clock, table } = fleet
+    const [reader, writer] = [fleet.start(), fleet.start()]
+    await fleet.holdLease(reader.keyOf('42'), 1)
+    const reading = reader.read('42')
+    await settle()
+    const givenUp = reader.cache.pause('before lease')
+    const select = table.pause('after load')
+    await clock.advance(2)
+    await givenUp.reached
+    await clock.advance(50)
+    await select.reached
+
+    expect(await writer.write('42', 2)).toBe('fenced')
+    givenUp.resume()
+    await settle()
+    select.resume()
+    expect(await reading, 'the reader began before the row was there').toBeUndefined()
+    await settle()
+
+    const later = writer.read('42')
+    await clock.advance(5_000)
+    expect((await later)?.price).toBe(2)
+    expect(reader.events.of('fill').at(-1)?.outcome, 'what came too late is the lease of nobody').toBe('lease-lost')
+  })
+
   it('when it stores between the commit and the fence: the fence removes it', async () => {
     const { table, start } = open()
     const [reader, writer] = [start(), start()]

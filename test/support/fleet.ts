@@ -50,6 +50,11 @@ export class Fleet {
     await this.store.fill([{ ...fill, loadedFrom: 'primary', replacesNewer: true }])
   }
 
+  /** A holder that died: others may take its lease over after `leaseMs`. */
+  async holdLease(key: CacheKey, leaseMs: number): Promise<void> {
+    await this.store.lease([{ ...this.#lease(key, null), leaseMs }])
+  }
+
   #otherKey(): CacheKey {
     return `shop:{other/${++this.#others}}` as CacheKey
   }

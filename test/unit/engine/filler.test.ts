@@ -264,4 +264,95 @@ describe('Filler', () => {
     }
     expect((await reading)?.price).toBe(1)
   })
+
+  describe('whose request for a lease is not answered in time', () => {
+    it('goes on waiting for the load that it waits for: late is not gone', async () => {
+      const fleet = new Fleet()
+      const [holder, waiter] = [fleet.start(), fleet.start()]
+      fleet.table.put('42', 1)
+      fleet.table.slowDown(100, fleet.clock)
+      const readings = [holder.read('42'), waiter.read('42')]
+      await fleet.clock.advance(20)
+      waiter.cache.breakNext('lease', 'hang')
+      await fleet.clock.advance(500)
+      expect((await Promise.all(readings)).map((row) => row?.price)).toEqual([1, 1])
+      expect(fleet.table.loads).toHaveLength(1)
+      expect(waiter.events.of('cache.unavailable')).toHaveLength(1)
+      expect(waiter.events.of('coalesced').at(-1)?.scope).toBe('fleet')
+    })
+
+    it('takes over from a holder that died, however late it hears of it', async () => {
+      const fleet = new Fleet()
+      const [waiter, other] = [fleet.start(), fleet.start()]
+      fleet.table.put('42', 1)
+      await fleet.holdLease(waiter.keyOf('42'), 30)
+      const reading = waiter.read('42')
+      await fleet.clock.advance(20)
+      waiter.cache.breakNext('lease', 'hang')
+      await fleet.clock.advance(100)
+      expect((await reading)?.price).toBe(1)
+      await settle()
+      await other.read('42')
+      expect(fleet.table.loads, 'the other finds what was stored under the lease').toHaveLength(1)
+    })
+
+    it('loads without one where it has waited for nobody', async () => {
+      const fleet = new Fleet()
+      const process = fleet.start()
+      fleet.table.put('42', 1)
+      process.cache.breakNext('lease', 'hang')
+      const reading = process.read('42')
+      await fleet.clock.advance(50)
+      expect((await reading)?.price).toBe(1)
+      expect(process.cache.count('lease')).toBe(1)
+    })
+
+    it('loads without one after two in a row', async () => {
+      const fleet = new Fleet()
+      const [holder, waiter] = [fleet.start(), fleet.start()]
+      fleet.table.put('42', 1)
+      fleet.table.slowDown(400, fleet.clock)
+      const loading = holder.read('42')
+      const waiting = waiter.read('42')
+      await fleet.clock.advance(20)
+      waiter.cache.breakNext('lease', 'hang')
+      waiter.cache.breakNext('lease', 'hang')
+      await fleet.clock.advance(150)
+      expect(fleet.table.loads, 'two deadlines and a pause at most').toHaveLength(2)
+      await fleet.clock.advance(1_000)
+      await Promise.all([loading, waiting])
+    })
+
+    it('has two more after one that was answered', async () => {
+      const fleet = new Fleet()
+      const [holder, waiter] = [fleet.start(), fleet.start()]
+      fleet.table.put('42', 1)
+      fleet.table.slowDown(400, fleet.clock)
+      const readings = [holder.read('42'), waiter.read('42')]
+      for (let time = 0; time < 2; time++) {
+        await fleet.clock.advance(20)
+        waiter.cache.breakNext('lease', 'hang')
+        await fleet.clock.advance(100)
+      }
+      await fleet.clock.advance(1_000)
+      await Promise.all(readings)
+      expect(waiter.events.of('cache.unavailable')).toHaveLength(2)
+      expect(fleet.table.loads).toHaveLength(1)
+    })
+
+    it('lets nobody wait for a lease that was granted, and only the answer was late', async () => {
+      const fleet = new Fleet()
+      const [late, other] = [fleet.start(), fleet.start()]
+      fleet.table.put('42', 1)
+      fleet.table.slowDown(10, fleet.clock)
+      late.cache.breakNext('lease', { delayMs: 60 })
+      const reading = late.read('42')
+      await fleet.clock.advance(100)
+      const beganMs = fleet.clock.monotonicMs()
+      const took = other.read('42').then(() => fleet.clock.monotonicMs() - beganMs)
+      await fleet.clock.advance(1_000)
+      expect((await reading)?.price).toBe(1)
+      expect(await took, "its own load, and no lease that is nobody's").toBeLessThan(20)
+    })
+  })
 })
