@@ -4,8 +4,8 @@ import { PROFILE_NAMES } from './profiles.js'
 import { runSeeds } from './runner.js'
 import { simulate } from './world.js'
 
-/** Some 75 of each profile. `npm run simulate` runs as many as you like. */
-const SEEDS = 2_500
+/** Some 30 of each profile. `npm run simulate` runs as many as you like. */
+const SEEDS = 1_000
 /** What takes place in nearly every run of some profile: were it missing from so many, the runs would prove nothing. */
 const SURELY_SEEN = [
   'A1 a fill arrived after the fence of a write that it had not seen',

@@ -1,6 +1,5 @@
 import { Cluster, Redis } from 'ioredis'
 import { type Generated, Kysely, type KyselyPlugin, PostgresDialect, sql } from 'kysely'
-import pg from 'pg'
 import Cursor from 'pg-cursor'
 import { onTestFinished } from 'vitest'
 import { MemoryStore } from '../../src/adapters/memory/memory-store.js'
@@ -12,6 +11,7 @@ import { stampTable } from '../../src/migrations.js'
 import { PausableStore } from './pausable-store.js'
 import { Recorder } from './recorder.js'
 import { execute } from './servers/database.js'
+import { KeptPool } from './servers/kept-pool.js'
 import { freshDatabase, freshNamespace, redisClusterNodes, redisUrl } from './services.js'
 
 export interface QueryDatabase {
@@ -161,8 +161,7 @@ function keptOpen(store: MemoryStore): CacheStore {
 }
 
 function openDatabase(connectionString: string, max: number, plugins: KyselyPlugin[]): Kysely<QueryDatabase> {
-  const pool = new pg.Pool({ connectionString, max })
-  pool.on('error', () => {})
+  const pool = new KeptPool(connectionString, max)
   return new Kysely<QueryDatabase>({ dialect: new PostgresDialect({ pool, cursor: Cursor }), plugins })
 }
 

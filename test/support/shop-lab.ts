@@ -10,6 +10,7 @@ import { stampTable } from '../../src/migrations.js'
 import { PausableStore } from './pausable-store.js'
 import { Recorder } from './recorder.js'
 import { execute } from './servers/database.js'
+import { KeptPool } from './servers/kept-pool.js'
 import { waitUntil } from './servers/wait.js'
 import { freshDatabase, freshNamespace, redisUrl } from './services.js'
 
@@ -102,11 +103,7 @@ export class ShopLab {
 }
 
 export function openShopDatabase(connectionString: string, max = 10): Kysely<ShopDatabase> {
-  const pool = new pg.Pool({ connectionString, max })
-  // A server that goes away under an idle connection is what some tests are about.
-  pool.on('error', () => {})
-  pool.on('connect', (client) => client.on('error', () => {}))
-  return new Kysely<ShopDatabase>({ dialect: new PostgresDialect({ pool }) })
+  return new Kysely<ShopDatabase>({ dialect: new PostgresDialect({ pool: new KeptPool(connectionString, max) }) })
 }
 
 /** What tests of the shop vary. */

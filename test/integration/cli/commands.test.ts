@@ -48,15 +48,15 @@ describe('corral explain', () => {
   it('counts what the memory of its process would show', async () => {
     const own = shop.start({ l1: { maxEntries: 10 } })
     await waitUntil('it is held', 5_000, async () => {
-      await own.products.find(2)
-      return own.products.peek(2) !== undefined
+      await own.products.find(12)
+      return own.products.peek(12) !== undefined
     })
-    await shop.run('update products set price = 78 where id = 2')
+    await shop.run('update products set price = 78 where id = 12')
     // What Redis had is evicted: only memory is wrong.
     const redis = new Redis(redisUrl())
     onTestFinished(() => redis.disconnect())
-    await redis.del(productKey(shop.namespace, 2))
-    const { exitCode, out } = await runCli(own.corral, ['explain', 'products', '2'])
+    await redis.del(productKey(shop.namespace, 12))
+    const { exitCode, out } = await runCli(own.corral, ['explain', 'products', '12'])
     expect(out).toMatch(/^cache +nothing$/m)
     expect(out).toMatch(/^memory +version \d+, fresh for \d+ ms, DIFFERS FROM THE ROW$/m)
     expect(exitCode).toBe(1)

@@ -18,6 +18,7 @@ import {
 import { client, type Diagnosed, diagnose, once, planted, type SetUp } from '../../support/doctor-lab.js'
 import { execute } from '../../support/servers/database.js'
 import { freePort } from '../../support/servers/free-port.js'
+import { inNewSessions } from '../../support/servers/kept-pool.js'
 import { type RedisServer, startRedis } from '../../support/servers/redis.js'
 import { redisCommand } from '../../support/servers/redis-command.js'
 import { waitUntil } from '../../support/servers/wait.js'
@@ -282,7 +283,7 @@ describe('Postgres', () => {
       const name = new URL(databaseUrl).pathname.slice(1)
       await run(`alter database ${name} set synchronous_commit = off`)
       onTestFinished(async () => void (await run(`alter database ${name} reset synchronous_commit`)))
-      return found()
+      return found({ databaseUrl: inNewSessions(databaseUrl) })
     },
   })
   // No server as old as that starts here: the one that there is is made to say so, by a function that goes before its own.
@@ -298,7 +299,7 @@ describe('Postgres', () => {
         `alter database ${name} set search_path = pretended, pg_catalog, public`,
       )
       onTestFinished(async () => void (await execute(bareUrl, `alter database ${name} reset search_path`)))
-      return found({ databaseUrl: bareUrl, tables: {} })
+      return found({ databaseUrl: inNewSessions(bareUrl), tables: {} })
     },
     found: /^version 12\.\d+$/,
   })

@@ -1,6 +1,7 @@
 import { Kysely, type KyselyPlugin, type Logger, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import { afterAll, onTestFinished } from 'vitest'
+import { KeptPool } from '../../support/servers/kept-pool.js'
 import { waitUntil } from '../../support/servers/wait.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: these tests make up tables as they go
@@ -12,9 +13,10 @@ afterAll(() => Promise.all(opened.map((db) => db.destroy())))
 /** A Kysely over its own pool, closed after the file's tests. */
 export function openKysely(
   url: string,
-  { plugins = [], pool = {}, log }: { plugins?: KyselyPlugin[]; pool?: pg.PoolConfig; log?: Logger } = {},
+  { plugins = [], pool, log }: { plugins?: KyselyPlugin[]; pool?: pg.PoolConfig; log?: Logger } = {},
 ): AnyDatabase {
-  const dialect = new PostgresDialect({ pool: new pg.Pool({ connectionString: url, max: 4, ...pool }) })
+  const connections = pool ? new pg.Pool({ connectionString: url, max: 4, ...pool }) : new KeptPool(url, 4)
+  const dialect = new PostgresDialect({ pool: connections })
   const db = new Kysely({ dialect, plugins, ...(log && { log }) })
   opened.push(db)
   return db

@@ -7,6 +7,7 @@ import { systemClock } from '../../../src/core/clock.js'
 import type { ChangeFeed, ChangePage, ChangeReader, ChangeSource, SourceChange } from '../../../src/core/ports.js'
 import { Recorder } from '../../support/recorder.js'
 import { execute } from '../../support/servers/database.js'
+import { KeptPool } from '../../support/servers/kept-pool.js'
 import { type PostgresServer, startPostgres } from '../../support/servers/postgres.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: tables are made up test by test
@@ -41,10 +42,7 @@ export class SlotLab {
   }
 
   connect(url = this.#url): AnyDatabase {
-    const pool = new pg.Pool({ connectionString: url, max: 3 })
-    pool.on('error', () => {})
-    pool.on('connect', (client) => client.on('error', () => {}))
-    const db = new Kysely({ dialect: new PostgresDialect({ pool }) })
+    const db = new Kysely({ dialect: new PostgresDialect({ pool: new KeptPool(url, 3) }) })
     onTestFinished(() => db.destroy())
     return db
   }

@@ -62,7 +62,7 @@ export async function execute(url: string, ...statements: readonly string[]): Pr
 }
 
 /** To connect costs a server more than most statements do, so connections are kept for a moment. They keep no process from ending. */
-function poolOf(url: string): Pool {
+export function poolOf(url: string): Pool {
   let pool = pools.get(url)
   if (pool === undefined) {
     pool = new Pool({ connectionString: url, max: 50, idleTimeoutMillis: KEEP_MS, allowExitOnIdle: true })
