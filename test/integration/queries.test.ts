@@ -684,9 +684,8 @@ describe.each<StoreKind>(['in process', 'Redis', 'Redis Cluster'])('cached queri
       const run: CachedQuery<QueryDatabase, unknown, object> = reader.corral.query(name, (db) => build(db), options)
       return { name, sees, run, uncached: () => run(undefined, { consistency: 'primary' }) }
     })
-    const loadsOf = (name: string) => reader.events.of('load').filter(({ entity }) => entity === name).length
     let fills = queries.length
-    for (const { run } of queries) await run()
+    await Promise.all(queries.map(({ run }) => run()))
     for (const [title, { changes, unseen = [], run: write }] of Object.entries(WRITES)) {
       await expect.poll(() => reader.events.count('fill'), { message: `fills before ${title}` }).toBe(fills)
       const reported = writer.events.count('write.unseen')
@@ -696,14 +695,16 @@ describe.each<StoreKind>(['in process', 'Redis', 'Redis Cluster'])('cached queri
         reports.map(({ statement, entity }) => `${statement} ${entity}`),
         `unseen in ${title}`,
       ).toEqual(unseen)
-      for (const { name, sees, run, uncached } of queries) {
-        const before = loadsOf(name)
-        const rows = await run()
-        const loads = loadsOf(name) - before
-        expect(rows, `${name} after ${title}`).toEqual(await uncached())
-        expect(loads, `loads of ${name} after ${title}`).toBe(isChanged(sees, changes) ? 1 : 0)
-        fills += loads
+      const before = reader.events.count('load')
+      const results = await Promise.all(queries.map(({ run }) => run()))
+      const loads = reader.events.of('load').slice(before)
+      const truths = await Promise.all(queries.map(({ uncached }) => uncached()))
+      for (const [at, { name, sees }] of queries.entries()) {
+        expect(results[at], `${name} after ${title}`).toEqual(truths[at])
+        const made = loads.filter(({ entity }) => entity === name).length
+        expect(made, `loads of ${name} after ${title}`).toBe(isChanged(sees, changes) ? 1 : 0)
       }
+      fills += loads.length
     }
   }, 120_000)
 })
