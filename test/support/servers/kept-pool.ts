@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { PoolClient } from 'pg'
+import pg, { type PoolClient, type PoolOptions } from 'pg'
 import { poolOf } from './database.js'
 
 /**
@@ -7,6 +7,8 @@ import { poolOf } from './database.js'
  * gets them. A session that has looked into the catalog before plans in a tenth of the time, and to make new ones learn was most of what tests took.
  */
 export class KeptPool {
+  /** With its `options`, what Kysely makes the connections of that cancel a statement. */
+  readonly Client = pg.Client
   readonly #url: string
   readonly #idle: Loan[] = []
   readonly #turns: (() => void)[] = []
@@ -16,6 +18,10 @@ export class KeptPool {
   constructor(url: string, max: number) {
     this.#url = url
     this.#free = max
+  }
+
+  get options(): PoolOptions {
+    return poolOf(this.#url).options
   }
 
   async connect(): Promise<PoolClient> {
