@@ -13,8 +13,8 @@ const ON_SERVERS = {
 }
 
 /**
- * Groups run one after the other, so that what builds packages and what floods servers does not disturb what measures
- * time. `npx vitest run --project unit` runs one alone, and starts no server.
+ * Groups run one after the other, so that what floods servers does not disturb what measures
+ * time; the package is built beside the unit tests. `npx vitest run --project unit` runs one alone, and starts no server.
  *
  * Where files are not isolated, those of one worker share their modules: to load all of them for each file was half of what unit tests took. So a
  * test puts back whatever of the process it has changed.

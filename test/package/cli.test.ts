@@ -7,7 +7,7 @@ import { outboxTablesSql } from '../../src/migrations.js'
 import { freshDatabase, freshNamespace, redisUrl } from '../support/services.js'
 import { packed } from './packed.js'
 
-const { consumer } = packed()
+const { consumer } = await packed()
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
 
 /** Projects that have the package installed, each with a config of its own kind. */

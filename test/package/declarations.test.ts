@@ -4,7 +4,7 @@ import ts from 'typescript'
 import { expect, test } from 'vitest'
 import { packed } from './packed.js'
 
-const { consumer } = packed()
+const { consumer } = await packed()
 
 const STRICT: ts.CompilerOptions = {
   module: ts.ModuleKind.NodeNext,

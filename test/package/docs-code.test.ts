@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { DOCS_WORLD } from './docs-world.js'
 import { packed } from './packed.js'
 
-const { consumer } = packed()
+const { consumer } = await packed()
 
 interface Block {
   /** Where it stands, as `docs/guides/queries.md:31`. */

@@ -97,7 +97,7 @@ const DOORS: Readonly<Record<string, { readonly values: readonly string[]; reado
   },
 }
 
-const { consumer } = packed()
+const { consumer } = await packed()
 const NODE_NEXT = { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext }
 const root = join(consumer, 'node_modules', 'corral')
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))

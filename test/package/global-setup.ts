@@ -1,14 +1,24 @@
-import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
 import manifest from '../../package.json' with { type: 'json' }
-import type { PackedPackage } from './packed.js'
+import { OUTCOME_FILE, type PackedPackage, type PackOutcome } from './packed.js'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    packed: PackedPackage | { readonly failure: string }
+    packing: { readonly folder: string }
   }
 }
 
@@ -16,26 +26,35 @@ declare module 'vitest' {
 const TYPES = ['@types/pg', '@types/node']
 
 /**
- * Builds and packs the package the way a release does, and sets up a project that uses it. When that fails, the tests
- * of the package do, with the reason; those of other projects run.
+ * Builds and packs the package the way a release does, and sets up a project that uses it. Other projects' tests do not wait for that; those of
+ * the package do, and fail with the reason when it fails.
  */
-export default function setup(project: TestProject): () => void {
+export default function setup(project: TestProject): () => Promise<void> {
   // The real path: what Node says it has loaded is compared with it.
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'corral-package-')))
-  try {
-    project.provide('packed', pack(folder))
-  } catch (error) {
-    project.provide('packed', { failure: (error as Error).message })
+  project.provide('packing', { folder })
+  const packing = pack(folder)
+    .catch((error: Error): PackOutcome => ({ failure: error.message }))
+    .then((outcome) => leave(folder, outcome))
+  return async () => {
+    await packing
+    rmSync(folder, { recursive: true, force: true })
   }
-  return () => rmSync(folder, { recursive: true, force: true })
 }
 
-function pack(folder: string): PackedPackage {
+/** In one step, so that nobody reads half of it. */
+function leave(folder: string, outcome: PackOutcome): void {
+  const file = join(folder, OUTCOME_FILE)
+  writeFileSync(`${file}.new`, JSON.stringify(outcome))
+  renameSync(`${file}.new`, file)
+}
+
+async function pack(folder: string): Promise<PackedPackage> {
   // `prepack` builds. Nothing is fetched, so npm's cache can be anywhere it may write to.
-  run('npm', ['pack', '--pack-destination', folder, '--cache', join(folder, 'npm-cache'), '--loglevel=error'])
+  await run('npm', ['pack', '--pack-destination', folder, '--cache', join(folder, 'npm-cache'), '--loglevel=error'])
   const tarball = join(folder, readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '')
   const consumer = join(folder, 'consumer')
-  install(tarball, consumer)
+  await install(tarball, consumer)
   return { tarball, consumer }
 }
 
@@ -43,10 +62,10 @@ function pack(folder: string): PackedPackage {
  * What `npm install` does with a tarball that has no install scripts, without needing the registry: unpacks it, and
  * puts its dependencies and peers beside it, here as links to those this repository has.
  */
-function install(tarball: string, consumer: string): void {
+async function install(tarball: string, consumer: string): Promise<void> {
   const modules = join(consumer, 'node_modules')
   mkdirSync(join(modules, manifest.name), { recursive: true })
-  run('tar', ['-xzf', tarball, '-C', join(modules, manifest.name), '--strip-components=1'])
+  await run('tar', ['-xzf', tarball, '-C', join(modules, manifest.name), '--strip-components=1'])
   for (const name of [...Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }), ...TYPES]) {
     mkdirSync(dirname(join(modules, name)), { recursive: true })
     symlinkSync(resolve('node_modules', name), join(modules, name), 'dir')
@@ -54,8 +73,8 @@ function install(tarball: string, consumer: string): void {
   writeFileSync(join(consumer, 'package.json'), JSON.stringify({ name: 'consumer', private: true }))
 }
 
-function run(program: string, args: readonly string[]): void {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8' })
-  if (status === 0) return
-  throw new Error(`${program} ${args.join(' ')} failed: ${error?.message ?? (stderr.trim() || stdout)}`)
+async function run(program: string, args: readonly string[]): Promise<void> {
+  await promisify(execFile)(program, args).catch((error: Error & { stdout?: string; stderr?: string }) => {
+    throw new Error(`${program} ${args.join(' ')} failed: ${error.stderr?.trim() || error.stdout || error.message}`)
+  })
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { packed } from './packed.js'
 
-const { consumer } = packed()
+const { consumer } = await packed()
 
 /** All that importing may load: the drivers are the application's, and some applications have no Redis. */
 const MAY_LOAD = ['corral', 'kysely', 'lru-cache', '@opentelemetry/api']

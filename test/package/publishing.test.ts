@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { packed } from './packed.js'
 
-const { tarball, consumer } = packed()
+const { tarball, consumer } = await packed()
 
 function runTool(file: string, args: readonly string[]): { status: number | null; said: string } {
   const { status, stdout, stderr } = spawnSync(process.execPath, [join('node_modules', file), ...args], {

@@ -7,7 +7,7 @@ import { execute } from '../support/servers/database.js'
 import { freshDatabase, freshNamespace, redisUrl } from '../support/services.js'
 import { packed } from './packed.js'
 
-const { consumer } = packed()
+const { consumer } = await packed()
 const NODE_NEXT: ts.CompilerOptions = {
   module: ts.ModuleKind.NodeNext,
   moduleResolution: ts.ModuleResolutionKind.NodeNext,

@@ -9,7 +9,7 @@ import { packed } from './packed.js'
 const TUTORIAL = readFileSync('docs/tutorial.md', 'utf8')
 
 test('the tutorial, typed in piece by piece, prints what it says it prints', async () => {
-  const { consumer } = packed()
+  const { consumer } = await packed()
   const file = join(consumer, 'shop.mjs')
   const { outputText } = ts.transpileModule(blocksOf('ts'), {
     compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 },
