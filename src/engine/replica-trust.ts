@@ -1,7 +1,9 @@
 import type { Clock } from '../core/clock.js'
+import { SourceError } from '../core/errors.js'
 import type { EmitEvent } from '../core/events.js'
 import { compareVersions } from '../core/version.js'
 import type { Background } from './background.js'
+import { withinMs } from './deadline.js'
 import type { Holder } from './invalidation.js'
 
 /** How the primary sees its transactions, `xmin:xmax:xip,…`; `standby`: whoever answered is not the primary. */
@@ -34,6 +36,10 @@ interface Horizon {
 const OLDEST = 0.5
 /** Horizons taken within that time: what a standby has to show is at most a quarter of it younger than it need be. */
 const HORIZONS = 4
+/** A question that takes longer has failed, and another connection may be asked: in time, while the last horizon still counts. */
+const ANSWER_MS = 10_000
+/** Questions without an answer, on connections that are half open, after which none is asked until one of them has ended. */
+const MOST_UNANSWERED = 2
 const FIRST_PAUSE_MS = 1_000
 const LONGEST_PAUSE_MS = 30_000
 
@@ -51,6 +57,9 @@ const LONGEST_PAUSE_MS = 30_000
  *   that was heard without a gap since. So a gap, a new subscription and a new epoch take all horizons away (`clear`).
  *
  * A standby that is behind or fails is left alone for a second, then for longer, up to half a minute.
+ *
+ * The primary is asked one question at a time. One that is never answered takes a connection of the application's for as long as the
+ * operating system lets it, so they must not pile up: two at most ever hold one.
  */
 export class ReplicaTrust implements Holder {
   /** No key is this holder's: it only wants to know when something may have been missed. */
@@ -62,6 +71,12 @@ export class ReplicaTrust implements Holder {
   #pauseMs = 0
   #pausedUntilMs = 0
   #cancel = () => {}
+  /** Questions that have not ended, given up or not. */
+  #underWay = 0
+  /** One of them may still be answered in time. */
+  #isAsking = false
+  /** It was time for a question when none could be asked. */
+  #isDue = false
   #isStarted = false
   #isClosed = false
 
@@ -131,22 +146,48 @@ export class ReplicaTrust implements Holder {
     return this.#options.fenceMs * OLDEST
   }
 
-  /** Asks now, and again when it is time. */
+  /** Asks now, or as soon as it may, and again when it is time. */
   #look(): void {
     const { clock, background } = this.#options
     this.#cancel()
     this.#cancel = clock.after(this.#oldestMs / HORIZONS, () => this.#look())
-    background.run('horizon', () => this.#take())
+    this.#isDue = this.#isAsking || this.#underWay >= MOST_UNANSWERED
+    if (this.#isDue) return
+    this.#isAsking = true
+    background.run('horizon', async () => {
+      try {
+        await this.#take()
+      } finally {
+        this.#isAsking = false
+        this.#catchUp()
+      }
+    })
   }
 
   async #take(): Promise<void> {
-    const { clock, ask } = this.#options
+    const { clock } = this.#options
     const generation = this.#generation
     // Before the question: whatever commits later has its fence later.
     const takenAtMs = clock.monotonicMs()
-    const { snapshot, loadedFrom } = await ask()
+    const late = () => new SourceError('asking for a snapshot', new Error(`no answer for ${ANSWER_MS} ms`))
+    const { snapshot, loadedFrom } = await withinMs(clock, ANSWER_MS, this.#ask(), late)
     if (loadedFrom !== 'primary' || generation !== this.#generation) return
     const young = this.#horizons.filter((each) => takenAtMs - each.takenAtMs < this.#oldestMs)
     this.#horizons = [...young, { takenAtMs, xmax: snapshot.split(':')[1] as string }]
+  }
+
+  async #ask(): Promise<Sight> {
+    this.#underWay++
+    try {
+      return await this.#options.ask()
+    } finally {
+      this.#underWay--
+      this.#catchUp()
+    }
+  }
+
+  /** Asks what was to be asked meanwhile. */
+  #catchUp(): void {
+    if (this.#isDue && !this.#isClosed) this.#look()
   }
 }

@@ -14,6 +14,8 @@ let source: Sight['loadedFrom']
 let isLive: boolean
 let asked: number
 let answer: Promise<void> | undefined
+/** Questions without an answer, in their order, each on a connection of its own. Undefined: none hangs. */
+let hanging: { readonly reply: () => void; readonly fail: () => void }[] | undefined
 let trust: ReplicaTrust
 
 beforeEach(() => {
@@ -24,11 +26,15 @@ beforeEach(() => {
   isLive = true
   asked = 0
   answer = undefined
+  hanging = undefined
   const ask = async () => {
     asked++
     // What a snapshot shows is decided when it is taken, however late the answer.
     const sight: Sight = { snapshot: `${xmax - 10}:${xmax}:${xmax - 10}`, loadedFrom: source }
     await answer
+    if (hanging !== undefined) {
+      await new Promise<void>((reply, reject) => hanging?.push({ reply, fail: () => reject(new Error('timed out')) }))
+    }
     return sight
   }
   const background = new Background(events.emit)
@@ -138,6 +144,81 @@ describe('ReplicaTrust', () => {
     await clock.advance(0)
     expect(sees(299)).toBeUndefined()
     expect(sees(300)).toBe(FENCE_MS)
+  })
+
+  describe('on a connection that is half open', () => {
+    it('asks one question at a time, however often it may have missed something', async () => {
+      hanging = []
+      trust.start()
+      for (let at = 0; at < 9; at++) {
+        trust.clear()
+        await clock.advance(1_000)
+      }
+      expect(asked).toBe(1)
+      const [first] = hanging
+      hanging = undefined
+      first?.reply()
+      await clock.advance(0)
+      expect(asked, 'the one that was due').toBe(2)
+      expect(trust.isUsable()).toBe(true)
+      await clock.advance(7_499)
+      expect(asked).toBe(2)
+      await clock.advance(1)
+      expect(asked).toBe(3)
+    })
+
+    it('counts a question as failed after ten seconds, and asks another in time', async () => {
+      trust.start()
+      await clock.advance(0)
+      hanging = []
+      await clock.advance(7_500)
+      hanging = undefined
+      await clock.advance(9_999)
+      expect([asked, events.of('background.failed')]).toEqual([2, []])
+      xmax = 200
+      await clock.advance(1)
+      expect(events.of('background.failed')).toMatchObject([
+        { task: 'horizon', error: { code: 'SOURCE_FAILED', cause: new Error('no answer for 10000 ms') } },
+      ])
+      expect(asked).toBe(3)
+      await clock.advance(12_500)
+      expect(sees(199), 'the first horizon is too old by now').toBeUndefined()
+      expect(sees(200)).toBe(FENCE_MS - 12_500)
+    })
+
+    it('believes no answer that came too late', async () => {
+      hanging = []
+      trust.start()
+      await clock.advance(10_000)
+      hanging[0]?.reply()
+      await clock.advance(0)
+      expect(trust.isUsable()).toBe(false)
+    })
+
+    it('takes two connections at most, however long it lasts, and asks when one of them is free again', async () => {
+      trust.start()
+      await clock.advance(0)
+      hanging = []
+      await clock.advance(15 * 60_000)
+      expect(asked, 'one was answered, two hang').toBe(3)
+      expect(trust.isUsable()).toBe(false)
+      const [first] = hanging
+      hanging = undefined
+      first?.fail()
+      await clock.advance(0)
+      expect(asked).toBe(4)
+      expect(trust.isUsable()).toBe(true)
+    })
+
+    it('asks nothing more when it is closed meanwhile', async () => {
+      hanging = []
+      trust.start()
+      await clock.advance(8_000)
+      trust.close()
+      hanging[0]?.reply()
+      await clock.advance(60_000)
+      expect([asked, clock.timers]).toEqual([1, 0])
+    })
   })
 
   it('leaves a standby alone for longer and longer, and forgives it all at once', async () => {
