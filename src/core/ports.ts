@@ -157,7 +157,7 @@ export interface StoreShards {
   look(shard: string): Promise<ShardState>
   /** Writes a tick unless the shard is on another server by now, and says what it is on and holds then. */
   tick(shard: string, text: string, server: string): Promise<ShardState>
-  /** From which shards keys have moved to which since the last call. */
+  /** From which shards keys have moved to which since the last call, on whatever ways. The first call tells of nothing: from then on it is noted. */
   takeMoves(): readonly ShardMove[]
   /**
    * Keys of entries and marks that a shard holds, without guards, a page at a time. A key that is there all the while is told at least
@@ -187,6 +187,7 @@ export interface ShardState {
 }
 
 export interface ShardMove {
+  /** Empty: from one that is none any more, or nobody knows from which. */
   readonly from: string
   readonly to: string
 }

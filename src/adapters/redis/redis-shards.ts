@@ -9,6 +9,8 @@ const ONLY = 'redis'
 const ONLY_LIST: readonly string[] = [ONLY]
 /** Longer than anybody leaves a namespace without a relay and expects to find it as it was. */
 const KEEP_MS = 7 * 86_400_000
+/** Where keys of a shard have come from that is none any more. */
+const NO_SHARD = ''
 
 /**
  * Which server this is: the process, and its replication id, which is drawn anew when a replica becomes a primary. Empty where the user
@@ -61,7 +63,8 @@ export class RedisShards implements StoreShards {
   /** Of the owners, the same list as long as they are: asked for in every tick of the process. */
   #names: readonly string[] = []
   #tickKeys = new Map<string, CacheKey>()
-  #moves = new Map<string, ShardMove>()
+  /** For each shard, those that keys of its own have come from. Undefined: nobody has asked yet. */
+  #origins: Map<string, ReadonlySet<string>> | undefined
 
   constructor(options: { connection: RedisConnection; namespace: string }) {
     const { connection } = options
@@ -111,9 +114,9 @@ export class RedisShards implements StoreShards {
   }
 
   takeMoves(): readonly ShardMove[] {
-    const moves = [...this.#moves.values()]
-    this.#moves.clear()
-    return moves
+    const origins = this.#origins ?? []
+    this.#origins = new Map()
+    return [...origins].flatMap(([to, from]) => [...from].map((each) => ({ from: each, to })))
   }
 
   async scan(shard: string, cursor: string | null, count: number): Promise<KeyPage> {
@@ -152,13 +155,26 @@ export class RedisShards implements StoreShards {
   #follow(): void {
     const before = this.#owners
     this.#owners = Array.from(this.#connection.slots ?? [], (nodes) => nodes?.[0])
-    this.#owners.forEach((to, slot) => {
-      const from = before[slot]
-      if (from !== undefined && to !== undefined && from !== to) this.#moves.set(`${from} ${to}`, { from, to })
-    })
     const names = [...new Set(this.#owners)].filter((name) => name !== undefined)
     if (names.join() !== this.#names.join()) this.#names = names
     this.#tickKeys.clear()
+    if (this.#origins) this.#origins = this.#originsNow(this.#origins, before)
+  }
+
+  /** What a shard hands on may have come to it the same way. Of shards that are gone no more is kept than that there were some. */
+  #originsNow(known: ReadonlyMap<string, ReadonlySet<string>>, before: readonly (string | undefined)[]) {
+    const moves = new Map<string, ShardMove>()
+    this.#owners.forEach((to, slot) => {
+      const from = before[slot] ?? NO_SHARD
+      if (to !== undefined && from !== to) moves.set(`${from} ${to}`, { from, to })
+    })
+    const origins = new Map(known)
+    for (const { from, to } of moves.values()) {
+      origins.set(to, new Set([...(origins.get(to) ?? []), from, ...(origins.get(from) ?? [])]))
+    }
+    const there = new Set(this.#names)
+    const thoseOf = (to: string) => [...(origins.get(to) ?? [])].map((from) => (there.has(from) ? from : NO_SHARD))
+    return new Map(this.#names.map((to) => [to, new Set(thoseOf(to).filter((from) => from !== to))]))
   }
 }
 
