@@ -58,11 +58,11 @@ export class CachedTable {
   #writer: RowWriter
   #lookedAtMs: number
 
-  constructor(parts: TableParts, options: TableOptions, facts: TableFacts) {
+  constructor(parts: TableParts, options: TableOptions, facts: TableFacts, declared: () => readonly KeyColumn[]) {
     this.#parts = parts
     this.#options = options
     this.#plan = planOf(facts, { ...parts, ...options })
-    this.#writer = new RowWriter(facts)
+    this.#writer = new RowWriter(facts, declared)
     this.#lookedAtMs = parts.clock.monotonicMs()
     this.#changes = new TableChanges(parts.namespace, facts, () => parts.relations.recall(facts))
     this.#tier = options.l1.maxEntries > 0 ? this.#openTier() : undefined
@@ -343,7 +343,7 @@ export class CachedTable {
       // While the plan still knows the stamp by the name it has in the rows that are let go of.
       this.#tier?.clear()
       this.#plan = plan
-      this.#writer = new RowWriter(facts)
+      this.#writer = this.#writer.of(facts)
       this.#parts.emit({ type: 'shape.changed', entity: facts.entity })
     })
   }

@@ -76,13 +76,13 @@ export class TableChanges {
 
   /** What a committed write made old: the row's own key, the lookups that may now lead to it, the queries that may see it. */
   ofWrite(written: Written, details: ChangeDetails): Change[] {
-    return [...this.#ofRow(written, details), ...this.marks.ofWrite(this.#marked(written.row, details))]
+    return [...this.#ofRow(written, details), ...this.marks.ofWrite(this.#marked(written.told, details))]
   }
 
   /** What kind of write it was, and the tables whose rows the database may have changed along with the row, by foreign keys. Undefined: none. */
   alongWith(written: Written, details: ChangeDetails): AlongWith | undefined {
     if (!this.marks.mayReach) return undefined
-    const write = this.#marked(written.row, details)
+    const write = this.#marked(written.told, details)
     const entities = this.marks.reachedBy(write)
     return entities.length > 0 ? { kind: write.kind, entities } : undefined
   }
@@ -103,23 +103,25 @@ export class TableChanges {
   }
 
   /** Of what a committed write made old, the lookups alone. */
-  lookupsOfWrite({ row, xid }: Written, { wasDeleted = false, touched, mayReplace = false }: ChangeDetails): Change[] {
+  lookupsOfWrite({ told, xid }: Written, { wasDeleted = false, touched, mayReplace = false }: ChangeDetails): Change[] {
     if (wasDeleted) return []
     // An insert sets every column, and a trigger may.
     const mayRewrite = mayReplace || (this.#relation()?.rewrites ?? true)
-    return this.#lookups(row, xid, mayRewrite ? undefined : touched)
+    return this.#lookups(told, xid, mayRewrite ? undefined : touched)
   }
 
   /** The same for a write whose outcome is unknown: all that is stored under these keys goes, also an absence under a new key of the row. */
   ofUnknownWrite(id: CanonicalId | undefined, values: object): Change[] {
     const { key } = this.#facts
     const former = id && Object.fromEntries(key.map(({ property }, at) => [property, id[at]]))
-    const set = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+    const set = Object.fromEntries(
+      Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [[name, asSent(value)]])),
+    )
     const ids = [id, idAmong(key, { ...former, ...set })].filter((each) => each !== undefined)
     const keys = new Set(ids.map((each) => this.rowKey(each)))
     return [
       ...[...keys].map((each) => ({ key: each, version: null, xid: null, absent: false, hasFloor: true })),
-      ...this.#lookups(values, null, undefined),
+      ...this.#lookups(set, null, undefined),
       ...this.marks.ofUnknownWrite(),
     ]
   }
@@ -151,6 +153,11 @@ export class TableChanges {
     })
     return changes
   }
+}
+
+/** As the driver sends it: a number that is not safe may be none the application meant, but it is the one that the database has. */
+function asSent(value: unknown): unknown {
+  return typeof value === 'number' ? String(value) : value
 }
 
 /** The id among values that may lack a column, or hold an expression only the database can evaluate. */

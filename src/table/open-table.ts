@@ -32,10 +32,10 @@ export async function openTable(
   await instance.ready(on)
   const facts = await readTable(on ?? parts.db, options)
   checkHotRows(facts, options.hotKeys)
-  keys.claim(facts)
+  const declared = keys.claim(facts)
   await parts.relations.find([facts], on)
   await instance.opened(facts, on)
   if (options.loadFrom === 'replica') parts.replica?.start()
   // Last, when nothing can fail any more: the instance is told of its memory and its readers, and never that they are of no use.
-  return new CachedTable(parts, options, facts)
+  return new CachedTable(parts, options, facts, declared)
 }

@@ -129,8 +129,16 @@ export class RowLookups {
       return this.#show(found, session, begun)
     }
     const row = await this.#rows.read(found.id, consistency, session, span)
-    const now = row && idFromRow(this.columns, row)
-    return now?.every((part, at) => part === value[at]) ? row : OUT_OF_DATE
+    return row && this.#has(row, value) ? row : OUT_OF_DATE
+  }
+
+  /** False also where a type parser of the application's has made something of the value that does not tell: then one statement says who has it. */
+  #has(row: object, value: CanonicalId): boolean {
+    try {
+      return idFromRow(this.columns, row)?.every((part, at) => part === value[at]) ?? false
+    } catch {
+      return false
+    }
   }
 
   /** A row that came with its pointer was read after this reader began. It will do unless more is known: written here, or by the session. */

@@ -1,4 +1,5 @@
 import type { TableFacts } from '../adapters/postgres/catalog.js'
+import type { KeyColumn } from '../adapters/postgres/key-column.js'
 import { ConfigError } from '../core/errors.js'
 
 /** As what the rows of a table are known. */
@@ -7,6 +8,8 @@ interface Identity {
   readonly key: string
   /** Undefined: no repository has said one. */
   version: string | undefined
+  /** See `TableKeys.claim`. */
+  declared: readonly KeyColumn[]
 }
 
 /**
@@ -19,10 +22,15 @@ interface Identity {
 export class TableKeys {
   readonly #known = new Map<string, Identity>()
 
-  /** @throws ConfigError when another repository of the table has another key, or another version. */
-  claim({ entity, table, key, version }: TableFacts): void {
+  /**
+   * All columns that repositories of the table have declared, in `unique` or `queryBy`. As long as they are no more it is the same
+   * list, and a longer one begins with it.
+   *
+   * @throws ConfigError when another repository of the table has another key, or another version.
+   */
+  claim({ entity, table, key, version, unique, queryBy }: TableFacts): () => readonly KeyColumn[] {
     const columns = key.map(({ column }) => column).join(', ')
-    const known = this.#known.get(entity) ?? { key: columns, version: undefined }
+    const known = this.#known.get(entity) ?? { key: columns, version: undefined, declared: [] }
     const other = `as in the other repository of ${entity}`
     if (known.key !== columns) {
       const expected = `${known.key}, ${other}: rows of one table have one key; declare other unique columns with \`unique\``
@@ -33,6 +41,10 @@ export class TableKeys {
       throw new ConfigError(`${table}.version`, expected, version.column)
     }
     known.version ??= version?.column
+    for (const each of [...unique.flat(), ...queryBy]) {
+      if (!known.declared.some(({ property }) => property === each.property)) known.declared = [...known.declared, each]
+    }
     this.#known.set(entity, known)
+    return () => known.declared
   }
 }

@@ -207,7 +207,7 @@ function changesOf(table: CachedTable, write: DoneWrite, told: ReturnedRow): Cha
   for (const { column, property } of facts.columns) if (told.has(column)) row[property] = told.get(column) ?? null
   const id = facts.key.map(({ column }) => told.get(column) as string)
   const version = facts.version && toVersion(told.get(facts.version.column))
-  return table.changes({ row, id, version, xid: write.xid as string }, detailsOf(table, write))
+  return table.changes({ row, told: row, id, version, xid: write.xid as string }, detailsOf(table, write))
 }
 
 function detailsOf({ facts }: CachedTable, { kind, touched }: Write): ChangeDetails {

@@ -208,7 +208,7 @@ export class NearProcess {
 
   #change({ id, version, xid, absent, row }: ModelChange): Change {
     const stamp = this.#hasVersions ? version : null
-    const offer = row && this.#offers.of(this.keyOf(id), { row, id: [id], version: stamp ?? undefined, xid })
+    const offer = row && this.#offers.of(this.keyOf(id), { row, told: row, id: [id], version: stamp ?? undefined, xid })
     return { key: this.keyOf(id), version: stamp, xid, absent, hasFloor: this.#hasVersions, offer }
   }
 

@@ -1,4 +1,12 @@
-import { type CompiledQuery, type Kysely, NoResultError, type QueryNode, type RawBuilder, sql } from 'kysely'
+import {
+  type AliasedRawBuilder,
+  type CompiledQuery,
+  type Kysely,
+  NoResultError,
+  type QueryNode,
+  type RawBuilder,
+  sql,
+} from 'kysely'
 import type { CanonicalId } from '../../core/ports.js'
 import { toVersion, type Version } from '../../core/version.js'
 import type { TableFacts } from './catalog.js'
@@ -14,6 +22,8 @@ export type AnyDatabase = Kysely<any>
 export interface Written {
   /** Fresh object, not yet frozen. After a delete: the row as it was. */
   readonly row: object
+  /** The same by which its lookups and the marks of queries are known: the columns that are declared for them are as the database prints them. */
+  readonly told: object
   readonly id: CanonicalId
   readonly version: Version | undefined
   readonly xid: string
@@ -22,6 +32,7 @@ export interface Written {
 /** Names of what RETURNING gives beside the row. No underscores, so that name-mapping plugins leave them alone. */
 const XID = 'corralxid'
 const KEY = 'corralkey'
+const TOLD = 'corraltold'
 const VERSION = 'corralversion'
 const WAITED = 'corralwaited'
 
@@ -36,20 +47,24 @@ const WAITED_US = 500
  */
 export class RowWriter {
   readonly #facts: TableFacts
-  /** All that RETURNING may give beside the row. */
-  readonly #beside: ReadonlySet<string>
-  /** What it gives, of an INSERT and of others: made once, because every write asks for it. */
-  readonly #asked: { readonly inserts: readonly unknown[]; readonly others: readonly unknown[] }
+  readonly #declared: () => readonly KeyColumn[]
+  /** Those of them, by their properties, of which the driver was seen to tell every value. */
+  readonly #exact = new Set<string>()
+  #asked: Asked
 
-  readonly #statements = new KnownStatements()
-
-  constructor(facts: TableFacts) {
+  /**
+   * @param declared the columns by which lookups and queries of any repository of the table are declared: when they become more, the same list is not
+   * given any more, but one that begins with it.
+   */
+  constructor(facts: TableFacts, declared: () => readonly KeyColumn[]) {
     this.#facts = facts
-    this.#beside = new Set([XID, ...facts.key.map((_, at) => keyAlias(at)), VERSION, WAITED])
-    const { version, stamp } = facts
-    const others = [sql`pg_current_xact_id()::text`.as(XID), ...this.#asText()]
-    const inserts = version && stamp === 'installed' ? [...others, hasWaited(version).as(WAITED)] : others
-    this.#asked = { inserts, others }
+    this.#declared = declared
+    this.#asked = this.#ask(declared())
+  }
+
+  /** The same for the table as it is by now. */
+  of(facts: TableFacts): RowWriter {
+    return new RowWriter(facts, this.#declared)
   }
 
   /** With no values at all: a row of defaults. */
@@ -81,14 +96,14 @@ export class RowWriter {
     const { shape, values, narrow } = this.#ofKey(id, expectVersion)
     const make = () => this.#returning(narrow(db.updateTable(this.#facts.table).set(patch)))
     const all = [...valuesIn(patch), ...values]
-    const { rows } = await this.#statements.run(db, `${shapeOf('update', patch)} ${shape}`, all, make)
+    const { rows } = await this.#askedNow().statements.run(db, `${shapeOf('update', patch)} ${shape}`, all, make)
     return rows[0] && this.#written(rows[0])
   }
 
   async delete(db: AnyDatabase, id: CanonicalId, expectVersion?: string): Promise<Written | undefined> {
     const { shape, values, narrow } = this.#ofKey(id, expectVersion)
     const make = () => this.#returning(narrow(db.deleteFrom(this.#facts.table)))
-    const { rows } = await this.#statements.run(db, `delete ${shape}`, values, make)
+    const { rows } = await this.#askedNow().statements.run(db, `delete ${shape}`, values, make)
     return rows[0] && this.#written(rows[0])
   }
 
@@ -112,7 +127,7 @@ export class RowWriter {
 
   /** The one row of an insertion. @throws NoResultError where a trigger has refused it. */
   async #one(db: AnyDatabase, shape: string, values: readonly unknown[], make: () => { compile(): CompiledQuery }) {
-    const { rows, node } = await this.#statements.run(db, shape, values, make)
+    const { rows, node } = await this.#askedNow().statements.run(db, shape, values, make)
     if (rows[0] === undefined) throw new NoResultError(node as QueryNode)
     return rows[0]
   }
@@ -146,13 +161,28 @@ export class RowWriter {
     }
   }
 
-  /** Key and stamp once more as text: what a type parser of the user's makes of them may not tell two of them apart. */
-  #asText() {
-    const { key, version } = this.#facts
-    return [
-      ...key.map(({ property }, at) => sql`${sql.ref(property)}::text`.as(keyAlias(at))),
-      ...(version ? [sql`${sql.ref(version.property)}::text`.as(VERSION)] : []),
+  #askedNow(): Asked {
+    const declared = this.#declared()
+    if (declared !== this.#asked.declared || this.#exact.size !== this.#asked.exact) this.#asked = this.#ask(declared)
+    return this.#asked
+  }
+
+  #ask(declared: readonly KeyColumn[]): Asked {
+    const { key, version, stamp } = this.#facts
+    const text = (property: string) => sql`${sql.ref(property)}::text`
+    // Once more as text: what a type parser of the user's makes of them may not tell two values apart.
+    const texts = [
+      ...key.map(({ property }, at) => text(property).as(alias(KEY, at))),
+      ...(version ? [text(version.property).as(VERSION)] : []),
+      ...declared.flatMap(({ property }, at) =>
+        this.#exact.has(property) ? [] : [text(property).as(alias(TOLD, at))],
+      ),
     ]
+    const others = [sql`pg_current_xact_id()::text`.as(XID), ...texts]
+    const inserts = version && stamp === 'installed' ? [...others, hasWaited(version).as(WAITED)] : others
+    const names = [...key.map((_, at) => alias(KEY, at)), ...declared.map((_, at) => alias(TOLD, at))]
+    const beside = new Set([XID, VERSION, WAITED, ...names])
+    return { declared, exact: this.#exact.size, texts, inserts, others, beside, statements: new KnownStatements() }
   }
 
   /**
@@ -169,7 +199,7 @@ export class RowWriter {
 
   /** The row as this write has left it: its stamp, and whatever the database has made of that. Unchanged where somebody else has written it since. */
   async #kept(db: AnyDatabase, written: Written): Promise<Written> {
-    const own = this.#byKey(db.selectFrom(this.#facts.table), written.id).selectAll().select(this.#asText())
+    const own = this.#byKey(db.selectFrom(this.#facts.table), written.id).selectAll().select(this.#asked.texts)
     // Within a transaction nobody else can have written it, and a savepoint has a number of its own.
     const query = db.isTransaction ? own : own.where(sql<boolean>`xmin = ${written.xid}::xid8::xid`)
     const found = await query.executeTakeFirst()
@@ -177,12 +207,51 @@ export class RowWriter {
   }
 
   #written(returned: Record<string, unknown>): Written {
-    const id = this.#facts.key.map((_, at) => String(returned[keyAlias(at)]))
+    const { declared, beside } = this.#asked
+    const id = this.#facts.key.map((_, at) => String(returned[alias(KEY, at)]))
     const version = toVersion(returned[VERSION])
     const xid = String(returned[XID])
-    const row = without(returned, this.#beside)
-    return { row, id, version, xid }
+    const row = without(returned, beside)
+    return { row, told: this.#told(declared, returned, row), id, version, xid }
   }
+
+  #told(declared: readonly KeyColumn[], returned: Record<string, unknown>, row: Record<string, unknown>) {
+    let told = row
+    declared.forEach((column, at) => {
+      const { property } = column
+      const text = returned[alias(TOLD, at)]
+      // It was not asked for, or not yet when the statement was sent.
+      if (text === undefined) return
+      if (isExact(column, row[property], text)) this.#exact.add(property)
+      if (told === row) told = { ...row }
+      told[property] = text
+    })
+    return told
+  }
+}
+
+/** Whether the driver gives this column's values in a form that tells all of them. Null does not show it, nor does a number of a bigint: the next may have lost digits. */
+function isExact(column: KeyColumn, value: unknown, text: unknown): boolean {
+  if (text === null || (typeof value === 'number' && column.type.name === 'bigint')) return false
+  try {
+    return column.canonical(value) === text
+  } catch {
+    return false
+  }
+}
+
+/** What RETURNING is asked for beside the row, of an INSERT and of others: made once, because every write asks for it. */
+interface Asked {
+  readonly declared: readonly KeyColumn[]
+  /** How many of them need no text. */
+  readonly exact: number
+  /** Key, stamp and the others, each as text. */
+  readonly texts: readonly AliasedRawBuilder<unknown, string>[]
+  readonly inserts: readonly unknown[]
+  readonly others: readonly unknown[]
+  /** What it is called in what is returned. */
+  readonly beside: ReadonlySet<string>
+  readonly statements: KnownStatements
 }
 
 /** Whether it is long since a row had its stamp. RETURNING comes after all waiting. */
@@ -219,8 +288,8 @@ function given(values: object): string[] {
   return Object.entries(values).flatMap(([property, value]) => (value === undefined ? [] : [property]))
 }
 
-function keyAlias(at: number): string {
-  return KEY + 'x'.repeat(at)
+function alias(name: string, at: number): string {
+  return name + 'x'.repeat(at)
 }
 
 /**

@@ -74,7 +74,8 @@ export class Walk {
     this.#draw = new Draw(seed)
     this.#watcher = watcher
     this.#facts = facts
-    this.#writer = new RowWriter(facts)
+    const declared = facts.unique.flat()
+    this.#writer = new RowWriter(facts, () => declared)
     this.#sessions = sessions
     this.#relay = relay
     this.#world = newWorld(() => ++this.#nowMs)

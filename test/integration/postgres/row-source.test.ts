@@ -148,7 +148,7 @@ describe('ids', () => {
         for (const { row } of rows) {
           if (row) expect(idFromRow(facts.key, row)).toEqual(idOf(facts.key, ids[(row as { place: number }).place]))
         }
-        const writer = new RowWriter(facts)
+        const writer = new RowWriter(facts, () => facts.key)
         for (const id of ids.map((each) => idOf(facts.key, each))) {
           expect(await writer.lock(db, id), 'locked').toBeDefined()
           expect((await writer.update(db, id, { place: 7 }))?.id, 'updated').toEqual(id)

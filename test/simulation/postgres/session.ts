@@ -107,20 +107,18 @@ export class Session {
       const row = database.find(Number(parameters[0]), database.seenBy(this.#tx), this.#tx)
       return row ? [{ corralversion: row.corral_version }] : []
     }
-    if (
-      sql.startsWith('select *, "id"::text as "corralkey", "corral_version"::text as "corralversion" from "products"')
-    ) {
-      return this.#kept(Number(parameters[0]), parameters[1])
+    if (sql.startsWith('select *, "id"::text as "corralkey", "corral_version"::text as "corralversion"')) {
+      return this.#kept(sql, Number(parameters[0]), parameters[1])
     }
     return undefined
   }
 
   /** @param xid of whoever has to have written it. */
-  #kept(id: number, xid: unknown): Answer {
+  #kept(sql: string, id: number, xid: unknown): Answer {
     const upto = this.#database.seenBy(this.#tx)
     const row = this.#database.find(id, upto, this.#tx)
     const isTheirs = xid === undefined || String(this.#database.writerOf(id, upto, this.#tx)) === xid
-    return row && isTheirs ? [{ ...row, corralkey: String(row.id), corralversion: row.corral_version }] : []
+    return row && isTheirs ? [{ ...row, ...textsIn(sql, row) }] : []
   }
 
   #load(sql: string, ids: string): Answer {
@@ -191,10 +189,7 @@ export class Session {
 
   #returned(sql: string, tx: Transaction, row: Row | undefined): Answer {
     if (row === undefined) return []
-    const returned: Record<string, unknown> = sql.includes('returning *') ? { ...row } : {}
-    for (const [, column, alias] of sql.matchAll(/"(\w+)"(?:::text| as text\)) as "(\w+)"/g)) {
-      returned[alias as string] = String(row[column as keyof Row])
-    }
+    const returned: Record<string, unknown> = { ...(sql.includes('returning *') && row), ...textsIn(sql, row) }
     const xidAlias = /pg_current_xact_id\(\)::text as "(\w+)"/.exec(sql)?.[1]
     if (xidAlias) returned[xidAlias] = String(this.#database.xidOf(tx))
     const waited = / > (\d+)\)::text as "corralwaited"/.exec(sql)?.[1]
@@ -321,6 +316,12 @@ const NO_ROW = { id: null, sku: null, price: null, corral_version: null, says: n
 
 function rowsOf(row: Row | undefined): Answer {
   return row ? [{ ...row }] : []
+}
+
+/** The columns that a statement asks for as text, by what it calls them. */
+function textsIn(sql: string, row: Row): Record<string, string> {
+  const asked = [...sql.matchAll(/"(\w+)"(?:::text| as text\)) as "(\w+)"/g)]
+  return Object.fromEntries(asked.map(([, column, alias]) => [alias, String(row[column as keyof Row])]))
 }
 
 function expectedIn(sql: string, parameters: Parameters): string | undefined {

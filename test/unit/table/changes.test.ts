@@ -9,9 +9,9 @@ const KEY = ['hall', 'shelf'].map((name) => new KeyColumn({ column: name, proper
 const FACTS = { entity: ENTITY, key: KEY, unique: [], queryBy: [], columns: [] } as unknown as TableFacts
 
 /** The rows that a write may have made old of which nobody knows whether it was made. */
-function rowsOf(id: readonly string[] | undefined, values: object): string[] {
-  const changes = new TableChanges('shop', FACTS, () => undefined).ofUnknownWrite(id, values)
-  return changes.filter(({ key }) => !isMark(key)).map(({ key }) => key.slice(key.indexOf('/') + 1, -1))
+function rowsOf(id: readonly string[] | undefined, values: object, facts = FACTS): string[] {
+  const changes = new TableChanges('shop', facts, () => undefined).ofUnknownWrite(id, values)
+  return changes.filter(({ key }) => !isMark(key)).map(({ key }) => key.slice(key.search(/[/=]/) + 1, -1))
 }
 
 it('of a write without an answer what is known of the row goes, under the key it had and under the one it was to have', () => {
@@ -25,4 +25,13 @@ it('of a write without an answer what is known of the row goes, under the key it
   expect(rowsOf(['1', '2'], { shelf: {} }), 'by an expression').toEqual(['1,2'])
   expect(rowsOf(undefined, { hall: 1, shelf: 2 }), 'of an insert').toEqual(['1,2'])
   expect(rowsOf(undefined, { shelf: 2 }), 'whose key the database makes').toEqual([])
+})
+
+it('of a write without an answer a lookup goes by the number that the driver has sent, safe or not', () => {
+  const ref = new KeyColumn({ column: 'ref', property: 'ref', type: { name: 'bigint' } })
+  const lookupsOf = (value: unknown) => rowsOf(undefined, { ref: value }, { ...FACTS, unique: [[ref]] })
+  expect(lookupsOf(7)).toEqual(['7'])
+  expect(lookupsOf(2 ** 53 + 2)).toEqual(['9007199254740994'])
+  expect(lookupsOf('9007199254740993')).toEqual(['9007199254740993'])
+  expect(lookupsOf(0.5)).toEqual([])
 })
