@@ -12,6 +12,6 @@ export async function readInside(
   ids: readonly CanonicalId[],
   by: readonly KeyColumn[] = facts.key,
 ): Promise<(object | undefined)[]> {
-  const { rows } = await new PostgresRowSource({ db: tx, facts, by }).load(ids)
+  const { rows } = await new PostgresRowSource({ db: tx, facts, by, isInside: true }).load(ids)
   return rows.map(({ row }) => row && freezeRow(row))
 }

@@ -49,7 +49,7 @@ beforeEach(async () => {
   await execute(
     url,
     `drop schema if exists public, corral cascade; create schema public; grant usage on schema public to ${ROLE};
-      create table notes (id int primary key, tenant text not null, text text not null);
+      create table notes (id int primary key, tenant text not null, text text not null unique);
       grant all on notes to ${ROLE};
       alter table notes enable row level security;
       create policy own on notes using (tenant = current_setting('app.tenant', true));
@@ -127,6 +127,52 @@ describe('a table of which policies show the role only some rows', () => {
       [...expected, 3],
       [...expected, 0],
     ])
+  })
+})
+
+describe('policies that begin to hold for the role while processes run', () => {
+  it('are noticed by the load that they hold rows from, which is not believed', async () => {
+    await execute(url, `alter table notes disable row level security; insert into notes values (3, 'b', 'of b, too')`)
+    const namespace = freshNamespace()
+    const notes = start(namespace, 'a').corral.repository('notes', { key: 'id', unique: ['text'] })
+    const others = start(namespace).corral.repository('notes', { key: 'id' })
+    expect((await notes.find(2))?.text).toBe('of b')
+    await execute(url, 'alter table notes enable row level security')
+    const calls = {
+      find: () => notes.find(3),
+      findMany: () => notes.findMany([1, 3]),
+      findBy: () => notes.findBy({ text: 'of b, too' }),
+      verified: () => notes.find(2, { consistency: 'verified' }),
+      primary: () => notes.find(2, { consistency: 'primary' }),
+      refresh: () => notes.find(2, { consistency: 'refresh' }),
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      const said = await refusal(call())
+      expect(said, name).toMatch(/^CONFIG_INVALID: option `notes\.rowSecurity`: expected .*BYPASSRLS.*`alike`/)
+      expect(said, name).toContain(`found "policies that decide which rows ${ROLE} sees"`)
+    }
+    expect((await others.find(3))?.text, 'no absence was cached for who sees all').toBe('of b, too')
+    await execute(url, 'alter table notes disable row level security')
+    expect((await notes.findBy({ text: 'of b, too' }))?.id, 'without a restart').toBe(3)
+  })
+
+  it('are none where the application says that all connections are shown the same', async () => {
+    await execute(url, 'alter table notes disable row level security')
+    const { corral } = start(freshNamespace(), 'a')
+    const notes = corral.repository('notes', { key: 'id', rowSecurity: 'alike' })
+    expect((await notes.find(1))?.text).toBe('of a')
+    await execute(url, 'alter table notes enable row level security')
+    expect([await notes.find(2), await notes.find(2, { consistency: 'verified' })]).toEqual([undefined, undefined])
+  })
+
+  it('hold in a transaction, which reads as whoever it stands for', async () => {
+    await execute(url, 'alter table notes disable row level security')
+    const { corral } = start(freshNamespace(), 'a')
+    const notes = corral.repository('notes', { key: 'id' })
+    await notes.find(1)
+    await execute(url, 'alter table notes enable row level security')
+    const { value } = await corral.transaction((tx) => notes.in(tx).findMany([1, 2]))
+    expect(value.map((row) => row?.text)).toEqual(['of a', undefined])
   })
 })
 

@@ -52,6 +52,8 @@ export interface TableFacts {
   readonly version: { readonly property: string; readonly column: string } | undefined
   /** How the version is kept. `missing` and `disabled` are seen only with `version: false`; otherwise they are errors. */
   readonly stamp: 'installed' | 'missing' | 'disabled' | 'own column'
+  /** The application says that policies of row-level security show all connections the same rows. */
+  readonly isShownAlike: boolean
   /** What the driver makes of its rows depends on the time zone of the process. */
   readonly isLocal: boolean
   /** What rows have for an interval, where a column is of that type, or a list of them. */
@@ -79,6 +81,7 @@ export async function readTable(db: AnyDatabase, request: TableRequest): Promise
     unique: Object.freeze(unique),
     queryBy: Object.freeze((request.queryBy ?? []).map((name) => inspection.valueColumn('queryBy', name))),
     ...inspection.version(request.version, key),
+    isShownAlike: request.rowSecurity !== undefined,
     isLocal: relation.columns.some(({ base }) => LOCAL_TYPES.has(base.builtin)),
     ...(relation.columns.some(({ base }) => INTERVAL_TYPES.has(base.builtin)) && { interval: await readInterval(db) }),
   })
@@ -274,8 +277,16 @@ function requireTable(table: string, relation: Relation): void {
   if (path.split('.').length > 2) throw new ConfigError(where, 'schema and table names without dots', path)
 }
 
-/** What one connection is shown is cached for all. */
-function requireAllRows(table: string, { schema, name, shownInPartTo }: Relation): void {
+/**
+ * What one connection is shown is cached for all.
+ *
+ * @param relation `shownInPartTo`: as in `Relation`.
+ * @throws ConfigError
+ */
+export function requireAllRows(
+  table: string,
+  { schema, name, shownInPartTo }: Pick<Relation, 'schema' | 'name' | 'shownInPartTo'>,
+): void {
   if (shownInPartTo === null) return
   const expected =
     `a role that sees all rows of ${schema}.${name} (its owner, or one with BYPASSRLS), for a row that it is shown is cached for everybody; ` +

@@ -56,4 +56,4 @@ export async function readProperties(db: AnyDatabase, table: string, columns: nu
 }
 
 /** What `row-source` and `row-writer` call what they return beside a row. */
-const RESERVED = /^corral(?:snapshot|source|version|keyx*|toldx*|waited|xid)$/
+const RESERVED = /^corral(?:snapshot|source|shownto|version|keyx*|toldx*|waited|xid)$/

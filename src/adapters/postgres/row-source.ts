@@ -2,11 +2,11 @@ import { type CompiledQuery, type RawBuilder, sql } from 'kysely'
 import { isCorralError, SourceError } from '../../core/errors.js'
 import type { CanonicalId, Loaded, LoadedRow, RowSource } from '../../core/ports.js'
 import { compareVersions, toVersion, type Version } from '../../core/version.js'
-import { requireWhole, type TableFacts } from './catalog.js'
+import { requireAllRows, requireWhole, type TableFacts } from './catalog.js'
 import type { AnyDatabase } from './catalog-query.js'
 import { identityOf, type KeyColumn } from './key-column.js'
 import { castType, comparable, labelOf } from './key-sql.js'
-import { arrayText } from './sql-text.js'
+import { arrayText, literal, qualified } from './sql-text.js'
 import { without } from './without.js'
 
 /** Ids in one statement; more travel as several. Larger arrays gain nothing and make one slow load of many. */
@@ -18,6 +18,7 @@ const MOST_IDS = 1_000
  */
 const SNAPSHOT = 'corralsnapshot'
 const SOURCE = 'corralsource'
+const SHOWN_TO = 'corralshownto'
 const VERSION = 'corralversion'
 const KEY = 'corralkey'
 const ROW = 'corralrow'
@@ -32,21 +33,27 @@ const ABSENT: LoadedRow = Object.freeze({ row: undefined, version: undefined })
  * that the caller owns, shared only among ids that repeat within one call. Ids must be canonical and possible.
  *
  * Above 1,000 ids several statements run one after the other, and the snapshot reported is one that claims to have seen
- * nothing that any of them missed. Driver errors come as `SourceError` with the original as cause,
- * what plugins make other rows of as `ConfigError`.
+ * nothing that any of them missed. Driver errors come as `SourceError` with the original as cause;
+ * what plugins make other rows of, and where policies decide which rows the connection's role sees, as `ConfigError`.
  */
 export class PostgresRowSource implements RowSource {
   readonly #db: AnyDatabase
   readonly #facts: TableFacts
   readonly #by: readonly KeyColumn[]
+  readonly #asksWhom: boolean
   readonly #beside: ReadonlySet<string>
 
-  /** @param by the columns the ids are made of; default: the table's key. */
-  constructor({ db, facts, by = facts.key }: { db: AnyDatabase; facts: TableFacts; by?: readonly KeyColumn[] }) {
+  /**
+   * @param options.by the columns the ids are made of; default: the table's key.
+   * @param options.isInside for a transaction, which is shown what its role may see: nothing of it is cached.
+   */
+  constructor(options: { db: AnyDatabase; facts: TableFacts; by?: readonly KeyColumn[]; isInside?: boolean }) {
+    const { db, facts, by = facts.key, isInside = false } = options
     this.#db = db
     this.#facts = facts
     this.#by = by
-    this.#beside = new Set([SNAPSHOT, SOURCE, VERSION, ...by.map((_, at) => keyAlias(at))])
+    this.#asksWhom = !isInside && !facts.isShownAlike
+    this.#beside = new Set([SNAPSHOT, SOURCE, SHOWN_TO, VERSION, ...by.map((_, at) => keyAlias(at))])
   }
 
   async load(ids: readonly CanonicalId[]): Promise<Loaded> {
@@ -85,7 +92,13 @@ export class PostgresRowSource implements RowSource {
       const statement = query.compile()
       // A plugin may have begun since the table was opened, or do so for some calls only: those of a load are several.
       requireWhole(this.#facts, statement.query)
-      return (await this.#db.executeQuery(statement)).rows
+      const { rows } = await this.#db.executeQuery(statement)
+      // Policies may have begun to hold since the table was opened, or do so for some connections only.
+      requireAllRows(this.#facts.table, {
+        ...this.#facts,
+        shownInPartTo: (rows[0]?.[SHOWN_TO] ?? null) as string | null,
+      })
+      return rows
     } catch (error) {
       throw isCorralError(error, 'CONFIG_INVALID') ? error : new SourceError(`load of ${this.#facts.entity}`, error)
     }
@@ -115,12 +128,19 @@ export class PostgresRowSource implements RowSource {
   /** The left join gives a row also when no id is found: every answer carries its snapshot. */
   #within(ids: readonly CanonicalId[]) {
     const context = sql<Record<string, string>>`(select pg_current_snapshot()::text as ${sql.raw(SNAPSHOT)},
-      case when pg_is_in_recovery() then 'standby' else 'primary' end as ${sql.raw(SOURCE)})`
+      case when pg_is_in_recovery() then 'standby' else 'primary' end as ${sql.raw(SOURCE)}${this.#shownTo()})`
     return this.#db
       .selectFrom(context.as('corralcontext'))
       .leftJoin(`${this.#facts.table} as ${ROW}`, (join) => join.on(this.#hasOneOf(ids)))
       .selectAll('corralcontext')
       .select(this.#identity())
+  }
+
+  /** Whom policies show only some rows, in the same statement as those rows. Looked up once for all of them: a sub-select that depends on none. */
+  #shownTo(): RawBuilder<unknown> {
+    if (!this.#asksWhom) return sql``
+    const table = sql.raw(literal(qualified(this.#facts.schema, this.#facts.name)))
+    return sql`, (select current_user::text where row_security_active(to_regclass(${table})::oid)) as ${sql.raw(SHOWN_TO)}`
   }
 
   /** Ids and stamp as text: what a type parser of the user's makes of them may not tell two of them apart. */

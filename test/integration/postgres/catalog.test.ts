@@ -58,6 +58,7 @@ describe('what is read about a table', () => {
       queryBy: [],
       version: { property: 'corral_version', column: 'corral_version' },
       stamp: 'installed',
+      isShownAlike: false,
       isLocal: false,
     })
     for (const part of [

@@ -125,7 +125,12 @@ export class Session {
     const database = this.#database
     const commit = this.#replica ? this.#replica.commit : database.seenBy(this.#tx)
     const snapshot = this.#replica ? database.standbySnapshot(commit) : database.sightOf(this.#tx)
-    const beside = { corralsnapshot: printSnapshot(snapshot), corralsource: this.#replica ? 'standby' : 'primary' }
+    const beside = {
+      corralsnapshot: printSnapshot(snapshot),
+      corralsource: this.#replica ? 'standby' : 'primary',
+      // It has no policies.
+      ...(sql.includes('as corralshownto') && { corralshownto: null }),
+    }
     const wanted = JSON.parse(`[${ids.slice(1, -1)}]`) as string[]
     const bySku = sql.includes('"corralrow"."sku" = any')
     const isStamped = !sql.includes('null::text as "corralversion"')
