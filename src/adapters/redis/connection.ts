@@ -55,8 +55,9 @@ const DISCONNECT_MS = 100
  * - no offline queue and no resending: a command either runs now or not at all. A fill or a fence that ran minutes
  *   later, after a reconnect, would act on a world that has moved on;
  * - no retries per request: the caller has a deadline and the database to fall back on;
- * - reconnecting never gives up, and is never slower than four times a second: what a try costs a server that is back is little, and until then
- *   all reads are the database's;
+ * - reconnecting never gives up, nor does asking sentinels, and is never slower than four times a second: what a try costs a server that is back is
+ *   little, and until then all reads are the database's;
+ * - sentinels are asked for the primary: what a replica shows is older than what was acknowledged;
  * - a connection that owes an answer for 5 s is replaced: a half-open one reports no error, and TCP itself notices after
  *   a quarter of an hour.
  */
@@ -69,8 +70,35 @@ const SETTINGS = {
   disableClientInfo: true,
   socketTimeout: SILENCE_MS,
   disconnectTimeout: DISCONNECT_MS,
-  retryStrategy: (attempt: number) => Math.min(50 * attempt, LONGEST_RETRY_MS),
+  retryStrategy,
+  sentinelRetryStrategy: retryStrategy,
+  role: 'master',
+  reconnectOnError: null,
 } as const
+
+function retryStrategy(attempt: number): number {
+  return Math.min(50 * attempt, LONGEST_RETRY_MS)
+}
+
+/**
+ * Settings of a connection that leaves a server which has become a replica. Such a server keeps its connections, while its name leads to another one
+ * already: whoever stayed would never again have a fence arrive. Where the name still leads to the replica, it is left four times a second.
+ */
+export function leavingReplica(): Record<string, unknown> {
+  let hasLeft = false
+  return {
+    reconnectOnError(error: Error): boolean {
+      const isOfReplica = /\bREADONLY\b/.test(error.message)
+      hasLeft ||= isOfReplica
+      return isOfReplica
+    },
+    retryStrategy(attempt: number): number {
+      const delayMs = hasLeft ? LONGEST_RETRY_MS : retryStrategy(attempt)
+      hasLeft = false
+      return delayMs
+    },
+  }
+}
 
 /** Opens a connection like `client`, with the settings above. Errors are left to the commands that meet them. */
 export function openConnection(
@@ -83,6 +111,7 @@ export function openConnection(
   const connection = client.isCluster
     ? duplicate.call(client, [], {
         enableOfflineQueue: false,
+        enableAutoPipelining: false,
         lazyConnect: true,
         scaleReads: 'master',
         clusterRetryStrategy: SETTINGS.retryStrategy,

@@ -17,7 +17,14 @@ import type {
 import { VERSION_DIGITS } from '../../core/version.js'
 import { SEEN_BYTES } from '../../core/wire.js'
 import { ClusterReads } from './cluster-reads.js'
-import { openConnection, type RedisClient, type RedisConnection, whenConnected, whenReady } from './connection.js'
+import {
+  leavingReplica,
+  openConnection,
+  type RedisClient,
+  type RedisConnection,
+  whenConnected,
+  whenReady,
+} from './connection.js'
 import { FenceScript } from './fence-script.js'
 import { allOf, isRedirection, partsOf } from './moving-slots.js'
 import { RedisShards } from './redis-shards.js'
@@ -44,7 +51,9 @@ export class RedisStore implements CacheStore {
 
   constructor(options: { client: RedisClient; namespace: string; clock: Clock }) {
     this.#clock = options.clock
-    this.#connection = openConnection(options.client, `corral:${options.namespace}`)
+    const { client, namespace } = options
+    // A node of a cluster says MOVED, and its connection follows.
+    this.#connection = openConnection(client, `corral:${namespace}`, client.isCluster ? {} : leavingReplica())
     for (const [name, script] of Object.entries(SCRIPTS)) this.#connection.defineCommand(name, script)
     this.#run = this.#connection as unknown as ScriptRunner
     this.#fences = new FenceScript(this.#connection)

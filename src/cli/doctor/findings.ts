@@ -196,8 +196,8 @@ export const FINDINGS = {
     "Corral's own connections inherit it. It ends commands before cache.giveUpMs does, which opens the breaker early and leaves fences pending.",
   ],
   'client.sentinel-replica': [
-    'critical',
-    'The client asks the sentinels for a replica. It refuses writes: nothing is filled, nothing is fenced.',
+    'notice',
+    "The client asks the sentinels for a replica. Corral's own connections ask for the primary all the same.",
   ],
   'client.no-tls': ['notice', 'Rows travel to another machine unencrypted.'],
   'client.tls-unverified': [

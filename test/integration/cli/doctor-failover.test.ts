@@ -117,7 +117,6 @@ describe('sentinels', () => {
   planted('client.sentinel-replica', 'the client asks them for a replica', {
     right: agreed,
     wrong: () => asking([sentinel], { role: 'slave' }),
-    besides: ['redis.refused'],
     found: "role 'slave'",
   })
   it('options for TLS that the client does not heed, the doctor does not heed either', async () => {
