@@ -47,11 +47,21 @@ describe('statements of the application in corral.transaction', () => {
           tx.updateTable('products as p').set({ price: 502 }).where('p.id', '=', 12).returning('p.name').execute(),
         [501, 501, 502],
       ],
-      ['delete', (tx) => tx.deleteFrom('products').where('id', '=', 10).execute(), [undefined, 501, 502]],
+      [
+        'update of a table that raw SQL stands for',
+        (tx) =>
+          tx
+            .updateTable(sql.table<{ id: number; price: number }>('products').as('p'))
+            .set({ price: 512 })
+            .where('p.id', '=', 12)
+            .execute(),
+        [501, 501, 512],
+      ],
+      ['delete', (tx) => tx.deleteFrom('products').where('id', '=', 10).execute(), [undefined, 501, 512]],
       [
         'insert',
         (tx) => tx.insertInto('products').values({ id: 10, name: 'p10', price: 503 }).execute(),
-        [503, 501, 502],
+        [503, 501, 512],
       ],
       [
         'insert that changes rows there are',
@@ -534,6 +544,16 @@ describe('statements of the application in corral.transaction', () => {
             .modifyEnd(sql`on conflict (id) do update set price = 740`)
             .execute(),
         [{ statement: 'replace', entity: 'public.products' }],
+      ],
+      [
+        'a table that raw SQL names',
+        (tx) =>
+          tx
+            .updateTable(sql<{ id: number; price: number }>`products`.as('p'))
+            .set({ price: 72 })
+            .where('p.id', '=', 72)
+            .execute(),
+        [{ statement: 'update', entity: undefined }],
       ],
       ['a plan', (tx) => tx.updateTable('products').set({ price: 0 }).explain(), []],
       [

@@ -20,7 +20,7 @@ import {
   type WithNode,
 } from 'kysely'
 import { type Constraint, constraintsOf } from './constrained-columns.js'
-import { aliasNameOf, childrenOf, type TableName, tableNameOf } from './operation-tree.js'
+import { aliasNameOf, childrenOf, rawTable, type TableName, tableNameOf } from './operation-tree.js'
 import { isComment, mayMoveNames, writingWordOf } from './raw-sql.js'
 import { without } from './without.js'
 
@@ -39,7 +39,7 @@ export interface Write {
 
 export interface Writes {
   readonly tables: readonly Write[]
-  /** The word that makes raw SQL in it look like a write; undefined: none does. */
+  /** The word that makes raw SQL in it look like a write, or of a statement whose table raw SQL names; undefined: there is neither. */
   readonly raw: string | undefined
 }
 
@@ -49,14 +49,18 @@ const COLUMN = 'corralcolumn'
 
 /** What a statement writes, as far as its tree tells; functions it calls are not looked into. */
 export function writesOf(root: OperationNode): Writes {
-  const outer = writeOf(root, true)
   const { with: withNode } = root as { with?: WithNode }
-  const inner = (withNode?.expressions ?? []).map(({ expression }) => expression)
-  const places = RawNode.is(root) ? [root] : inner
-  const raw = places
-    .map((node) => (RawNode.is(node) ? writingWordOf(node) : undefined))
-    .find((word) => word !== undefined)
-  return { tables: [...outer, ...places.flatMap((node) => innerWrites(node))], raw }
+  const inside = (withNode?.expressions ?? []).map(({ expression }) => expression)
+  const places = RawNode.is(root) ? [root] : inside
+  const inner = places.flatMap(writingNodes)
+  const words = [
+    ...places.map((node) => (RawNode.is(node) ? writingWordOf(node) : undefined)),
+    ...[root, ...inner].map(wordOfUnnamed),
+  ]
+  return {
+    tables: [...writeOf(root, true), ...inner.flatMap((node) => writeOf(node, false))],
+    raw: words.find((word) => word !== undefined),
+  }
 }
 
 /** Whether the SDK made the statement to write rows whose keys it takes care of itself. */
@@ -70,9 +74,15 @@ export function movesNames(root: OperationNode): boolean {
   return RawNode.is(root) ? mayMoveNames(root) : /^(?:Create|Alter|Drop)/.test(root.kind)
 }
 
-function innerWrites(node: OperationNode): Write[] {
-  const here = writeOf(node, false)
-  return here.length > 0 || !RawNode.is(node) ? here : childrenOf(node).flatMap(innerWrites)
+/** The node, or in raw SQL those that stand in it, if they write. */
+function writingNodes(node: OperationNode): OperationNode[] {
+  if (RawNode.is(node)) return childrenOf(node).flatMap(writingNodes)
+  return targetOf(node) === undefined ? [] : [node]
+}
+
+function wordOfUnnamed(node: OperationNode): string | undefined {
+  const written = targetOf(node)
+  return written !== undefined && tableIn(written) === undefined ? actionOf(node).kind : undefined
 }
 
 function writeOf(node: OperationNode, isOuter: boolean): Write[] {
@@ -118,7 +128,8 @@ function targetOf(node: OperationNode): OperationNode | undefined {
 function tableIn(node: OperationNode): TableName | undefined {
   if (AliasNode.is(node)) return tableIn(node.node)
   if (SchemableIdentifierNode.is(node)) return { schema: node.schema?.name, name: node.identifier.name }
-  return TableNode.is(node) ? tableNameOf(node) : undefined
+  const table = TableNode.is(node) ? node : rawTable(node)
+  return table && tableNameOf(table)
 }
 
 function columnNameOf(node: OperationNode): string | undefined {

@@ -50,6 +50,20 @@ describe('what a statement writes', () => {
       ['update sales.orders(price,name)'],
     ],
     ['an UPDATE with a join', db.updateTable('a').from('b').set({ x: 1 }), ['update a(x)']],
+    [
+      'an UPDATE of a table that raw SQL stands for',
+      db.updateTable(sql.table('sales.orders').as('o')).set({ price: 1 }),
+      ['update sales.orders(price)'],
+    ],
+    ['an UPDATE of what raw SQL names', db.updateTable(sql`orders`.as('o')).set({ price: 1 }), ['raw update']],
+    [
+      'a DELETE of what raw SQL names, inside WITH',
+      db
+        .with('gone', (q) => q.deleteFrom(sql`orders`.as('o')).returningAll())
+        .insertInto('b')
+        .expression(db.selectFrom('gone').selectAll()),
+      ['insert b', 'raw delete'],
+    ],
     ['a DELETE', db.deleteFrom('products as p').using('b').whereRef('b.id', '=', 'p.id'), ['delete products']],
     [
       'statements that go on in raw SQL',
@@ -114,6 +128,11 @@ describe('a statement made to tell its rows', () => {
       'an UPDATE that returns something already',
       db.updateTable('sales.a as t').from('b').set({ x: 1 }).returning('b.y'),
       'update "sales"."a" as "t" set "x" = $1 from "b" returning "b"."y", cast("t"."id" as text) as "corralcolumn0", cast("t"."slug" as text) as "corralcolumn1", pg_current_xact_id()::text as "corralxid"',
+    ],
+    [
+      'an UPDATE of a table that raw SQL stands for',
+      db.updateTable(sql.table('a').as('t')).set({ x: 1 }),
+      'update "a" as "t" set "x" = $1 returning cast("t"."id" as text) as "corralcolumn0", cast("t"."slug" as text) as "corralcolumn1", pg_current_xact_id()::text as "corralxid"',
     ],
     [
       'a DELETE',
