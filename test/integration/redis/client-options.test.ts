@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 
 /** A process whose application made its client like this. */
-function start(options: RedisOptions) {
+function start(options: Omit<RedisOptions, 'replyMapping'>) {
   const db = openShopDatabase(shop.databaseUrl)
   const redis = new Redis({ ...options, lazyConnect: true })
   redis.on('error', () => {})
