@@ -66,8 +66,9 @@ export class Writer {
   readonly #running: Promise<void>
   #stopped = false
 
-  constructor(products: ShopProcess['products'], ids: readonly number[]) {
-    this.#running = this.#run(products, ids)
+  /** @param pauseMs between two writes. */
+  constructor(products: ShopProcess['products'], ids: readonly number[], pauseMs = 8) {
+    this.#running = this.#run(products, ids, pauseMs)
     this.#running.catch(() => {})
   }
 
@@ -77,13 +78,13 @@ export class Writer {
     return this.acknowledged
   }
 
-  async #run(products: ShopProcess['products'], ids: readonly number[]): Promise<void> {
+  async #run(products: ShopProcess['products'], ids: readonly number[], pauseMs: number): Promise<void> {
     for (let at = 0; !this.#stopped; at++) {
       const id = ids[at % ids.length] as number
       const written = await products.update(id, { price: at })
       const version = BigInt(written?.version ?? 0)
       if (written?.fence === 'fenced') this.acknowledged.push({ id, atMs: machineMs(), version })
-      await pause(8)
+      await pause(pauseMs)
     }
   }
 }
