@@ -10,6 +10,7 @@ import type { Burst, BurstTalk } from './burst-worker.js'
 const WORKER = new URL('burst-worker.ts', import.meta.url)
 /** Bursts each process makes of keys of its own before the first trial, so that its leases fit the load. */
 const WARM_UP_BURSTS = 40
+const QUICK_WARM_UP_BURSTS = 16
 /** The same for a process that takes the place of one that was killed: what such trials count are loads. */
 const SUBSTITUTE_BURSTS = 12
 /** Trials of practice: after as many a process takes no more processor time for the next one. */
@@ -50,8 +51,9 @@ export class BurstFleet {
   }
 
   async open(): Promise<void> {
-    const { processes, table } = this.#options
-    this.#workers = await Promise.all(Array.from({ length: processes }, () => this.#hire(WARM_UP_BURSTS)))
+    const { processes, table, setting } = this.#options
+    const bursts = setting.quick ? QUICK_WARM_UP_BURSTS : WARM_UP_BURSTS
+    this.#workers = await Promise.all(Array.from({ length: processes }, () => this.#hire(bursts)))
     await table.takeLoads()
   }
 

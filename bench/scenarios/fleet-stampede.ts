@@ -36,7 +36,7 @@ async function findings(table: SlowTable, setting: Setting) {
     coldId: () => ++id,
   }
   const trials = setting.quick
-    ? { plain: 12, failing: 8, killed: 3, byHand: 1, message: 12 }
+    ? { plain: 10, failing: 6, killed: 2, byHand: 1, message: 8 }
     : { plain: 50, failing: 50, killed: 50, byHand: 5, message: 50 }
 
   const fleet = new BurstFleet({ ...options, choice: { kind: 'corral', freshMs: FRESH_MS, l1: true } }, 'fleet')
