@@ -76,7 +76,7 @@ export const memory: Scenario = {
 async function measureSize(place: Place, size: number, setting: Setting) {
   const corral: Held[] = []
   const map: Held[] = []
-  for (let round = 1; round <= amountOf({ quick: 2, least: 2, full: 5 }, setting); round++) {
+  for (let round = 1; round <= amountOf({ quick: 1, least: 2, full: 5 }, setting); round++) {
     setting.note(`${size} rows, round ${round}`)
     corral.push(await measureOnce(place, 'corral', size))
     map.push(await measureOnce(place, 'Map', size))
