@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js'
 import { CacheUnavailableError, isCorralError } from '../core/errors.js'
+import { NoAnswer } from '../core/no-answer.js'
 import { withinMs } from '../engine/deadline.js'
 
 export interface Patience {
@@ -42,7 +43,7 @@ export function askPatiently<Answer>(
   operation: string,
   ask: () => Promise<Answer>,
 ): Promise<Answer> {
-  const late = () => new CacheUnavailableError(operation, `no answer within ${DEADLINE_MS} ms`)
+  const late = () => new CacheUnavailableError(operation, new NoAnswer(DEADLINE_MS))
   return patiently(patience, async () => {
     try {
       return await withinMs(patience.clock, DEADLINE_MS, ask(), late)

@@ -2,6 +2,7 @@ import type { Chance, Clock } from '../core/clock.js'
 import { CacheUnavailableError } from '../core/errors.js'
 import type { EmitEvent } from '../core/events.js'
 import type { CacheKey } from '../core/key.js'
+import { NoAnswer } from '../core/no-answer.js'
 import type { CacheStore, FenceOutcome, ShardState, StoredBytes } from '../core/ports.js'
 import { readTick, writeTick } from '../core/tick.js'
 import { withinMs } from '../engine/deadline.js'
@@ -290,7 +291,7 @@ export class ShardFences implements Pick<CacheStore, 'fence' | 'read'> {
   }
 
   #within<Answer>(operation: string, answer: Promise<Answer>): Promise<Answer> {
-    const late = () => new CacheUnavailableError(operation, `no answer within ${DEADLINE_MS} ms`)
+    const late = () => new CacheUnavailableError(operation, new NoAnswer(DEADLINE_MS))
     return withinMs(this.#options.clock, DEADLINE_MS, answer, late)
   }
 }

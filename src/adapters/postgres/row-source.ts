@@ -94,10 +94,8 @@ export class PostgresRowSource implements RowSource {
       requireWhole(this.#facts, statement.query)
       const { rows } = await this.#db.executeQuery(statement)
       // Policies may have begun to hold since the table was opened, or do so for some connections only.
-      requireAllRows(this.#facts.table, {
-        ...this.#facts,
-        shownInPartTo: (rows[0]?.[SHOWN_TO] ?? null) as string | null,
-      })
+      const { table, schema, name } = this.#facts
+      requireAllRows(table, { schema, name, shownInPartTo: (rows[0]?.[SHOWN_TO] ?? null) as string | null })
       return rows
     } catch (error) {
       throw isCorralError(error, 'CONFIG_INVALID') ? error : new SourceError(`load of ${this.#facts.entity}`, error)
