@@ -1,9 +1,9 @@
-import { Redis } from 'ioredis'
+import { type Cluster, Redis } from 'ioredis'
 import { type Generated, Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 import { onTestFinished } from 'vitest'
 import { RedisStore } from '../../src/adapters/redis/redis-store.js'
-import { type Corral, type CorralOptions, createWithSeams } from '../../src/client.js'
+import { type Corral, type CorralOptions, createCorral, createWithSeams } from '../../src/client.js'
 import { systemClock } from '../../src/core/clock.js'
 import { type CacheKey, cacheKey, keyPrefix } from '../../src/core/key.js'
 import { stampTable } from '../../src/migrations.js'
@@ -83,6 +83,21 @@ export class ShopLab {
       await db.destroy().catch(() => {})
     })
     return { corral, products: openProducts(corral), events, cache, db }
+  }
+
+  /** A process over a client as its application has made it, with nothing in between. */
+  startOver(redis: Redis | Cluster, cache: ShopProcessOptions['cache'] = PATIENT) {
+    const db = openShopDatabase(this.databaseUrl)
+    redis.on('error', () => {})
+    const events = new Recorder()
+    const { namespace } = this
+    const corral = createCorral({ db, redis, namespace, cache, onEvent: events.emit, l1: { maxEntries: 0 } })
+    onTestFinished(async () => {
+      await corral.close()
+      redis.disconnect()
+      await db.destroy()
+    })
+    return { corral, products: openProducts(corral), events }
   }
 
   /** SQL that Corral knows nothing of. */

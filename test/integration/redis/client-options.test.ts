@@ -1,13 +1,11 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { openConnection, type RedisClient } from '../../../src/adapters/redis/connection.js'
-import { createCorral } from '../../../src/index.js'
-import { Recorder } from '../../support/recorder.js'
 import { type RedisServer, startRedis, startRedisWithReplica } from '../../support/servers/redis.js'
 import { redisCommand } from '../../support/servers/redis-command.js'
 import { startRedisSentinel } from '../../support/servers/redis-sentinel.js'
 import { waitUntil } from '../../support/servers/wait.js'
-import { openProducts, openShopDatabase, ShopLab, untilCached } from '../../support/shop-lab.js'
+import { ShopLab, untilCached } from '../../support/shop-lab.js'
 import { TcpProxy } from '../../support/tcp-proxy.js'
 
 let shop: ShopLab
@@ -17,19 +15,7 @@ beforeAll(async () => {
 
 /** A process whose application made its client like this. */
 function start(options: Omit<RedisOptions, 'replyMapping'>) {
-  const db = openShopDatabase(shop.databaseUrl)
-  const redis = new Redis({ ...options, lazyConnect: true })
-  redis.on('error', () => {})
-  const events = new Recorder()
-  const cache = { deadlineMs: 1_000, fenceDeadlineMs: 2_000 }
-  const { namespace } = shop
-  const corral = createCorral({ db, redis, namespace, cache, onEvent: events.emit, l1: { maxEntries: 0 } })
-  onTestFinished(async () => {
-    await corral.close()
-    redis.disconnect()
-    await db.destroy()
-  })
-  return { corral, products: openProducts(corral), events }
+  return shop.startOver(new Redis({ ...options, lazyConnect: true }))
 }
 
 async function sentinelOf({ port }: RedisServer) {

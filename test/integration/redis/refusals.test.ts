@@ -1,23 +1,14 @@
 import { Cluster } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { guardKey } from '../../../src/core/key.js'
-import { createCorral } from '../../../src/index.js'
 import { keySlot } from '../../../src/policy/slot-copies.js'
-import { Recorder } from '../../support/recorder.js'
 import { type RedisServer, startRedis } from '../../support/servers/redis.js'
 import { type RedisCluster, startRedisCluster } from '../../support/servers/redis-cluster.js'
 import { redisCommand } from '../../support/servers/redis-command.js'
 import { moveSlots } from '../../support/servers/reshard.js'
 import { waitUntil } from '../../support/servers/wait.js'
 import { redisClusterNodes } from '../../support/services.js'
-import {
-  openProducts,
-  openShopDatabase,
-  productKey,
-  ShopLab,
-  type ShopProcess,
-  untilCached,
-} from '../../support/shop-lab.js'
+import { productKey, ShopLab, type ShopProcess, untilCached } from '../../support/shop-lab.js'
 
 /** `npm run soak -- --cluster --faults resharding` moves a thousand at a time. */
 const SLOTS = 100
@@ -204,19 +195,8 @@ describe('what a cluster may refuse', () => {
   afterAll(() => cluster.stop())
 
   function start(): Process {
-    const db = openShopDatabase(shop.databaseUrl)
     const redis = new Cluster([...cluster.startNodes], { lazyConnect: true })
-    redis.on('error', () => {})
-    const events = new Recorder()
-    const cache = { deadlineMs: 500, fenceDeadlineMs: 1_000 }
-    const { namespace } = shop
-    const corral = createCorral({ db, redis, namespace, cache, onEvent: events.emit, l1: { maxEntries: 0 } })
-    onTestFinished(async () => {
-      await corral.close()
-      redis.disconnect()
-      await db.destroy()
-    })
-    return { corral, products: openProducts(corral), events }
+    return shop.startOver(redis, { deadlineMs: 500, fenceDeadlineMs: 1_000 })
   }
 
   const rowKey = (id: number) => productKey(shop.namespace, id)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { Pool } from 'pg'
+import { Pool, type PoolClient } from 'pg'
 
 /** A database made for one test file. */
 export interface TestDatabase {
@@ -49,16 +49,21 @@ export async function execute(url: string, ...statements: readonly string[]): Pr
   try {
     let rows: Record<string, unknown>[] = []
     for (const statement of statements) rows = (await client.query(statement)).rows
-    // Refused inside a transaction.
-    await client.query('DISCARD ALL').then(
-      () => client.release(),
-      () => client.release(true),
-    )
+    await releaseAsNew(client)
     return rows
   } catch (error) {
     client.release(true)
     throw error
   }
+}
+
+/** Nothing of what was done in the session is left to the next one. Where that is refused, as inside a transaction, the session ends. */
+export async function releaseAsNew(client: PoolClient): Promise<void> {
+  const isNew = await client.query('DISCARD ALL').then(
+    () => true,
+    () => false,
+  )
+  client.release(!isNew)
 }
 
 /** To connect costs a server more than most statements do, so connections are kept for a moment. They keep no process from ending. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import pg, { type PoolClient, type PoolOptions } from 'pg'
-import { poolOf } from './database.js'
+import { poolOf, releaseAsNew } from './database.js'
 
 /**
  * What Kysely takes for a pool of `max` connections of its own. They outlive it: when it ends they are made like new, and the next one for the same database
@@ -94,11 +94,11 @@ class Loan {
 
   /** What was left in the session goes, as it would with the session. */
   async end(): Promise<void> {
-    if (!this.isLost) await this.#client.query('DISCARD ALL').catch(this.#lose)
     this.#client.off('error', this.#lose)
     this.#client.off('end', this.#lose)
     this.#client.release = this.#release
-    this.#client.release(this.isLost)
+    if (this.isLost) this.#client.release(true)
+    else await releaseAsNew(this.#client)
   }
 }
 
