@@ -56,7 +56,7 @@ export const ATTRIBUTES = {
   waitOutcome: {
     name: 'cache.wait.outcome',
     description:
-      '`answered`: by the fill that was waited for. `took-over`: its time was up. `gave-up`: `lease.waitMs` was. `failed`: that load failed.',
+      '`answered`: by the fill that was waited for. `took-over`: its time was up. `gave-up`: `lease.waitMs` was, or the cache did not answer. `failed`: that load failed.',
     values: ['answered', 'took-over', 'gave-up', 'failed'],
   },
   fenceOutcome: {
